@@ -1,0 +1,30 @@
+package plan
+
+// FormatVersion is the version of the JSON form that this code writes. It
+// reads all versions up to this one.
+const FormatVersion = 1
+
+// A Plan is one query, ready to run.
+type Plan struct {
+	Version int    `json:"version"`
+	QueryID string `json:"queryId"`
+	Root    Step   `json:"-"` // *Sink or *Output; JSON holds it as a list of steps in topological order
+	// Every change of a table is emitted, not only the last one of each key
+	// and commit (ksql.streams.cache.max.bytes.buffering = 0).
+	EveryChange bool `json:"everyChange,omitempty"`
+	// FromLatest: sources are read from their ends (auto.offset.reset =
+	// latest), not from their beginnings.
+	FromLatest bool `json:"fromLatest,omitempty"`
+	// Settings are the session's properties that functions and operators ask
+	// for, e.g. ksql.functions.collect_list.limit.
+	Settings map[string]string `json:"settings,omitempty"`
+}
+
+// Walk visits every step below and including s, inputs before the steps that
+// read them.
+func Walk(s Step, visit func(Step)) {
+	for _, in := range s.Inputs() {
+		Walk(in, visit)
+	}
+	visit(s)
+}
