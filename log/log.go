@@ -1,0 +1,115 @@
+package log
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+)
+
+// Errors of both backends; test with errors.Is.
+var (
+	ErrUnknownTopic    = errors.New("unknown topic or partition")
+	ErrTopicExists     = errors.New("topic already exists")
+	ErrOffsetRange     = errors.New("offset out of range")
+	ErrRecordTooLarge  = errors.New("record too large")
+	ErrInvalidTopic    = errors.New("invalid topic name")
+	ErrFenced          = errors.New("producer fenced by a newer one with the same transactional id")
+	ErrClosed          = errors.New("log is closed")
+	ErrCorrupt         = errors.New("corrupt data")
+	ErrLocked          = errors.New("data directory is in use by another process")
+	ErrPartitionsLimit = errors.New("number of partitions out of range")
+)
+
+// TopicID identifies a topic for ever; a topic created again under the same
+// name has another.
+type TopicID [16]byte
+
+// String returns the id as hexadecimal digits.
+func (id TopicID) String() string { return hex.EncodeToString(id[:]) }
+
+// A Partition names one partition of a topic.
+type Partition struct {
+	Topic string
+	Index int32
+}
+
+// A Topic describes a topic.
+type Topic struct {
+	Name       string
+	ID         TopicID
+	Partitions int32
+	// Config holds the settings given at creation, named as Kafka names them
+	// (retention.ms, cleanup.policy, …).
+	Config map[string]string
+}
+
+// Bounds are the ends of a partition.
+type Bounds struct {
+	Start         int64 // first offset kept
+	HighWatermark int64 // next offset after the last durable record
+	LastStable    int64 // first offset of an open transaction, or HighWatermark
+}
+
+// A Log is what the engine needs of a log. All methods may be called from any
+// goroutine.
+type Log interface {
+	// CreateTopic makes a topic; ErrTopicExists if the name is taken.
+	CreateTopic(ctx context.Context, name string, partitions int32, config map[string]string) (Topic, error)
+	// DeleteTopic drops a topic and its records.
+	DeleteTopic(ctx context.Context, name string) error
+	// Topic describes a topic; ErrUnknownTopic if there is none.
+	Topic(ctx context.Context, name string) (Topic, error)
+	// Topics lists all topics by name.
+	Topics(ctx context.Context) ([]Topic, error)
+	// Bounds returns a partition's ends as of now.
+	Bounds(ctx context.Context, p Partition) (Bounds, error)
+	// OffsetForTime returns the first offset whose record has a timestamp of
+	// at least ms, or the high watermark if there is none.
+	OffsetForTime(ctx context.Context, p Partition, ms int64) (int64, error)
+	// Fetch decodes committed records from offset on into r, replacing its
+	// content: at least one batch if there is one, then more up to about
+	// maxBytes. It never waits; no records is not an error. The returned
+	// offset is where to go on. An offset below the start or above the high
+	// watermark is ErrOffsetRange.
+	Fetch(ctx context.Context, p Partition, offset int64, maxBytes int, r *Records) (next int64, err error)
+	// Watch calls wake, which must not block, with the topic's name whenever
+	// records of it become readable, until the returned function is called.
+	Watch(wake func(topic string)) (stop func())
+	// Produce appends batches without a transaction and returns once they
+	// are durable. All or none of the batches of one call become readable.
+	Produce(ctx context.Context, batches []Append) error
+	// OpenWriter returns the transactional producer with that id, fencing
+	// any earlier one.
+	OpenWriter(ctx context.Context, transactionalID string) (Writer, error)
+	// CommittedOffsets returns the offsets a group has committed.
+	CommittedOffsets(ctx context.Context, group string) (map[Partition]int64, error)
+	// DeleteGroup forgets a group's offsets.
+	DeleteGroup(ctx context.Context, group string) error
+}
+
+// An Append is one encoded record batch for a partition. Its base offset is
+// set by the log, in place.
+type Append struct {
+	Partition Partition
+	Batch     []byte
+}
+
+// A Writer is a transactional producer. It has one transaction open at a time,
+// begun by the first Append or Offsets after the last Commit or Abort. It is
+// used by one goroutine at a time.
+type Writer interface {
+	// Append adds a batch to the transaction; the log keeps the bytes until
+	// the transaction has ended.
+	Append(p Partition, batch []byte) error
+	// Offsets makes the group's offsets part of the transaction.
+	Offsets(group string, next map[Partition]int64) error
+	// Commit ends the transaction and calls done once: with nil when its
+	// records and offsets are durable and readable, all together, else with
+	// the reason why none of them is. done must not block. A commit may be
+	// under way while the next transaction is begun; they end in order.
+	Commit(done func(error))
+	// Abort drops the transaction.
+	Abort()
+	// Close gives the id free. An open transaction is dropped.
+	Close()
+}
