@@ -84,7 +84,7 @@ type (
 		Star     bool
 		Args     []Expr
 	}
-	// A Window is a function call with OVER.
+	// A WindowCall is a function call with OVER.
 	WindowCall struct {
 		node
 		Call        *Call

@@ -142,8 +142,8 @@ type (
 		Statement Statement
 		QueryID   string
 	}
-	// A Print is PRINT topic.
-	Print struct {
+	// A PrintTopic is PRINT topic.
+	PrintTopic struct {
 		stmt
 		Topic         string
 		FromBeginning bool
