@@ -1,0 +1,179 @@
+package format
+
+import (
+	"fmt"
+	"strings"
+
+	"karst/sql/types"
+	"karst/sql/vector"
+)
+
+// Cells are the keys or the values of some records: row i's bytes are
+// Buf[Off[i]:Off[i]+Len[i]], or null if Len[i] is -1.
+type Cells struct {
+	Buf []byte
+	Off []int32
+	Len []int32
+}
+
+// At returns the bytes of row i, nil if null.
+func (c *Cells) At(i int) []byte {
+	if c.Len[i] < 0 {
+		return nil
+	}
+	return c.Buf[c.Off[i] : c.Off[i]+c.Len[i]]
+}
+
+// Reset empties c, keeping its memory.
+func (c *Cells) Reset() { c.Buf, c.Off, c.Len = c.Buf[:0], c.Off[:0], c.Len[:0] }
+
+// null appends a null row.
+func (c *Cells) null() {
+	c.Off, c.Len = append(c.Off, int32(len(c.Buf))), append(c.Len, -1)
+}
+
+// close ends the row whose bytes were appended to Buf from start on.
+func (c *Cells) close(start int) {
+	c.Off, c.Len = append(c.Off, int32(start)), append(c.Len, int32(len(c.Buf)-start))
+}
+
+// Reasons why a record can't be decoded, for counters.
+const (
+	ReasonMalformed    = "malformed"
+	ReasonWrongType    = "wrong type"
+	ReasonUnknownField = "unknown field" // the field is ignored, the record is kept
+)
+
+// A Fail reports that row can't be decoded (or, for ReasonUnknownField, that
+// something in it was ignored).
+type Fail func(row int, reason, message string)
+
+// A Decoder decodes batches. It is used by one goroutine at a time.
+type Decoder interface {
+	// Decode returns a vector of n rows for each column that is needed, nil
+	// for the others. Null cells and rows that failed are null in all columns.
+	Decode(a *vector.Arena, in *Cells, n int, fail Fail) []*vector.Vector
+}
+
+// An Encoder encodes batches. It is used by one goroutine at a time.
+type Encoder interface {
+	// Encode appends one row to out for each of rows.
+	Encode(cols []*vector.Vector, rows []int32, out *Cells) error
+}
+
+// Options choose a format and its properties.
+type Options struct {
+	Name      string // JSON, DELIMITED, KAFKA, NONE
+	Delimiter string // of DELIMITED; "" is a comma; also SPACE and TAB by name
+	// WrapSingle tells whether a single column stands in an envelope; nil is
+	// the default: values are wrapped, keys are not.
+	WrapSingle *bool
+	Key        bool
+}
+
+// Names lists the formats that are supported.
+func Names() []string { return []string{"DELIMITED", "JSON", "KAFKA", "NONE"} }
+
+// later are formats that are known but not here yet.
+var later = map[string]bool{"AVRO": true, "PROTOBUF": true, "JSON_SR": true, "PROTOBUF_NOSR": true}
+
+// wrapped reports whether the columns stand in an envelope.
+func (o Options) wrapped(cols []types.Column) bool {
+	if len(cols) != 1 {
+		return true
+	}
+	if o.WrapSingle != nil {
+		return *o.WrapSingle
+	}
+	return !o.Key
+}
+
+// Check reports whether the format can hold the columns, as a user's error
+// that names the column and type.
+func Check(o Options, cols []types.Column) error {
+	switch o.Name {
+	case "JSON":
+		return nil
+	case "NONE":
+		if len(cols) > 0 {
+			return types.Errorf(types.ErrStatement, types.Pos{}, "The 'NONE' format can only be used when no columns are defined. Got: [%s]", columnList(cols))
+		}
+		return nil
+	case "KAFKA":
+		return checkKafka(o, cols)
+	case "DELIMITED":
+		return checkDelimited(o, cols)
+	}
+	if later[o.Name] {
+		return &types.Error{Kind: types.ErrUnsupported, Message: "format " + o.Name + " is not supported yet", Hint: "Supported formats: " + strings.Join(Names(), ", ") + "."}
+	}
+	return &types.Error{Kind: types.ErrStatement, Message: "Unknown format: " + o.Name, Hint: "Supported formats: " + strings.Join(Names(), ", ") + "."}
+}
+
+func columnList(cols []types.Column) string {
+	var parts []string
+	for _, c := range cols {
+		parts = append(parts, types.QuoteAlways(c.Name)+" "+c.Type.String())
+	}
+	return strings.Join(parts, ", ")
+}
+
+// NewDecoder returns a decoder for columns of which those with needed set are
+// decoded; a nil needed means all.
+func NewDecoder(o Options, cols []types.Column, needed []bool) (Decoder, error) {
+	if err := Check(o, cols); err != nil {
+		return nil, err
+	}
+	if needed == nil {
+		needed = make([]bool, len(cols))
+		for i := range needed {
+			needed[i] = true
+		}
+	}
+	switch o.Name {
+	case "JSON":
+		return newJSONDecoder(o, cols, needed), nil
+	case "DELIMITED":
+		return newDelimitedDecoder(o, cols, needed)
+	case "KAFKA":
+		return &kafkaDecoder{cols: cols, needed: needed}, nil
+	}
+	return noneCodec{}, nil
+}
+
+// NewEncoder returns an encoder for columns.
+func NewEncoder(o Options, cols []types.Column) (Encoder, error) {
+	if err := Check(o, cols); err != nil {
+		return nil, err
+	}
+	switch o.Name {
+	case "JSON":
+		return newJSONEncoder(o, cols), nil
+	case "DELIMITED":
+		return newDelimitedEncoder(o, cols)
+	case "KAFKA":
+		return &kafkaEncoder{cols: cols}, nil
+	}
+	return noneCodec{}, nil
+}
+
+// noneCodec is the NONE format: no columns, no bytes.
+type noneCodec struct{}
+
+func (noneCodec) Decode(*vector.Arena, *Cells, int, Fail) []*vector.Vector { return nil }
+
+func (noneCodec) Encode(_ []*vector.Vector, rows []int32, out *Cells) error {
+	for range rows {
+		out.null()
+	}
+	return nil
+}
+
+// brief quotes data for a message, cut to a sensible length.
+func brief(b []byte) string {
+	const most = 60
+	if len(b) > most {
+		return fmt.Sprintf("%q…", b[:most])
+	}
+	return fmt.Sprintf("%q", b)
+}
