@@ -17,19 +17,19 @@ type Column struct {
 	// ID is given by the catalog when the source is created and never used
 	// again within that source; state layouts and plans refer to it.
 	// Zero in schemas that belong to no source.
-	ID        int
-	Name      string
-	Type      *Type
-	Namespace Namespace
+	ID        int       `json:"id,omitempty"`
+	Name      string    `json:"name"`
+	Type      *Type     `json:"type"`
+	Namespace Namespace `json:"in,omitempty"`
 	// HeaderKey is the name in HEADER('name'); empty with NamespaceHeaders
 	// means all headers, ARRAY<STRUCT<KEY STRING, VALUE BYTES>>.
-	HeaderKey string
+	HeaderKey string `json:"headerKey,omitempty"`
 }
 
 // A Schema is an ordered list of columns: keys first, then values and headers
 // in the order of their declaration.
 type Schema struct {
-	Columns []Column
+	Columns []Column `json:"columns"`
 }
 
 // Find returns the position of the named column, or -1.
