@@ -8,7 +8,12 @@ const FormatVersion = 1
 type Plan struct {
 	Version int    `json:"version"`
 	QueryID string `json:"queryId"`
-	Root    Step   `json:"-"` // *Sink or *Output; JSON holds it as a list of steps in topological order
+	// Root is a *Sink, an *Output, or a materialized *Source alone (CREATE
+	// SOURCE TABLE). JSON holds it as a list of steps in topological order.
+	Root Step `json:"-"`
+	// Topics are the source topics' partition counts that the plan was made
+	// for.
+	Topics map[string]int `json:"topics,omitempty"`
 	// Every change of a table is emitted, not only the last one of each key
 	// and commit (ksql.streams.cache.max.bytes.buffering = 0).
 	EveryChange bool `json:"everyChange,omitempty"`

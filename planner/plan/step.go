@@ -92,7 +92,8 @@ type Source struct {
 }
 
 // A Filter keeps the rows for which Predicate is true. Over a table a row
-// that no longer passes becomes a Delete.
+// that does not pass becomes a Delete; if the input has Retract rows it does
+// so only if the key's previous row passed, else it is left out.
 type Filter struct {
 	Common
 	Input     Step   `json:"-"`
@@ -116,14 +117,15 @@ type Explode struct {
 	Calls []Expr `json:"calls"`
 }
 
-// A Rekey gives rows a new key. The output's values are all columns of the
-// input, keys and values.
+// A Rekey gives rows a new key, in the order of Keys; without Keys the new
+// key is null (PARTITION BY NULL). The output's values are those columns of
+// the input, keys or values, that Schema's value columns name.
 type Rekey struct {
 	Common
 	Input Step   `json:"-"`
 	Keys  []Expr `json:"keys"`
-	// DropNulls: a row for which any key is null (or, with several keys, all
-	// are: see SkipNullKey in the planner) goes no further, as in GROUP BY.
+	// DropNulls: a row for which any of the keys is null goes no further, as
+	// in GROUP BY.
 	DropNulls bool `json:"dropNulls,omitempty"`
 }
 
@@ -212,7 +214,8 @@ type TableTableJoin struct {
 	Type        JoinType `json:"type"`
 }
 
-// A Sink writes a topic; the root of a persistent query.
+// A Sink writes a topic; the root of a persistent query. Its schema has the
+// input's columns, by name.
 type Sink struct {
 	Common
 	Input       Step       `json:"-"`
@@ -221,9 +224,15 @@ type Sink struct {
 	KeyFormat   Format     `json:"keyFormat"`
 	ValueFormat Format     `json:"valueFormat"`
 	Timestamp   *Timestamp `json:"timestamp,omitempty"`
+	// Materialized: the step keeps the table's current rows in a store under
+	// its id, for pull queries. It is set for a table of which no Aggregate
+	// below (with nothing but Filters and Projects between) has the rows.
+	Materialized bool `json:"materialized,omitempty"`
 }
 
-// An Output hands rows to a client; the root of a push query.
+// An Output hands rows to a client; the root of a push query. Its schema lists
+// the client's columns in the order of the SELECT, keys among them; each is
+// the input's column of that name.
 type Output struct {
 	Common
 	Input Step   `json:"-"`
