@@ -44,7 +44,8 @@ type Signature struct {
 	// Returns computes the result type from the arguments' types after
 	// coercion to the params (decimal precision, element types…) or refuses
 	// them with a user-readable reason.
-	Returns func(args []Arg) (*types.Type, error)
+	// bound holds the types of type variables.
+	Returns func(args []Arg, bound map[string]*types.Type) (*types.Type, error)
 
 	// NullTolerant: the kernel sees rows with null arguments. Otherwise any
 	// null argument gives null and the kernel is not asked for that row.
@@ -62,19 +63,9 @@ type Signature struct {
 // A Param is one parameter of a signature.
 type Param struct {
 	Name     string
-	Type     *types.Type // nil: see Generic
-	Generic  string      // name of a type variable ("T"), or "" ; ARRAY<T> etc. by Pattern
-	Pattern  Pattern     // used when Type is nil
-	Variadic bool        // may repeat, zero times or more; in a variadic position all repeats share the pattern
-	Const    bool        // must be a literal
-	Doc      string
-}
-
-// A Pattern matches argument types and binds type variables; see ParsePattern.
-type Pattern interface {
-	// String returns the pattern as documented: ARRAY<T>, DECIMAL, MAP<K, V>.
-	String() string
-	sealedPattern()
+	Pattern  *Pattern
+	Variadic bool // the last parameter may repeat, zero times or more
+	Const    bool // must be constant
 }
 
 // An Arg is one resolved argument of a call site.

@@ -14,7 +14,8 @@ type blobRef struct {
 }
 
 const (
-	blobSegmentBytes = 1 << 20
+	blobSegmentBytes = 1 << 20 // segments double up to this size
+	blobSegmentMin   = 4 << 10
 	blobClassMin     = 4 // 16 bytes
 )
 
@@ -23,7 +24,8 @@ const (
 // concurrent use; its table guards it.
 type Blobs struct {
 	segments [][]byte
-	used     int // bytes of the last segment
+	current  int // index of the segment being filled
+	used     int // bytes of it
 	free     [32][]blobRef
 	bytes    int // capacity of all segments
 }
@@ -34,13 +36,18 @@ func NewBlobs() *Blobs { return &Blobs{} }
 // Bytes returns the memory the heap holds, for the budget.
 func (h *Blobs) Bytes() int { return h.bytes }
 
-// Reset forgets all content, keeping at most one segment.
+// Reset forgets all content. It keeps the segments that were in use, for a
+// heap that is filled and reset again and again, except those of unusual size.
 func (h *Blobs) Reset() {
-	*h = Blobs{segments: h.segments[:min(len(h.segments), 1)]}
-	if len(h.segments) == 1 && len(h.segments[0]) != blobSegmentBytes {
-		h.segments = nil
+	kept, bytes := h.segments[:0], 0
+	for i, s := range h.segments {
+		if i <= h.current && len(s) <= blobSegmentBytes {
+			kept = append(kept, s)
+			bytes += len(s)
+		}
 	}
-	h.bytes = len(h.segments) * blobSegmentBytes
+	clear(h.segments[len(kept):])
+	*h = Blobs{segments: kept, bytes: bytes}
 }
 
 func (h *Blobs) get(r *blobRef) []byte {
@@ -83,21 +90,36 @@ func (h *Blobs) alloc(n int) blobRef {
 		return r
 	}
 	size := 1 << class
-	if size > blobSegmentBytes {
-		// A segment of its own. The rest of the one being filled is given up:
-		// refs hold positions, so segments never move, and blobs this large
-		// are rare.
-		h.segments = append(h.segments, make([]byte, size))
-		h.bytes += size
-		h.used = size
-		return blobRef{segment: uint32(len(h.segments)), class: uint32(class)}
+	// What is left of a segment that has no room is given up: refs hold
+	// positions, so segments never move. One too large for any segment gets its
+	// own.
+	for h.current < len(h.segments) && h.used+size > len(h.segments[h.current]) {
+		h.current, h.used = h.current+1, 0
 	}
-	if len(h.segments) == 0 || h.used+size > len(h.segments[len(h.segments)-1]) {
-		h.segments = append(h.segments, make([]byte, blobSegmentBytes))
-		h.bytes += blobSegmentBytes
-		h.used = 0
+	if h.current == len(h.segments) {
+		n := blobSegmentMin
+		if h.current > 0 {
+			n = min(blobSegmentBytes, 2*len(h.segments[h.current-1]))
+		}
+		n = max(n, size)
+		h.segments = append(h.segments, make([]byte, n))
+		h.bytes += n
 	}
-	r := blobRef{segment: uint32(len(h.segments)), offset: uint32(h.used), class: uint32(class)}
+	r := blobRef{segment: uint32(h.current + 1), offset: uint32(h.used), class: uint32(class)}
 	h.used += size
 	return r
+}
+
+// resize gives r room for n bytes, keeping what it holds.
+func (h *Blobs) resize(r *blobRef, n int) []byte {
+	if r.segment == 0 || n > 1<<r.class {
+		old := *r
+		*r = h.alloc(n)
+		if old.segment != 0 {
+			copy(h.segments[r.segment-1][r.offset:], h.get(&old))
+			h.free[old.class] = append(h.free[old.class], old)
+		}
+	}
+	r.length = uint32(n)
+	return h.get(r)
 }

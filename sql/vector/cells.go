@@ -49,3 +49,11 @@ func (c *Cells) Blob(g int32, off int) []byte {
 func (c *Cells) SetBlob(g int32, off int, b []byte) {
 	c.Blobs.set((*blobRef)(unsafe.Add(c.At(g), off)), b)
 }
+
+// ResizeBlob makes the variable cell at offset off n bytes long, keeping what
+// it holds, and returns its bytes to be written in place until the next change
+// of any blob. Bytes beyond the old length are undefined. Growing a cell step by
+// step costs amortised constant time a byte.
+func (c *Cells) ResizeBlob(g int32, off, n int) []byte {
+	return c.Blobs.resize((*blobRef)(unsafe.Add(c.At(g), off)), n)
+}

@@ -1,0 +1,216 @@
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/maphash"
+
+	"karst/sql/vector"
+)
+
+// A Layout is the form of a table's slots.
+type Layout struct {
+	FixedBytes int   // a multiple of 8
+	Blobs      []int // offsets of variable cells within the fixed bytes
+}
+
+// seed makes hashes differ from process to process; nothing else depends on it.
+var seed = maphash.MakeSeed()
+
+const segmentShift = 10 // slots of a segment
+
+// A Table is an open-addressing hash table from key bytes to slots. The zero
+// slot number is a slot like others; -1 is none.
+type Table struct {
+	layout   Layout
+	stride   int
+	index    []int32 // slot + 1, 0 is free; a power of two long
+	hashes   []uint64
+	keyOff   []uint32
+	keyLen   []uint32
+	keys     []byte
+	dead     []bool // the slot's key was deleted
+	segments [][]byte
+	blobs    *vector.Blobs
+	live     int
+}
+
+// NewTable returns an empty table.
+func NewTable(l Layout) *Table {
+	return &Table{layout: l, stride: max(8, l.FixedBytes), index: make([]int32, 64), blobs: vector.NewBlobs()}
+}
+
+// Len returns the number of keys that are not deleted.
+func (t *Table) Len() int { return t.live }
+
+// Slots returns the number of slots given out, dead ones included.
+func (t *Table) Slots() int { return len(t.hashes) }
+
+// Bytes returns the memory the table holds, for the budget.
+func (t *Table) Bytes() int {
+	return len(t.index)*4 + cap(t.hashes)*8 + cap(t.keyOff)*8 + cap(t.keys) + len(t.segments)*t.stride<<segmentShift + t.blobs.Bytes()
+}
+
+// Cells returns the view on slots that aggregate kernels use, from byte
+// offset on.
+func (t *Table) Cells(offset int) vector.Cells {
+	return vector.Cells{Segments: t.segments, Shift: segmentShift, Stride: t.stride, Offset: offset, Blobs: t.blobs}
+}
+
+// Key returns the key of a slot; the bytes are the table's.
+func (t *Table) Key(slot int32) []byte {
+	return t.keys[t.keyOff[slot] : t.keyOff[slot]+t.keyLen[slot]]
+}
+
+// Dead reports whether the slot's key is deleted.
+func (t *Table) Dead(slot int32) bool { return t.dead[slot] }
+
+// Hash returns the hash that Find and Insert take.
+func Hash(key []byte) uint64 { return maphash.Bytes(seed, key) }
+
+// Find returns the slot of key, dead or alive, or -1.
+func (t *Table) Find(key []byte, hash uint64) int32 {
+	mask := uint64(len(t.index) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		s := t.index[i] - 1
+		if s < 0 {
+			return -1
+		}
+		if t.hashes[s] == hash && bytes.Equal(t.Key(s), key) {
+			return s
+		}
+	}
+}
+
+// Insert gives key, which the table does not have, a zeroed slot.
+func (t *Table) Insert(key []byte, hash uint64) int32 {
+	if 2*(len(t.hashes)+1) > len(t.index) {
+		t.grow()
+	}
+	s := int32(len(t.hashes))
+	t.hashes = append(t.hashes, hash)
+	t.keyOff, t.keyLen = append(t.keyOff, uint32(len(t.keys))), append(t.keyLen, uint32(len(key)))
+	t.keys = append(t.keys, key...)
+	t.dead = append(t.dead, false)
+	if int(s)>>segmentShift == len(t.segments) {
+		t.segments = append(t.segments, make([]byte, t.stride<<segmentShift))
+	}
+	t.place(s)
+	t.live++
+	return s
+}
+
+func (t *Table) place(s int32) {
+	mask := uint64(len(t.index) - 1)
+	i := t.hashes[s] & mask
+	for t.index[i] != 0 {
+		i = (i + 1) & mask
+	}
+	t.index[i] = s + 1
+}
+
+func (t *Table) grow() {
+	t.index = make([]int32, 2*len(t.index))
+	for s := range t.hashes {
+		t.place(int32(s))
+	}
+}
+
+// SetDead marks a slot's key deleted, or alive again.
+func (t *Table) SetDead(slot int32, dead bool) {
+	if t.dead[slot] != dead {
+		t.dead[slot] = dead
+		if dead {
+			t.live--
+		} else {
+			t.live++
+		}
+	}
+}
+
+// Clear zeroes a slot.
+func (t *Table) Clear(slot int32) {
+	c := t.Cells(0)
+	for _, off := range t.layout.Blobs {
+		c.Free(slot, off)
+	}
+	clear(c.Fixed(slot, 0, t.stride))
+}
+
+// copyFrom makes slot equal to another table's slot.
+func (t *Table) copyFrom(slot int32, src *Table, from int32) {
+	dst, s := t.Cells(0), src.Cells(0)
+	for _, off := range t.layout.Blobs {
+		dst.Free(slot, off)
+	}
+	copy(dst.Fixed(slot, 0, t.stride), s.Fixed(from, 0, t.stride))
+	for _, off := range t.layout.Blobs {
+		blob := s.Blob(from, off)
+		clear(dst.Fixed(slot, off, vector.BlobCellBytes))
+		if blob != nil {
+			dst.SetBlob(slot, off, blob)
+		}
+	}
+}
+
+// Reset empties the table, keeping some of its memory.
+func (t *Table) Reset() {
+	if len(t.index) > 1<<16 {
+		t.index = make([]int32, 64)
+	} else {
+		clear(t.index)
+	}
+	t.hashes, t.keyOff, t.keyLen, t.keys, t.dead = t.hashes[:0], t.keyOff[:0], t.keyLen[:0], t.keys[:0], t.dead[:0]
+	t.segments = t.segments[:min(len(t.segments), 64)]
+	for _, s := range t.segments {
+		clear(s)
+	}
+	t.blobs.Reset()
+	t.live = 0
+}
+
+// layoutVersion is the first byte of a slot's serialized form.
+const layoutVersion = 1
+
+// appendSlot serializes a slot: version, fixed bytes, then each variable cell
+// with its length + 1 in front, 0 for one never set.
+func (t *Table) appendSlot(buf []byte, slot int32) []byte {
+	c := t.Cells(0)
+	buf = append(buf, layoutVersion)
+	buf = append(buf, c.Fixed(slot, 0, t.layout.FixedBytes)...)
+	for _, off := range t.layout.Blobs {
+		blob := c.Blob(slot, off)
+		if blob == nil {
+			buf = append(buf, 0)
+			continue
+		}
+		buf = append(binary.AppendUvarint(buf, uint64(len(blob))+1), blob...)
+	}
+	return buf
+}
+
+var errSlot = errors.New("stored state has another form than the query's plan")
+
+// readSlot sets a slot from its serialized form.
+func (t *Table) readSlot(slot int32, buf []byte) error {
+	if len(buf) < 1+t.layout.FixedBytes || buf[0] != layoutVersion {
+		return errSlot
+	}
+	c := t.Cells(0)
+	copy(c.Fixed(slot, 0, t.layout.FixedBytes), buf[1:])
+	buf = buf[1+t.layout.FixedBytes:]
+	for _, off := range t.layout.Blobs {
+		clear(c.Fixed(slot, off, vector.BlobCellBytes))
+		n, size := binary.Uvarint(buf)
+		if size <= 0 || n > uint64(len(buf)-size)+1 {
+			return errSlot
+		}
+		buf = buf[size:]
+		if n > 0 {
+			c.SetBlob(slot, off, buf[:n-1])
+			buf = buf[n-1:]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package expr
+
+import (
+	"karst/sql"
+	"karst/sql/function"
+	"karst/sql/types"
+	"karst/sql/vector"
+)
+
+// A lambdaPart is a lambda whose body is compiled once its parameters' types
+// are known.
+type lambdaPart struct {
+	expr   *sql.Lambda
+	params []*lambdaParam
+	body   typed
+}
+
+// A lambdaParam is a lambda's parameter: its values during an evaluation.
+type lambdaParam struct {
+	typ    *types.Type
+	values *vector.Vector
+}
+
+func (p *lambdaParam) part(at types.Pos) typed {
+	return typed{typ: p.typ, at: at, eval: func(_ *Context, _ *vector.Batch, _ []int32) *vector.Vector { return p.values }}
+}
+
+func (k *compiler) call(e *sql.Call) typed {
+	args := make([]typed, len(e.Args))
+	sig := make([]function.Arg, len(e.Args))
+	for i, a := range e.Args {
+		if l, ok := a.(*sql.Lambda); ok {
+			args[i] = typed{typ: types.Lambda, at: a.Pos(), lambda: &lambdaPart{expr: l}}
+			sig[i] = function.Arg{Type: types.Lambda, Lambda: &function.LambdaType{Params: make([]*types.Type, len(l.Params))}}
+			continue
+		}
+		args[i] = k.expr(a)
+		if args[i].typ == nil {
+			return typed{}
+		}
+		sig[i] = function.Arg{Type: args[i].typ, Const: args[i].konst}
+	}
+	if len(k.errs) > 0 {
+		return typed{}
+	}
+	call, err := library.Resolve(e.Name, function.Scalar, sig, func(i int, params []*types.Type) (*types.Type, error) {
+		return k.bindLambda(args[i].lambda, params)
+	})
+	if err != nil {
+		err.Pos = e.Pos()
+		k.errs = append(k.errs, err)
+		return typed{}
+	}
+	for i := range args {
+		if args[i].lambda == nil && call.Params[i] != nil && call.Params[i].Kind() != types.KindInterval {
+			args[i] = k.castTo(args[i], call.Params[i])
+		}
+		sig[i].Type, sig[i].Const = args[i].typ, args[i].konst
+		if args[i].unit != "" {
+			b := one(types.String)
+			b.String(args[i].unit)
+			sig[i].Const = b.Finish()
+			args[i] = constant(sig[i].Const)
+		}
+	}
+	kernel, kerr := call.Signature.Scalar(sig)
+	if kerr != nil {
+		k.errs = append(k.errs, &types.Error{Kind: types.ErrFunction, Pos: e.Pos(), Message: e.Name + ": " + kerr.Error()})
+		return typed{}
+	}
+	t := typed{typ: call.Returns, at: e.Pos(), eval: callRows(e.Name, call.Signature, call.Returns, kernel, args)}
+	if call.Signature.Volatile {
+		return t
+	}
+	for _, a := range args {
+		if a.lambda != nil {
+			return t
+		}
+	}
+	return foldIf(t, args...)
+}
+
+func callRows(name string, sig *function.Signature, returns *types.Type, kernel function.ScalarKernel, args []typed) evaluator {
+	return func(c *Context, b *vector.Batch, sel []int32) *vector.Vector {
+		call := &function.Call{Arena: c.Arena, N: b.N, Sel: sel, Args: make([]*vector.Vector, len(args)), Now: c.Now, Rand: c.Rand}
+		for i, a := range args {
+			if a.lambda != nil {
+				call.Lambdas = append(call.Lambdas, make([]function.LambdaFunc, i+1-len(call.Lambdas))...)
+				call.Lambdas[i] = a.lambda.function(c, b)
+				continue
+			}
+			call.Args[i] = a.eval(c, b, sel)
+		}
+		valid := vector.Bitmap(nil)
+		if !sig.NullTolerant {
+			call.Sel, valid = dropNulls(c, call, sel)
+		}
+		var failed []int32
+		call.Fail = func(row int32, message string) {
+			failed = append(failed, row)
+			c.report(row, name+": "+message)
+		}
+		out, err := kernel(call)
+		if err != nil {
+			c.report(sel[0], name+": "+err.Error())
+			return vector.NewNull(c.Arena, returns, b.N)
+		}
+		if valid != nil || len(failed) > 0 {
+			v := *out
+			v.Type = returns
+			if valid != nil {
+				v.Valid = validBoth(c.Arena, &vector.Vector{Len: b.N, Valid: valid}, out)
+			}
+			if len(failed) > 0 {
+				ownValid(c.Arena, &v)
+				for _, i := range failed {
+					v.Valid.Clear(int(i))
+				}
+			}
+			return &v
+		}
+		return out
+	}
+}
+
+// dropNulls returns the rows without null arguments and, if there are others,
+// the validity of the result.
+func dropNulls(c *Context, call *function.Call, sel []int32) ([]int32, vector.Bitmap) {
+	var valid vector.Bitmap
+	for _, a := range call.Args {
+		if a != nil && a.Valid != nil {
+			if valid == nil {
+				valid = a.Valid
+			} else {
+				valid = validBoth(c.Arena, &vector.Vector{Len: call.N, Valid: valid}, a)
+			}
+		}
+	}
+	if valid == nil {
+		return sel, nil
+	}
+	out := c.Arena.Int32s(len(sel))[:0]
+	for _, i := range sel {
+		if valid.Get(int(i)) {
+			out = append(out, i)
+		}
+	}
+	return out, valid
+}
+
+// bindLambda compiles a lambda's body for parameters of the given types and
+// returns its result's type.
+func (k *compiler) bindLambda(l *lambdaPart, params []*types.Type) (*types.Type, error) {
+	if len(params) != len(l.expr.Params) {
+		return nil, types.Errorf(types.ErrFunction, l.expr.Pos(), "the lambda takes %d arguments, %d are given", len(l.expr.Params), len(params))
+	}
+	saved := map[string]*lambdaParam{}
+	for i, name := range l.expr.Params {
+		saved[name] = k.params[name]
+		p := &lambdaParam{typ: params[i]}
+		l.params = append(l.params[:i], p)
+		k.params[name] = p
+	}
+	before := len(k.errs)
+	l.body = k.expr(l.expr.Body)
+	for name, p := range saved {
+		if p == nil {
+			delete(k.params, name)
+		} else {
+			k.params[name] = p
+		}
+	}
+	if len(k.errs) > before {
+		err := k.errs[before]
+		k.errs = k.errs[:before]
+		return nil, err
+	}
+	return l.body.typ, nil
+}
+
+// function returns the lambda as a kernel calls it.
+func (l *lambdaPart) function(c *Context, b *vector.Batch) function.LambdaFunc {
+	return func(params []*vector.Vector, outer []int32) (*vector.Vector, error) {
+		for i, p := range l.params {
+			p.values = params[i]
+		}
+		// The body's columns are those of the row each parameter belongs to.
+		inner := &vector.Batch{N: len(outer), Time: make([]int64, len(outer))}
+		for _, col := range b.Cols {
+			if col == nil {
+				inner.Cols = append(inner.Cols, nil)
+			} else {
+				inner.Cols = append(inner.Cols, gather(c.Arena, col, outer))
+			}
+		}
+		for i, row := range outer {
+			if b.Time != nil {
+				inner.Time[i] = b.Time[row]
+			}
+		}
+		ic := *c
+		ic.Report = func(row int32, message string) { c.report(outer[row], message) }
+		return l.body.eval(&ic, inner, inner.Selected(c.Arena)), nil
+	}
+}

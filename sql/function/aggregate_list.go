@@ -1,0 +1,268 @@
+package function
+
+import (
+	"bytes"
+	"math"
+	"sort"
+
+	"karst/sql/types"
+	"karst/sql/vector"
+)
+
+// Lists are kept in one blob: values one after another, each as
+// vector.AppendValue writes it. Order, length and duplicates are the kernel's.
+
+// defaultCollectLimit bounds COLLECT_LIST and COLLECT_SET.
+const defaultCollectLimit = 1000
+
+// readList decodes a blob's values.
+func readList(t *types.Type, blob []byte) *vector.Vector {
+	b := vector.NewBuilder(vector.NewArena(), t, 8)
+	for len(blob) > 0 {
+		var err error
+		if blob, err = vector.ReadValue(b, blob); err != nil {
+			panic("function: state of an aggregate: " + err.Error())
+		}
+	}
+	return b.Finish()
+}
+
+// writeList encodes the given rows of v.
+func writeList(v *vector.Vector, at []int) []byte {
+	buf := []byte{}
+	for _, i := range at {
+		buf = vector.AppendValue(buf, v, i)
+	}
+	return buf
+}
+
+// listFold is an aggregate over a list: add returns the positions that the
+// list has after the last of v's rows was added; result makes the value.
+func listFold(elem, result *types.Type, nulls bool, keep func(v *vector.Vector) []int, value func(b *vector.Builder, v *vector.Vector)) AggregateKernel {
+	f := &fold{fixed: vector.BlobCellBytes, blobs: []int{0}, result: result}
+	add := func(c *AggregateCall, g int32, more []byte) {
+		joined := append(bytes.Clone(c.Cells.Blob(g, 0)), more...)
+		v := readList(elem, joined)
+		at := keep(v)
+		if len(at) == v.Len && sort.IntsAreSorted(at) {
+			c.Cells.SetBlob(g, 0, joined)
+			return
+		}
+		c.Cells.SetBlob(g, 0, writeList(v, at))
+	}
+	f.step = func(c *AggregateCall, row int, g int32) {
+		if nulls || !c.Args[0].IsNull(row) {
+			add(c, g, vector.AppendValue(nil, c.Args[0], row))
+		}
+	}
+	f.value = func(c *AggregateCall, b *vector.Builder, g int32) { value(b, readList(elem, c.Cells.Blob(g, 0))) }
+	f.merge = func(c *AggregateCall, into, from int32) {
+		list := readList(elem, c.Cells.Blob(from, 0))
+		for i := range list.Len {
+			add(c, into, vector.AppendValue(nil, list, i))
+		}
+	}
+	return f
+}
+
+// asArray gives the list itself.
+func asArray(b *vector.Builder, v *vector.Vector) {
+	for i := range v.Len {
+		b.Kid(0).Append(v, i)
+	}
+	b.Close()
+}
+
+func firstN(n, most int) []int {
+	at := make([]int, min(n, most))
+	for i := range at {
+		at[i] = i
+	}
+	return at
+}
+
+func lastIsNew(v *vector.Vector) bool {
+	last := v.Len - 1
+	for i := range last {
+		if vector.Compare(v, i, v, last) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func newCollect(args []Arg, distinct bool) AggregateKernel {
+	t := args[0].Type
+	return listFold(t, types.Array(t), true, func(v *vector.Vector) []int {
+		if distinct && !lastIsNew(v) {
+			return firstN(v.Len-1, defaultCollectLimit)
+		}
+		return firstN(v.Len, defaultCollectLimit)
+	}, asArray)
+}
+
+func newTopK(args []Arg, distinct bool) AggregateKernel {
+	t, k := args[0].Type, 1
+	if args[1].Const != nil {
+		k = int(args[1].Const.I32[0])
+	}
+	return listFold(t, types.Array(t), false, func(v *vector.Vector) []int {
+		at := firstN(v.Len, v.Len)
+		if distinct && !lastIsNew(v) {
+			at = at[:v.Len-1]
+		}
+		sort.SliceStable(at, func(x, y int) bool { return vector.Compare(v, at[x], v, at[y]) > 0 })
+		return at[:min(len(at), max(k, 0))]
+	}, asArray)
+}
+
+// offsetSignatures are LATEST_BY_OFFSET's and EARLIEST_BY_OFFSET's: a value,
+// or the n first or last ones, nulls left out unless ignoreNulls is FALSE.
+func offsetSignatures(latest bool) []Signature {
+	one := func(args []Arg) AggregateKernel {
+		return newOffset(args[0].Type, latest, len(args) < 2 || args[1].Const == nil || args[1].Const.Bits.Get(0))
+	}
+	many := func(args []Arg) AggregateKernel {
+		n, ignore := 1, len(args) < 3 || args[2].Const == nil || args[2].Const.Bits.Get(0)
+		if args[1].Const != nil {
+			n = int(args[1].Const.I32[0])
+		}
+		t := args[0].Type
+		return listFold(t, types.Array(t), !ignore, func(v *vector.Vector) []int {
+			if !latest || v.Len <= n {
+				return firstN(v.Len, n)
+			}
+			at := firstN(v.Len, v.Len)
+			return at[v.Len-n:]
+		}, asArray)
+	}
+	return []Signature{aggregate("value T", one), aggregate("value T, ignoreNulls !BOOLEAN", one), aggregate("value T, n !INT", many), aggregate("value T, n !INT, ignoreNulls !BOOLEAN", many)}
+}
+
+func newOffset(t *types.Type, latest, ignoreNulls bool) AggregateKernel {
+	f := &fold{fixed: vector.BlobCellBytes, blobs: []int{0}, result: t, value: oneBlobValue}
+	f.step = func(c *AggregateCall, row int, g int32) {
+		if ignoreNulls && c.Args[0].IsNull(row) || !latest && c.Cells.Blob(g, 0) != nil {
+			return
+		}
+		c.Cells.SetBlob(g, 0, vector.AppendValue(nil, c.Args[0], row))
+	}
+	f.merge = func(c *AggregateCall, into, from int32) {
+		if blob := c.Cells.Blob(from, 0); blob != nil && (latest || c.Cells.Blob(into, 0) == nil) {
+			c.Cells.SetBlob(into, 0, blob)
+		}
+	}
+	return f
+}
+
+func newCountDistinct(args []Arg) AggregateKernel {
+	t := args[0].Type
+	return listFold(t, types.Bigint, false, func(v *vector.Vector) []int {
+		if !lastIsNew(v) {
+			return firstN(v.Len-1, v.Len)
+		}
+		return firstN(v.Len, v.Len)
+	}, func(b *vector.Builder, v *vector.Vector) { b.Int64(int64(v.Len)) })
+}
+
+// newHistogram keeps a MAP of counts in a blob, in the order of first arrival.
+func newHistogram([]Arg) AggregateKernel {
+	t := types.Map(types.String, types.Bigint)
+	change := func(c *AggregateCall, g int32, key []byte, n int64) {
+		b := vector.NewBuilder(vector.NewArena(), t, 1)
+		found := false
+		if blob := c.Cells.Blob(g, 0); blob != nil {
+			old := decodeOne(t, blob)
+			for i := range int(old.Offsets[1]) {
+				count := old.Kids[1].I64[i]
+				if bytes.Equal(old.Kids[0].Str(i), key) {
+					found = true
+					if count += n; count <= 0 {
+						continue
+					}
+				}
+				b.Kid(0).Append(old.Kids[0], i)
+				b.Kid(1).Int64(count)
+			}
+		}
+		if !found && n > 0 {
+			b.Kid(0).Bytes(key)
+			b.Kid(1).Int64(n)
+		}
+		b.Close()
+		c.Cells.SetBlob(g, 0, vector.AppendValue(nil, b.Finish(), 0))
+	}
+	signed := func(n int64) func(c *AggregateCall, row int, g int32) {
+		return func(c *AggregateCall, row int, g int32) {
+			if !c.Args[0].IsNull(row) {
+				change(c, g, c.Args[0].Str(row), n)
+			}
+		}
+	}
+	return &undoFold{fold{fixed: vector.BlobCellBytes, blobs: []int{0}, result: t, step: signed(1), undo: signed(-1),
+		value: func(c *AggregateCall, b *vector.Builder, g int32) {
+			if c.Cells.Blob(g, 0) == nil {
+				b.Close()
+				return
+			}
+			oneBlobValue(c, b, g)
+		},
+		merge: func(c *AggregateCall, into, from int32) {
+			if blob := c.Cells.Blob(from, 0); blob != nil {
+				m := decodeOne(t, blob)
+				for i := range int(m.Offsets[1]) {
+					change(c, into, m.Kids[0].Str(i), m.Kids[1].I64[i])
+				}
+			}
+		}}}
+}
+
+// newMoments keeps count, sum and sum of squares.
+func newMoments() AggregateKernel {
+	signed := func(sign float64) func(c *AggregateCall, row int, g int32) {
+		return func(c *AggregateCall, row int, g int32) {
+			if !c.Args[0].IsNull(row) {
+				x := c.Args[0].F64[row]
+				*c.Cells.Float64(g, 0) += sign
+				*c.Cells.Float64(g, 8) += sign * x
+				*c.Cells.Float64(g, 16) += sign * x * x
+			}
+		}
+	}
+	return &undoFold{fold{fixed: 24, result: types.Double, step: signed(1), undo: signed(-1),
+		value: func(c *AggregateCall, b *vector.Builder, g int32) {
+			n, sum, squares := *c.Cells.Float64(g, 0), *c.Cells.Float64(g, 8), *c.Cells.Float64(g, 16)
+			if n < 2 {
+				b.Float64(0)
+				return
+			}
+			b.Float64(math.Sqrt(max(0, (squares-sum*sum/n)/(n-1))))
+		},
+		merge: func(c *AggregateCall, into, from int32) {
+			for off := 0; off < 24; off += 8 {
+				*c.Cells.Float64(into, off) += *c.Cells.Float64(from, off)
+			}
+		}}}
+}
+
+func tableFunctions() []Def {
+	return []Def{{Name: "EXPLODE", Kind: Table, Category: CategoryTable, Description: "A row for each element of an array.",
+		Signatures: []Signature{{Params: params("list ARRAY<T>"), Returns: variable("T"), NullTolerant: true, Table: func([]Arg) (TableKernel, error) {
+			return func(c *Call) ([]int32, *vector.Vector, error) {
+				kid := c.Args[0].Kids[0]
+				counts := make([]int32, len(c.Sel))
+				b := vector.NewBuilder(c.Arena, kid.Type, c.N)
+				for n, i := range c.Sel {
+					if c.Args[0].IsNull(int(i)) {
+						continue
+					}
+					from, to := span(c.Args[0], int(i))
+					for j := from; j < to; j++ {
+						b.Append(kid, j)
+					}
+					counts[n] = int32(to - from)
+				}
+				return counts, b.Finish(), nil
+			}, nil
+		}}}}}
+}

@@ -1,0 +1,184 @@
+package function
+
+import (
+	"strings"
+
+	"karst/sql/types"
+)
+
+// A Pattern is what a parameter takes: a type, any DECIMAL, a type variable
+// (one capital letter), or an ARRAY, MAP or LAMBDA of such.
+type Pattern struct {
+	text   string
+	exact  *types.Type
+	kind   types.Kind // of the others; KindInvalid for variables and ANY
+	v      string
+	parts  []*Pattern // ARRAY: element; MAP: key, value; LAMBDA: parameters
+	result *Pattern   // of LAMBDA
+}
+
+// String returns the pattern as it is documented.
+func (p *Pattern) String() string { return p.text }
+
+// P parses a pattern; it panics on a wrong one, which is a programmer's error.
+func P(text string) *Pattern {
+	p, rest := parsePattern(text)
+	if rest != "" {
+		panic("function: pattern " + text)
+	}
+	return p
+}
+
+var exactTypes = map[string]*types.Type{
+	"BOOLEAN": types.Boolean, "INT": types.Int, "BIGINT": types.Bigint, "DOUBLE": types.Double, "STRING": types.String,
+	"BYTES": types.Bytes, "DATE": types.Date, "TIME": types.Time, "TIMESTAMP": types.Timestamp, "INTERVAL": types.Interval,
+}
+
+func parsePattern(s string) (*Pattern, string) {
+	s = strings.TrimSpace(s)
+	n := strings.IndexAny(s, "<>(), ")
+	if n < 0 {
+		n = len(s)
+	}
+	word, rest := s[:n], s[n:]
+	p := &Pattern{text: word, exact: exactTypes[word]}
+	switch {
+	case p.exact != nil:
+	case word == "DECIMAL":
+		p.kind = types.KindDecimal
+	case word == "STRUCT":
+		p.kind = types.KindStruct
+	case word == "ARRAY", word == "MAP":
+		p.kind = types.KindArray
+		if word == "MAP" {
+			p.kind = types.KindMap
+		}
+		p.parts, rest = parseParts(rest, '>')
+	case word == "LAMBDA":
+		p.kind = types.KindLambda
+		p.parts, rest = parseParts(rest, ')')
+		p.result, rest = parsePattern(strings.TrimPrefix(strings.TrimSpace(rest), "=>"))
+	case word == "ANY" || len(word) == 1:
+		p.v = word
+	default:
+		panic("function: pattern word " + word)
+	}
+	p.text = strings.TrimSpace(s[:len(s)-len(rest)])
+	return p, rest
+}
+
+func parseParts(s string, closer byte) ([]*Pattern, string) {
+	var parts []*Pattern
+	for {
+		p, rest := parsePattern(s[1:])
+		parts = append(parts, p)
+		if rest[0] == closer {
+			return parts, rest[1:]
+		}
+		s = rest
+	}
+}
+
+// A binding holds the types of type variables during a match.
+type binding map[string]*types.Type
+
+// match reports whether an argument of type t may be given, and how far the
+// conversion is.
+func (p *Pattern) match(t *types.Type, b binding) (cost int, ok bool) {
+	if t.Kind() == types.KindNull {
+		return 0, p.kind != types.KindLambda
+	}
+	switch {
+	case p.exact != nil:
+		return conversion(t, p.exact)
+	case p.v == "ANY":
+		return 5, t.Kind() < types.KindNull
+	case p.v != "":
+		return p.bind(t, b)
+	case p.kind != t.Kind():
+		if p.kind == types.KindDecimal && (t.Kind() == types.KindInt || t.Kind() == types.KindBigint) {
+			return 3, true
+		}
+		return 0, false
+	case p.kind == types.KindArray:
+		return p.parts[0].match(t.Elem(), b)
+	case p.kind == types.KindMap:
+		c1, ok1 := p.parts[0].match(t.Key(), b)
+		c2, ok2 := p.parts[1].match(t.Elem(), b)
+		return c1 + c2, ok1 && ok2
+	}
+	return 0, true
+}
+
+func (p *Pattern) bind(t *types.Type, b binding) (int, bool) {
+	if t.Kind() > types.KindNull {
+		return 0, false
+	}
+	old := b[p.v]
+	switch {
+	case old == nil:
+		b[p.v] = t
+		return 4, true
+	case old.Equal(t):
+		return 4, true
+	case old.IsNumeric() && t.IsNumeric():
+		if t.Kind() > old.Kind() {
+			b[p.v] = t
+		}
+		return 6, true
+	}
+	return 0, false
+}
+
+// conversion is the cost of giving a from where to is wanted.
+func conversion(from, to *types.Type) (int, bool) {
+	switch {
+	case from.Equal(to):
+		return 0, true
+	case from.IsNumeric() && to.IsNumeric():
+		if to.Kind() == types.KindDouble {
+			return 4, true
+		}
+		return int(to.Kind()) - int(from.Kind()), from.Kind() < to.Kind() && to.Kind() != types.KindDecimal && from.Kind() != types.KindDouble
+	case from.Kind() == types.KindString:
+		return 8, to.Kind() == types.KindDate || to.Kind() == types.KindTime || to.Kind() == types.KindTimestamp
+	}
+	return 0, false
+}
+
+// resolve returns the type that an argument given as t is converted to.
+func (p *Pattern) resolve(t *types.Type, b binding) *types.Type {
+	switch {
+	case p.exact != nil:
+		return p.exact
+	case p.v != "" && p.v != "ANY":
+		if b[p.v] != nil {
+			return b[p.v]
+		}
+		return types.String
+	case p.v == "ANY" && t.Kind() == types.KindNull:
+		return types.String
+	case p.v == "ANY":
+		return t
+	case p.kind == types.KindArray:
+		if t.Kind() == types.KindArray {
+			return types.Array(p.parts[0].resolve(t.Elem(), b))
+		}
+		return types.Array(p.parts[0].resolve(types.Null, b))
+	case p.kind == types.KindMap:
+		if t.Kind() == types.KindMap {
+			return types.Map(p.parts[0].resolve(t.Key(), b), p.parts[1].resolve(t.Elem(), b))
+		}
+		return types.Map(p.parts[0].resolve(types.Null, b), p.parts[1].resolve(types.Null, b))
+	case p.kind == types.KindDecimal:
+		switch t.Kind() {
+		case types.KindInt:
+			return types.MustDecimal(10, 0)
+		case types.KindBigint:
+			return types.MustDecimal(19, 0)
+		case types.KindNull:
+			return types.MustDecimal(1, 0)
+		}
+	}
+	return t
+}

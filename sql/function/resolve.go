@@ -1,0 +1,209 @@
+package function
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"karst/sql/types"
+)
+
+// A Library is a set of functions by name.
+type Library struct {
+	defs map[string]*Def
+}
+
+// NewLibrary collects lists of functions.
+func NewLibrary(lists ...[]Def) *Library {
+	l := &Library{defs: map[string]*Def{}}
+	for _, list := range lists {
+		for i := range list {
+			d := &list[i]
+			if l.defs[d.Name] != nil {
+				panic("function: two functions are called " + d.Name)
+			}
+			l.defs[d.Name] = d
+		}
+	}
+	return l
+}
+
+// All returns the functions by name.
+func (l *Library) All() []*Def {
+	out := make([]*Def, 0, len(l.defs))
+	for _, d := range l.defs {
+		out = append(out, d)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+// Find returns the function of that name, nil if there is none.
+func (l *Library) Find(name string) *Def { return l.defs[name] }
+
+// A Resolved is a call with its signature chosen.
+type Resolved struct {
+	Def       *Def
+	Signature *Signature
+	Params    []*types.Type // what each argument is converted to; nil for lambdas
+	Returns   *types.Type
+}
+
+// Resolve finds the signature for a call. bindLambda compiles argument i's
+// body for parameters of the given types and returns its result's type.
+func (l *Library) Resolve(name string, kind Kind, args []Arg, bindLambda func(i int, params []*types.Type) (*types.Type, error)) (*Resolved, *types.Error) {
+	d := l.defs[name]
+	if d == nil {
+		return nil, l.unknown(name)
+	}
+	if d.Kind != kind {
+		return nil, types.Errorf(types.ErrStatement, types.Pos{}, "function %s is %s and can't be used here", name, kindNames[d.Kind])
+	}
+	best, cost, bound := (*Signature)(nil), 0, binding(nil)
+	for i := range d.Signatures {
+		s := &d.Signatures[i]
+		b := binding{}
+		if c, ok := s.match(args, b); ok && (best == nil || c < cost) {
+			best, cost, bound = s, c, b
+		}
+	}
+	if best == nil {
+		return nil, d.noMatch(args)
+	}
+	r := &Resolved{Def: d, Signature: best, Params: make([]*types.Type, len(args))}
+	for i := range args {
+		p := best.param(i)
+		if p.Pattern.kind != types.KindLambda {
+			r.Params[i] = p.Pattern.resolve(args[i].Type, bound)
+			args[i].Type = r.Params[i]
+		}
+	}
+	for i := range args {
+		if err := bindArg(best.param(i).Pattern, i, args, bound, bindLambda); err != nil {
+			return nil, err
+		}
+	}
+	t, err := best.Returns(args, bound)
+	if err != nil {
+		return nil, types.Errorf(types.ErrStatement, types.Pos{}, "%s: %v", name, err)
+	}
+	r.Returns = t
+	return r, nil
+}
+
+func bindArg(p *Pattern, i int, args []Arg, bound binding, bindLambda func(int, []*types.Type) (*types.Type, error)) *types.Error {
+	if p.kind != types.KindLambda {
+		return nil
+	}
+	params := make([]*types.Type, len(p.parts))
+	for k, part := range p.parts {
+		params[k] = part.resolve(types.Null, bound)
+	}
+	result, err := bindLambda(i, params)
+	if err != nil {
+		if user, ok := err.(*types.Error); ok {
+			return user
+		}
+		return types.Errorf(types.ErrStatement, types.Pos{}, "%v", err)
+	}
+	if _, ok := p.result.match(result, bound); !ok {
+		return types.Errorf(types.ErrStatement, types.Pos{}, "the lambda must return %s, it returns %s", p.result, result)
+	}
+	args[i].Lambda = &LambdaType{Params: params, Result: result}
+	return nil
+}
+
+var kindNames = map[Kind]string{Scalar: "a scalar function", Aggregate: "an aggregate function", Table: "a table function"}
+
+func (l *Library) unknown(name string) *types.Error {
+	best, at := len(name)/2+1, ""
+	for n := range l.defs {
+		if d := editDistance(name, n); d < best || d == best && n < at {
+			best, at = d, n
+		}
+	}
+	e := types.Errorf(types.ErrStatement, types.Pos{}, "Can't find any functions with the name '%s'", name)
+	if at != "" {
+		e.Hint = "Did you mean " + at + "?"
+	}
+	return e
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			c := diag
+			if a[i] != b[j] {
+				c++
+			}
+			diag = row[j+1]
+			row[j+1] = min(c, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+func (d *Def) noMatch(args []Arg) *types.Error {
+	var given []string
+	for _, a := range args {
+		given = append(given, a.Type.String())
+	}
+	var sigs []string
+	for i := range d.Signatures {
+		sigs = append(sigs, d.Name+d.Signatures[i].String())
+	}
+	e := types.Errorf(types.ErrStatement, types.Pos{}, "Function '%s' does not accept parameters (%s).", d.Name, strings.Join(given, ", "))
+	e.Hint = "Valid alternatives are:\n" + strings.Join(sigs, "\n")
+	return e
+}
+
+// String returns the parameters as they are documented.
+func (s *Signature) String() string {
+	var parts []string
+	for _, p := range s.Params {
+		t := p.Pattern.String()
+		if p.Variadic {
+			t += "..."
+		}
+		parts = append(parts, fmt.Sprintf("%s %s", p.Name, t))
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
+}
+
+func (s *Signature) param(i int) *Param { return &s.Params[min(i, len(s.Params)-1)] }
+
+func (s *Signature) match(args []Arg, b binding) (int, bool) {
+	n := len(s.Params)
+	variadic := n > 0 && s.Params[n-1].Variadic
+	if len(args) < n && !(variadic && len(args) == n-1) || len(args) > n && !variadic {
+		return 0, false
+	}
+	total := 0
+	if variadic {
+		total = 1
+	}
+	for i, a := range args {
+		p := s.param(i)
+		if (a.Lambda != nil) != (p.Pattern.kind == types.KindLambda) || p.Const && a.Const == nil {
+			return 0, false
+		}
+		if a.Lambda != nil {
+			if len(a.Lambda.Params) != len(p.Pattern.parts) {
+				return 0, false
+			}
+			continue
+		}
+		c, ok := p.Pattern.match(a.Type, b)
+		if !ok {
+			return 0, false
+		}
+		total += c
+	}
+	return total, true
+}

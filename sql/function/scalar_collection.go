@@ -1,0 +1,431 @@
+package function
+
+import (
+	"sort"
+	"strings"
+
+	"karst/sql/types"
+	"karst/sql/vector"
+)
+
+// span returns the elements of row i of a list: positions from and to.
+func span(v *vector.Vector, i int) (from, to int) { return int(v.Offsets[i]), int(v.Offsets[i+1]) }
+
+// contains reports whether kid[from:to] holds an element equal to y's row j.
+func contains(kid *vector.Vector, from, to int, y *vector.Vector, j int) bool {
+	for ; from < to; from++ {
+		if vector.Compare(kid, from, y, j) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// listKernel gives an ARRAY of the first argument's type; f appends elements.
+func listKernel(f func(c *Call, out *vector.Builder, i int)) ScalarKernel {
+	return func(c *Call) (*vector.Vector, error) {
+		return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
+			f(c, b.Kid(0), i)
+			b.Close()
+		}), nil
+	}
+}
+
+func listDef(name, ps, description string, e Example, f func(c *Call, out *vector.Builder, i int)) Def {
+	return Def{Name: name, Kind: Scalar, Category: CategoryArray, Description: description, Examples: []Example{e},
+		Signatures: []Signature{{Params: params(ps), Returns: sameAs(0), Scalar: plain(listKernel(f))}}}
+}
+
+// appendNew appends element j of kid unless out's row, begun at mark, has it.
+func distinctInto(out *vector.Builder, seen *[]element, kid *vector.Vector, j int) {
+	for _, s := range *seen {
+		if vector.Compare(s.v, s.i, kid, j) == 0 {
+			return
+		}
+	}
+	*seen = append(*seen, element{kid, j})
+	out.Append(kid, j)
+}
+
+type element struct {
+	v *vector.Vector
+	i int
+}
+
+func arrayFunctions() []Def {
+	return []Def{
+		{Name: "ARRAY_LENGTH", Kind: Scalar, Category: CategoryArray, Description: "The number of elements.", Examples: []Example{{"ARRAY_LENGTH(ARRAY[1, 2])", "2"}},
+			Signatures: []Signature{scalar("array ARRAY<T>", types.Int, intKernel(func(c *Call, i int) (int32, bool) {
+				from, to := span(c.Args[0], i)
+				return int32(to - from), true
+			}))}},
+		{Name: "ARRAY_CONTAINS", Kind: Scalar, Category: CategoryArray, Description: "Whether a value is among the elements.", Examples: []Example{{"ARRAY_CONTAINS(ARRAY[1, 2], 2)", "TRUE"}},
+			Signatures: []Signature{scalar("array ARRAY<T>, val T", types.Boolean, boolKernel(func(c *Call, i int) bool {
+				from, to := span(c.Args[0], i)
+				return contains(c.Args[0].Kids[0], from, to, c.Args[1], i)
+			}))}},
+		listDef("ARRAY_CONCAT", "left ARRAY<T>, right ARRAY<T>", "All elements of both.", Example{"ARRAY_CONCAT(ARRAY[1], ARRAY[2])", "ARRAY[1, 2]"}, func(c *Call, out *vector.Builder, i int) {
+			for _, a := range c.Args {
+				for j, to := span(a, i); j < to; j++ {
+					out.Append(a.Kids[0], j)
+				}
+			}
+		}),
+		listDef("ARRAY_DISTINCT", "input ARRAY<T>", "The elements, each once.", Example{"ARRAY_DISTINCT(ARRAY[1, 2, 1])", "ARRAY[1, 2]"}, func(c *Call, out *vector.Builder, i int) {
+			var seen []element
+			for j, to := span(c.Args[0], i); j < to; j++ {
+				distinctInto(out, &seen, c.Args[0].Kids[0], j)
+			}
+		}),
+		listDef("ARRAY_UNION", "left ARRAY<T>, right ARRAY<T>", "The elements of both, each once.", Example{"ARRAY_UNION(ARRAY[1, 2], ARRAY[2, 3])", "ARRAY[1, 2, 3]"}, func(c *Call, out *vector.Builder, i int) {
+			var seen []element
+			for _, a := range c.Args {
+				for j, to := span(a, i); j < to; j++ {
+					distinctInto(out, &seen, a.Kids[0], j)
+				}
+			}
+		}),
+		listDef("ARRAY_EXCEPT", "left ARRAY<T>, right ARRAY<T>", "The elements of the first that are not in the second, each once.", Example{"ARRAY_EXCEPT(ARRAY[1, 2, 3], ARRAY[2])", "ARRAY[1, 3]"}, func(c *Call, out *vector.Builder, i int) {
+			var seen []element
+			from, to := span(c.Args[1], i)
+			for j, end := span(c.Args[0], i); j < end; j++ {
+				if !contains(c.Args[1].Kids[0], from, to, c.Args[0].Kids[0], j) {
+					distinctInto(out, &seen, c.Args[0].Kids[0], j)
+				}
+			}
+		}),
+		listDef("ARRAY_INTERSECT", "left ARRAY<T>, right ARRAY<T>", "The elements in both, each once.", Example{"ARRAY_INTERSECT(ARRAY[1, 2], ARRAY[2, 3])", "ARRAY[2]"}, func(c *Call, out *vector.Builder, i int) {
+			var seen []element
+			from, to := span(c.Args[1], i)
+			for j, end := span(c.Args[0], i); j < end; j++ {
+				if contains(c.Args[1].Kids[0], from, to, c.Args[0].Kids[0], j) {
+					distinctInto(out, &seen, c.Args[0].Kids[0], j)
+				}
+			}
+		}),
+		listDef("ARRAY_REMOVE", "array ARRAY<T>, victim T", "The elements without those equal to a value.", Example{"ARRAY_REMOVE(ARRAY[1, 2, 1], 1)", "ARRAY[2]"}, func(c *Call, out *vector.Builder, i int) {
+			for j, to := span(c.Args[0], i); j < to; j++ {
+				if vector.Compare(c.Args[0].Kids[0], j, c.Args[1], i) != 0 {
+					out.Append(c.Args[0].Kids[0], j)
+				}
+			}
+		}),
+		listDef("SLICE", "in ARRAY<T>, from INT, to INT", "The elements from one position to another, counted from 1.", Example{"SLICE(ARRAY[1, 2, 3], 2, 3)", "ARRAY[2, 3]"}, func(c *Call, out *vector.Builder, i int) {
+			from, to := span(c.Args[0], i)
+			for j := from + max(0, int(c.Args[1].I32[i])-1); j < min(to, from+int(c.Args[2].I32[i])); j++ {
+				out.Append(c.Args[0].Kids[0], j)
+			}
+		}),
+		{Name: "ARRAY_SORT", Kind: Scalar, Category: CategoryArray, Description: "The elements in order, nulls last; 'DESC' reverses.", Examples: []Example{{"ARRAY_SORT(ARRAY[3, 1, 2])", "ARRAY[1, 2, 3]"}, {"ARRAY_SORT(ARRAY[1, 2], 'DESC')", "ARRAY[2, 1]"}},
+			Signatures: []Signature{{Params: params("input ARRAY<T>"), Returns: sameAs(0), Scalar: plain(listKernel(sortInto))}, {Params: params("input ARRAY<T>, direction STRING"), Returns: sameAs(0), Scalar: plain(listKernel(sortInto))}}},
+		arrayExtreme("ARRAY_MAX", "The largest element, nulls left out.", 1, Example{"ARRAY_MAX(ARRAY[1, 3, 2])", "3"}),
+		arrayExtreme("ARRAY_MIN", "The smallest element, nulls left out.", -1, Example{"ARRAY_MIN(ARRAY[2, 1])", "1"}),
+		{Name: "ARRAY_JOIN", Kind: Scalar, Category: CategoryArray, Description: "The elements as one text with a delimiter between them, a comma by default.", Examples: []Example{{"ARRAY_JOIN(ARRAY['a', 'b'], '-')", "'a-b'"}},
+			Signatures: []Signature{scalar("array ARRAY<STRING>", types.String, stringKernel(arrayJoin)), scalar("array ARRAY<STRING>, delimiter STRING", types.String, stringKernel(arrayJoin))}},
+		{Name: "GENERATE_SERIES", Kind: Scalar, Category: CategoryArray, Description: "The whole numbers from one to another, in steps.", Examples: []Example{{"GENERATE_SERIES(1, 5, 2)", "ARRAY[1, 3, 5]"}},
+			Signatures: []Signature{seriesSignature("start INT, end INT", types.Int), seriesSignature("start INT, end INT, step INT", types.Int), seriesSignature("start BIGINT, end BIGINT", types.Bigint), seriesSignature("start BIGINT, end BIGINT, step INT", types.Bigint)}},
+	}
+}
+
+func sortInto(c *Call, out *vector.Builder, i int) {
+	kid := c.Args[0].Kids[0]
+	from, to := span(c.Args[0], i)
+	at := make([]int, 0, to-from)
+	for j := from; j < to; j++ {
+		at = append(at, j)
+	}
+	desc := len(c.Args) == 2 && strings.HasPrefix(strings.ToUpper(string(str(c, 1, i))), "DESC")
+	sort.SliceStable(at, func(x, y int) bool {
+		nx, ny := kid.IsNull(at[x]), kid.IsNull(at[y])
+		if nx || ny {
+			return !nx && ny
+		}
+		return (vector.Compare(kid, at[x], kid, at[y]) < 0) != desc && vector.Compare(kid, at[x], kid, at[y]) != 0
+	})
+	for _, j := range at {
+		out.Append(kid, j)
+	}
+}
+
+func arrayExtreme(name, description string, want int, e Example) Def {
+	return Def{Name: name, Kind: Scalar, Category: CategoryArray, Description: description, Examples: []Example{e},
+		Signatures: []Signature{{Params: params("input ARRAY<T>"), Returns: variable("T"), Scalar: plain(func(c *Call) (*vector.Vector, error) {
+			kid := c.Args[0].Kids[0]
+			return rows(c, kid.Type, func(b *vector.Builder, i int) {
+				best := -1
+				for j, to := span(c.Args[0], i); j < to; j++ {
+					if !kid.IsNull(j) && (best < 0 || vector.Compare(kid, j, kid, best) == want) {
+						best = j
+					}
+				}
+				if best >= 0 {
+					b.Append(kid, best)
+				}
+			}), nil
+		})}}}
+}
+
+func arrayJoin(c *Call, i int, buf []byte) ([]byte, bool) {
+	from, to := span(c.Args[0], i)
+	for j := from; j < to; j++ {
+		if j > from {
+			if len(c.Args) == 2 {
+				buf = append(buf, str(c, 1, i)...)
+			} else {
+				buf = append(buf, ',')
+			}
+		}
+		if c.Args[0].Kids[0].IsNull(j) {
+			buf = append(buf, "null"...)
+		} else {
+			buf = append(buf, c.Args[0].Kids[0].Str(j)...)
+		}
+	}
+	return buf, true
+}
+
+// maxSeries bounds the elements that one row may generate.
+const maxSeries = 1 << 20
+
+func seriesSignature(ps string, t *types.Type) Signature {
+	return scalar(ps, types.Array(t), func(c *Call) (*vector.Vector, error) {
+		whole := func(v *vector.Vector, i int) int64 {
+			if v.Type.Kind() == types.KindInt {
+				return int64(v.I32[i])
+			}
+			return v.I64[i]
+		}
+		return rows(c, types.Array(t), func(b *vector.Builder, i int) {
+			x, end, step := whole(c.Args[0], i), whole(c.Args[1], i), int64(1)
+			if x > end {
+				step = -1
+			}
+			if len(c.Args) == 3 {
+				step = int64(c.Args[2].I32[i])
+			}
+			if step == 0 || (end-x)/step > maxSeries {
+				c.Fail(int32(i), "the step must lead to the end in at most 1,048,576 elements")
+				return
+			}
+			for ; step > 0 && x <= end || step < 0 && x >= end; x += step {
+				if t.Kind() == types.KindInt {
+					b.Kid(0).Int32(int32(x))
+				} else {
+					b.Kid(0).Int64(x)
+				}
+			}
+			b.Close()
+		}), nil
+	})
+}
+
+func mapFunctions() []Def {
+	part := func(name, description string, k int, e Example) Def {
+		return Def{Name: name, Kind: Scalar, Category: CategoryMap, Description: description, Examples: []Example{e},
+			Signatures: []Signature{{Params: params("input MAP<K, V>"), Returns: func(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
+				if k == 0 {
+					return types.Array(args[0].Type.Key()), nil
+				}
+				return types.Array(args[0].Type.Elem()), nil
+			}, Scalar: plain(func(c *Call) (*vector.Vector, error) {
+				v := *c.Args[0]
+				v.Type, v.Kids = types.Array(v.Kids[k].Type), []*vector.Vector{v.Kids[k]}
+				return &v, nil
+			})}}}
+	}
+	return []Def{
+		part("MAP_KEYS", "The keys of a map.", 0, Example{"MAP_KEYS(MAP('a' := 1))", "ARRAY['a']"}),
+		part("MAP_VALUES", "The values of a map.", 1, Example{"MAP_VALUES(MAP('a' := 1))", "ARRAY[1]"}),
+		{Name: "MAP_UNION", Kind: Scalar, Category: CategoryMap, Description: "The entries of both maps; the second's win.", Examples: []Example{{"MAP_UNION(MAP('a' := 1), MAP('a' := 2, 'b' := 3))", "MAP('a' := 2, 'b' := 3)"}},
+			Signatures: []Signature{{Params: params("map1 MAP<STRING, V>, map2 MAP<STRING, V>"), Returns: sameAs(0), Scalar: plain(func(c *Call) (*vector.Vector, error) {
+				return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
+					from, to := span(c.Args[1], i)
+					for j, end := span(c.Args[0], i); j < end; j++ {
+						if !contains(c.Args[1].Kids[0], from, to, c.Args[0].Kids[0], j) {
+							b.Kid(0).Append(c.Args[0].Kids[0], j)
+							b.Kid(1).Append(c.Args[0].Kids[1], j)
+						}
+					}
+					for j := from; j < to; j++ {
+						b.Kid(0).Append(c.Args[1].Kids[0], j)
+						b.Kid(1).Append(c.Args[1].Kids[1], j)
+					}
+					b.Close()
+				}), nil
+			})}}},
+		{Name: "AS_MAP", Kind: Scalar, Category: CategoryMap, Description: "A map of the keys and values at equal positions.", Examples: []Example{{"AS_MAP(ARRAY['a'], ARRAY[1])", "MAP('a' := 1)"}},
+			Signatures: []Signature{{Params: params("keys ARRAY<STRING>, values ARRAY<T>"), Returns: func(_ []Arg, b map[string]*types.Type) (*types.Type, error) {
+				return types.Map(types.String, b["T"]), nil
+			},
+				Scalar: plain(func(c *Call) (*vector.Vector, error) {
+					return rows(c, types.Map(types.String, c.Args[1].Type.Elem()), func(b *vector.Builder, i int) {
+						k, kEnd := span(c.Args[0], i)
+						v, vEnd := span(c.Args[1], i)
+						for ; k < kEnd && v < vEnd; k, v = k+1, v+1 {
+							b.Kid(0).Append(c.Args[0].Kids[0], k)
+							b.Kid(1).Append(c.Args[1].Kids[0], v)
+						}
+						b.Close()
+					}), nil
+				})}}},
+	}
+}
+
+func conditionalFunctions() []Def {
+	firstOf := plain(func(c *Call) (*vector.Vector, error) {
+		return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
+			for _, a := range c.Args {
+				if !a.IsNull(i) {
+					b.Append(a, i)
+					return
+				}
+			}
+		}), nil
+	})
+	return []Def{
+		{Name: "COALESCE", Kind: Scalar, Category: CategoryConditional, Description: "The first value that is not null.", Examples: []Example{{"COALESCE(NULL, 2, 3)", "2"}},
+			Signatures: []Signature{{Params: params("first T, others T..."), Returns: variable("T"), NullTolerant: true, Scalar: firstOf}}},
+		{Name: "IFNULL", Kind: Scalar, Category: CategoryConditional, Description: "The value, or the other one if it is null.", Examples: []Example{{"IFNULL(NULL, 'x')", "'x'"}},
+			Signatures: []Signature{{Params: params("expression T, alternative T"), Returns: variable("T"), NullTolerant: true, Scalar: firstOf}}},
+		{Name: "NULLIF", Kind: Scalar, Category: CategoryConditional, Description: "Null if both values are equal, else the first.", Examples: []Example{{"NULLIF(1, 2)", "1"}, {"NULLIF('a', 'a') IS NULL", "TRUE"}},
+			Signatures: []Signature{{Params: params("expr1 T, expr2 T"), Returns: variable("T"), NullTolerant: true, Scalar: plain(func(c *Call) (*vector.Vector, error) {
+				return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
+					if !c.Args[0].IsNull(i) && vector.Compare(c.Args[0], i, c.Args[1], i) != 0 {
+						b.Append(c.Args[0], i)
+					}
+				}), nil
+			})}}},
+	}
+}
+
+func lambdaFunctions() []Def {
+	return []Def{
+		{Name: "TRANSFORM", Kind: Scalar, Category: CategoryLambda, Description: "The collection with each element, or each key and value, computed anew.", Examples: []Example{{"TRANSFORM(ARRAY[1, 2], x => x + 1)", "ARRAY[2, 3]"}},
+			Signatures: []Signature{
+				{Params: params("array ARRAY<T>, function LAMBDA(T) => R"), Returns: func(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
+					return types.Array(args[1].Lambda.Result), nil
+				}, Scalar: plain(transformArray)},
+				{Params: params("map MAP<K, V>, keys LAMBDA(K, V) => R, values LAMBDA(K, V) => S"), Returns: func(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
+					return types.Map(args[1].Lambda.Result, args[2].Lambda.Result), nil
+				}, Scalar: plain(transformMap)},
+			}},
+		{Name: "FILTER", Kind: Scalar, Category: CategoryLambda, Description: "The elements, or entries, for which a condition holds.", Examples: []Example{{"FILTER(ARRAY[1, 2, 3], x => x > 1)", "ARRAY[2, 3]"}},
+			Signatures: []Signature{
+				{Params: params("array ARRAY<T>, function LAMBDA(T) => BOOLEAN"), Returns: sameAs(0), Scalar: plain(filterCollection)},
+				{Params: params("map MAP<K, V>, function LAMBDA(K, V) => BOOLEAN"), Returns: sameAs(0), Scalar: plain(filterCollection)},
+			}},
+		{Name: "REDUCE", Kind: Scalar, Category: CategoryLambda, Description: "A value carried through all elements, or entries, from a first one.", Examples: []Example{{"REDUCE(ARRAY[1, 2, 3], 10, (s, x) => s + x)", "16"}},
+			Signatures: []Signature{
+				{Params: params("list ARRAY<T>, state S, function LAMBDA(S, T) => S"), Returns: sameAs(1), NullTolerant: true, Scalar: plain(reduce)},
+				{Params: params("map MAP<K, V>, state S, function LAMBDA(S, K, V) => S"), Returns: sameAs(1), NullTolerant: true, Scalar: plain(reduce)},
+			}},
+	}
+}
+
+// elements returns for each selected row's elements their position and row.
+func elements(c *Call) (at, outer []int32) {
+	for _, i := range c.Sel {
+		for j := c.Args[0].Offsets[i]; j < c.Args[0].Offsets[i+1]; j++ {
+			at, outer = append(at, j), append(outer, i)
+		}
+	}
+	return at, outer
+}
+
+func gather(a *vector.Arena, v *vector.Vector, at []int32) *vector.Vector {
+	b := vector.NewBuilder(a, v.Type, len(at))
+	for _, j := range at {
+		b.Append(v, int(j))
+	}
+	return b.Finish()
+}
+
+// lambdaOverElements evaluates a lambda on all elements of the selected rows.
+func lambdaOverElements(c *Call, f LambdaFunc) (*vector.Vector, []int32, error) {
+	at, outer := elements(c)
+	var ps []*vector.Vector
+	for _, kid := range c.Args[0].Kids {
+		ps = append(ps, gather(c.Arena, kid, at))
+	}
+	out, err := f(ps, outer)
+	return out, at, err
+}
+
+func transformArray(c *Call) (*vector.Vector, error) {
+	out, _, err := lambdaOverElements(c, c.Lambdas[1])
+	if err != nil {
+		return nil, err
+	}
+	return regroup(c, types.Array(out.Type), out), nil
+}
+
+func transformMap(c *Call) (*vector.Vector, error) {
+	keys, _, err := lambdaOverElements(c, c.Lambdas[1])
+	if err != nil {
+		return nil, err
+	}
+	values, _, err := lambdaOverElements(c, c.Lambdas[2])
+	if err != nil {
+		return nil, err
+	}
+	return regroup(c, types.Map(keys.Type, values.Type), keys, values), nil
+}
+
+// regroup puts computed elements back into one list a row.
+func regroup(c *Call, t *types.Type, kids ...*vector.Vector) *vector.Vector {
+	n := 0
+	return rows(c, t, func(b *vector.Builder, i int) {
+		from, to := span(c.Args[0], i)
+		for range to - from {
+			for k, kid := range kids {
+				b.Kid(k).Append(kid, n)
+			}
+			n++
+		}
+		b.Close()
+	})
+}
+
+func filterCollection(c *Call) (*vector.Vector, error) {
+	keep, _, err := lambdaOverElements(c, c.Lambdas[1])
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
+		for j, to := span(c.Args[0], i); j < to; j++ {
+			if !keep.IsNull(n) && keep.Bits.Get(n) {
+				for k, kid := range c.Args[0].Kids {
+					b.Kid(k).Append(kid, j)
+				}
+			}
+			n++
+		}
+		b.Close()
+	}), nil
+}
+
+func reduce(c *Call) (*vector.Vector, error) {
+	var failed error
+	out := rows(c, c.Args[1].Type, func(b *vector.Builder, i int) {
+		if c.Args[0].IsNull(i) || c.Args[1].IsNull(i) {
+			b.Append(c.Args[1], i)
+			return
+		}
+		state := gather(c.Arena, c.Args[1], []int32{int32(i)})
+		for j, to := span(c.Args[0], i); j < to; j++ {
+			ps := []*vector.Vector{state}
+			for _, kid := range c.Args[0].Kids {
+				ps = append(ps, gather(c.Arena, kid, []int32{int32(j)}))
+			}
+			next, err := c.Lambdas[2](ps, []int32{int32(i)})
+			if err != nil {
+				failed = err
+				return
+			}
+			state = next
+		}
+		b.Append(state, 0)
+	})
+	return out, failed
+}

@@ -1,0 +1,170 @@
+package function
+
+import (
+	"math"
+
+	"karst/sql/types"
+	"karst/sql/vector"
+
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
+)
+
+func mathFunctions() []Def {
+	defs := []Def{
+		{Name: "ABS", Kind: Scalar, Category: CategoryMath, Description: "The number without its sign.", Examples: []Example{{"ABS(-3)", "3"}},
+			Signatures: numeric(func(x int64) int64 { return max(x, -x) }, math.Abs, func(x decimal128.Num, _ int) decimal128.Num { return x.Abs() })},
+		{Name: "FLOOR", Kind: Scalar, Category: CategoryMath, Description: "The largest whole number not above.", Examples: []Example{{"FLOOR(-1.5E0)", "-2E0"}},
+			Signatures: numeric(func(x int64) int64 { return x }, math.Floor, wholeDecimal(-1))},
+		{Name: "CEIL", Kind: Scalar, Category: CategoryMath, Description: "The smallest whole number not below.", Examples: []Example{{"CEIL(1.2E0)", "2E0"}},
+			Signatures: numeric(func(x int64) int64 { return x }, math.Ceil, wholeDecimal(1))},
+		{Name: "ROUND", Kind: Scalar, Category: CategoryMath, Description: "The nearest whole number, halves up; or rounded to a number of decimals.",
+			Signatures: []Signature{
+				scalar("val BIGINT", types.Bigint, func(c *Call) (*vector.Vector, error) { return c.Args[0], nil }),
+				scalar("val DOUBLE", types.Bigint, bigintKernel(types.Bigint, func(c *Call, i int) (int64, bool) { return int64(math.Floor(c.Args[0].F64[i] + 0.5)), true })),
+				scalar("val DOUBLE, decimals INT", types.Double, func(c *Call) (*vector.Vector, error) {
+					v := vector.New(c.Arena, types.Double, c.N)
+					for _, i := range c.Sel {
+						p := math.Pow(10, float64(c.Args[1].I32[i]))
+						v.F64[i] = math.Floor(c.Args[0].F64[i]*p+0.5) / p
+					}
+					return v, nil
+				}),
+				{Params: params("val DECIMAL"), Returns: sameAs(0), Scalar: roundDecimal},
+				{Params: params("val DECIMAL, decimals INT"), Returns: sameAs(0), Scalar: roundDecimal},
+			}, Examples: []Example{{"ROUND(2.5E0)", "CAST(3 AS BIGINT)"}, {"ROUND(1.255E0, 1)", "1.3E0"}, {"ROUND(1.25, 1)", "1.30"}}},
+		{Name: "SIGN", Kind: Scalar, Category: CategoryMath, Description: "-1, 0 or 1 by the number's sign.",
+			Signatures: []Signature{scalar("value DOUBLE", types.Int, intKernel(func(c *Call, i int) (int32, bool) {
+				switch x := c.Args[0].F64[i]; {
+				case x > 0:
+					return 1, true
+				case x < 0:
+					return -1, true
+				}
+				return 0, true
+			}))}, Examples: []Example{{"SIGN(-7)", "-1"}}},
+		{Name: "POWER", Kind: Scalar, Category: CategoryMath, Description: "The first number to the power of the second.",
+			Signatures: []Signature{scalar("base DOUBLE, exponent DOUBLE", types.Double, double2(math.Pow))}, Examples: []Example{{"POWER(2, 10)", "1024E0"}}},
+		{Name: "ATAN2", Kind: Scalar, Category: CategoryMath, Description: "The angle of the point (x, y), in radians.",
+			Signatures: []Signature{scalar("y DOUBLE, x DOUBLE", types.Double, double2(math.Atan2))}, Examples: []Example{{"ATAN2(0, 1)", "0E0"}}},
+		{Name: "LOG", Kind: Scalar, Category: CategoryMath, Description: "The natural logarithm, or the logarithm to a base.",
+			Signatures: []Signature{scalar("value DOUBLE", types.Double, doubleKernel(math.Log)),
+				scalar("base DOUBLE, value DOUBLE", types.Double, double2(func(b, x float64) float64 { return math.Log(x) / math.Log(b) }))}, Examples: []Example{{"LOG(2, 8)", "3E0"}}},
+		{Name: "PI", Kind: Scalar, Category: CategoryMath, Description: "The circle's constant.",
+			Signatures: []Signature{scalar("", types.Double, func(c *Call) (*vector.Vector, error) {
+				v := vector.New(c.Arena, types.Double, c.N)
+				for i := range v.F64 {
+					v.F64[i] = math.Pi
+				}
+				return v, nil
+			})}, Examples: []Example{{"ROUND(PI(), 2)", "3.14E0"}}},
+		{Name: "RANDOM", Kind: Scalar, Category: CategoryMath, Description: "A random number from 0 up to 1.",
+			Signatures: []Signature{{Returns: always(types.Double), Volatile: true, Scalar: plain(func(c *Call) (*vector.Vector, error) {
+				v := vector.New(c.Arena, types.Double, c.N)
+				for _, i := range c.Sel {
+					v.F64[i] = float64(c.Rand()>>11) / (1 << 53)
+				}
+				return v, nil
+			})}}, Examples: []Example{{"RANDOM() < 1", "TRUE"}}},
+		extreme("GREATEST", "The largest of the values; nulls are left out.", 1, Example{"GREATEST(1, 3, 2)", "3"}),
+		extreme("LEAST", "The smallest of the values; nulls are left out.", -1, Example{"LEAST('b', 'a')", "'a'"}),
+	}
+	for _, f := range []struct {
+		name, description string
+		f                 func(float64) float64
+		example           Example
+	}{
+		{"SQRT", "The square root.", math.Sqrt, Example{"SQRT(9)", "3E0"}},
+		{"CBRT", "The cube root.", math.Cbrt, Example{"CBRT(8)", "2E0"}},
+		{"EXP", "e to the power of the number.", math.Exp, Example{"EXP(0)", "1E0"}},
+		{"LN", "The natural logarithm.", math.Log, Example{"LN(1)", "0E0"}},
+		{"SIN", "The sine of an angle in radians.", math.Sin, Example{"SIN(0)", "0E0"}},
+		{"COS", "The cosine of an angle in radians.", math.Cos, Example{"COS(0)", "1E0"}},
+		{"TAN", "The tangent of an angle in radians.", math.Tan, Example{"TAN(0)", "0E0"}},
+		{"ASIN", "The arc sine in radians.", math.Asin, Example{"ASIN(0)", "0E0"}},
+		{"ACOS", "The arc cosine in radians.", math.Acos, Example{"ACOS(1)", "0E0"}},
+		{"ATAN", "The arc tangent in radians.", math.Atan, Example{"ATAN(0)", "0E0"}},
+		{"DEGREES", "Radians as degrees.", func(x float64) float64 { return x * 180 / math.Pi }, Example{"DEGREES(0)", "0E0"}},
+		{"RADIANS", "Degrees as radians.", func(x float64) float64 { return x * math.Pi / 180 }, Example{"RADIANS(0)", "0E0"}},
+	} {
+		defs = append(defs, Def{Name: f.name, Kind: Scalar, Category: CategoryMath, Description: f.description,
+			Signatures: []Signature{scalar("value DOUBLE", types.Double, doubleKernel(f.f))}, Examples: []Example{f.example}})
+	}
+	return defs
+}
+
+func double2(f func(x, y float64) float64) ScalarKernel {
+	return func(c *Call) (*vector.Vector, error) {
+		v := vector.New(c.Arena, types.Double, c.N)
+		for _, i := range c.Sel {
+			v.F64[i] = f(c.Args[0].F64[i], c.Args[1].F64[i])
+		}
+		return v, nil
+	}
+}
+
+// numeric gives the signatures of a function from each numeric type to itself.
+func numeric(whole func(int64) int64, float func(float64) float64, dec func(decimal128.Num, int) decimal128.Num) []Signature {
+	return []Signature{
+		scalar("val INT", types.Int, intKernel(func(c *Call, i int) (int32, bool) { return int32(whole(int64(c.Args[0].I32[i]))), true })),
+		scalar("val BIGINT", types.Bigint, bigintKernel(types.Bigint, func(c *Call, i int) (int64, bool) { return whole(c.Args[0].I64[i]), true })),
+		scalar("val DOUBLE", types.Double, doubleKernel(float)),
+		{Params: params("val DECIMAL"), Returns: sameAs(0), Scalar: func(args []Arg) (ScalarKernel, error) {
+			return func(c *Call) (*vector.Vector, error) {
+				v := vector.New(c.Arena, args[0].Type, c.N)
+				for _, i := range c.Sel {
+					v.Dec[i] = dec(c.Args[0].Dec[i], args[0].Type.Scale())
+				}
+				return v, nil
+			}, nil
+		}},
+	}
+}
+
+// wholeDecimal rounds to a whole number towards a direction.
+func wholeDecimal(direction int) func(decimal128.Num, int) decimal128.Num {
+	return func(x decimal128.Num, scale int) decimal128.Num {
+		unit := types.PowerOfTen(scale)
+		n := x.BigInt()
+		q, r := n.QuoRem(n, unit, types.PowerOfTen(0))
+		if r.Sign() == direction {
+			q.Add(q, types.PowerOfTen(0).SetInt64(int64(direction)))
+		}
+		return decimal128.FromBigInt(q.Mul(q, unit))
+	}
+}
+
+func roundDecimal(args []Arg) (ScalarKernel, error) {
+	t := args[0].Type
+	return func(c *Call) (*vector.Vector, error) {
+		v := vector.New(c.Arena, t, c.N)
+		for _, i := range c.Sel {
+			places := 0
+			if len(c.Args) == 2 {
+				places = int(c.Args[1].I32[i])
+			}
+			n := c.Args[0].Dec[i].BigInt()
+			if places < t.Scale() {
+				n = types.Rescale(types.Rescale(n, t.Scale(), places), places, t.Scale())
+			}
+			v.Dec[i] = decimal128.FromBigInt(n)
+		}
+		return v, nil
+	}, nil
+}
+
+func extreme(name, description string, want int, e Example) Def {
+	return Def{Name: name, Kind: Scalar, Category: CategoryMath, Description: description, Examples: []Example{e},
+		Signatures: []Signature{{Params: params("val T, vals T..."), Returns: variable("T"), NullTolerant: true, Scalar: plain(func(c *Call) (*vector.Vector, error) {
+			return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
+				best := -1
+				for k, a := range c.Args {
+					if !a.IsNull(i) && (best < 0 || vector.Compare(a, i, c.Args[best], i) == want) {
+						best = k
+					}
+				}
+				if best >= 0 {
+					b.Append(c.Args[best], i)
+				}
+			}), nil
+		})}}}
+}

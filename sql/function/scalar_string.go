@@ -1,0 +1,296 @@
+package function
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/hex"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"karst/sql/types"
+	"karst/sql/vector"
+)
+
+func stringFunctions() []Def {
+	return []Def{
+		{Name: "UCASE", Kind: Scalar, Category: CategoryString, Description: "The text in upper case.",
+			Signatures: []Signature{scalar("input STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+				return append(buf, bytes.ToUpper(str(c, 0, i))...), true
+			}))}, Examples: []Example{{"UCASE('abc')", "'ABC'"}}},
+		{Name: "LCASE", Kind: Scalar, Category: CategoryString, Description: "The text in lower case.",
+			Signatures: []Signature{scalar("input STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+				return append(buf, bytes.ToLower(str(c, 0, i))...), true
+			}))}, Examples: []Example{{"LCASE('AbC')", "'abc'"}}},
+		{Name: "LEN", Kind: Scalar, Category: CategoryString, Description: "The number of characters of a text, or of bytes.",
+			Signatures: []Signature{
+				scalar("input STRING", types.Int, intKernel(func(c *Call, i int) (int32, bool) { return int32(utf8.RuneCount(str(c, 0, i))), true })),
+				scalar("input BYTES", types.Int, intKernel(func(c *Call, i int) (int32, bool) { return int32(len(str(c, 0, i))), true })),
+			}, Examples: []Example{{"LEN('héllo')", "5"}}},
+		{Name: "TRIM", Kind: Scalar, Category: CategoryString, Description: "The text without blanks at both ends.",
+			Signatures: []Signature{scalar("input STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+				return append(buf, bytes.TrimFunc(str(c, 0, i), func(r rune) bool { return r <= ' ' })...), true
+			}))}, Examples: []Example{{"TRIM('  x ')", "'x'"}}},
+		{Name: "SUBSTRING", Kind: Scalar, Category: CategoryString, Description: "The part of a text from a position (the first is 1, negative ones count from the end), of at most length characters.",
+			Signatures: []Signature{
+				scalar("str STRING, pos INT", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+					return append(buf, substring(str(c, 0, i), int(c.Args[1].I32[i]), -1)...), true
+				})),
+				scalar("str STRING, pos INT, length INT", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+					return append(buf, substring(str(c, 0, i), int(c.Args[1].I32[i]), max(0, int(c.Args[2].I32[i])))...), true
+				})),
+			}, Examples: []Example{{"SUBSTRING('stream', 2, 3)", "'tre'"}, {"SUBSTRING('stream', -2)", "'am'"}}},
+		{Name: "CONCAT", Kind: Scalar, Category: CategoryString, Description: "The texts one after another; nulls are left out.",
+			Signatures: []Signature{concatSignature("STRING", types.String), concatSignature("BYTES", types.Bytes)}, Examples: []Example{{"CONCAT('a', NULL, 'b')", "'ab'"}}},
+		{Name: "CONCAT_WS", Kind: Scalar, Category: CategoryString, Description: "The texts with a separator, the first argument, between them; nulls are left out.",
+			Signatures: []Signature{{Params: params("separator STRING, inputs STRING..."), Returns: always(types.String), NullTolerant: true, Scalar: plain(stringKernel(concatWS))}},
+			Examples:   []Example{{"CONCAT_WS('-', 'a', NULL, 'b')", "'a-b'"}}},
+		{Name: "REPLACE", Kind: Scalar, Category: CategoryString, Description: "The text with every occurrence of one text replaced by another.",
+			Signatures: []Signature{scalar("str STRING, old STRING, new STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+				return append(buf, bytes.ReplaceAll(str(c, 0, i), str(c, 1, i), str(c, 2, i))...), true
+			}))}, Examples: []Example{{"REPLACE('aXbX', 'X', '-')", "'a-b-'"}}},
+		{Name: "INSTR", Kind: Scalar, Category: CategoryString, Description: "The position of a text within another, 0 if it is not there; from a position on, the n-th occurrence.",
+			Signatures: []Signature{
+				scalar("str STRING, substring STRING", types.Int, intKernel(func(c *Call, i int) (int32, bool) { return instr(str(c, 0, i), str(c, 1, i), 1, 1), true })),
+				scalar("str STRING, substring STRING, position INT", types.Int, intKernel(func(c *Call, i int) (int32, bool) {
+					return instr(str(c, 0, i), str(c, 1, i), int(c.Args[2].I32[i]), 1), true
+				})),
+				scalar("str STRING, substring STRING, position INT, occurrence INT", types.Int, intKernel(func(c *Call, i int) (int32, bool) {
+					return instr(str(c, 0, i), str(c, 1, i), int(c.Args[2].I32[i]), int(c.Args[3].I32[i])), true
+				})),
+			}, Examples: []Example{{"INSTR('corporate floor', 'or', 3)", "5"}, {"INSTR('x', 'y')", "0"}}},
+		{Name: "LPAD", Kind: Scalar, Category: CategoryString, Description: "The text filled on the left, or cut, to a length.",
+			Signatures: []Signature{scalar("input STRING, length INT, padding STRING", types.String, stringKernel(pad(true)))}, Examples: []Example{{"LPAD('7', 3, '0')", "'007'"}}},
+		{Name: "RPAD", Kind: Scalar, Category: CategoryString, Description: "The text filled on the right, or cut, to a length.",
+			Signatures: []Signature{scalar("input STRING, length INT, padding STRING", types.String, stringKernel(pad(false)))}, Examples: []Example{{"RPAD('ab', 4, 'xy')", "'abxy'"}}},
+		{Name: "INITCAP", Kind: Scalar, Category: CategoryString, Description: "Each word with a capital first letter, the rest in lower case.",
+			Signatures: []Signature{scalar("str STRING", types.String, stringKernel(initcap))}, Examples: []Example{{"INITCAP('the SQL')", "'The Sql'"}}},
+		{Name: "SPLIT", Kind: Scalar, Category: CategoryString, Description: "The parts of a text between delimiters; an empty delimiter splits into characters.",
+			Signatures: []Signature{scalar("string STRING, delimiter STRING", types.Array(types.String), splitKernel)}, Examples: []Example{{"SPLIT('a,b', ',')", "ARRAY['a', 'b']"}}},
+		{Name: "ELT", Kind: Scalar, Category: CategoryString, Description: "The n-th of the texts that follow.",
+			Signatures: []Signature{{Params: params("n INT, args STRING..."), Returns: always(types.String), NullTolerant: true, Scalar: plain(stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+				n := c.Args[0]
+				if n.IsNull(i) || n.I32[i] < 1 || int(n.I32[i]) >= len(c.Args) || c.Args[n.I32[i]].IsNull(i) {
+					return nil, false
+				}
+				return append(buf, str(c, int(n.I32[i]), i)...), true
+			}))}}, Examples: []Example{{"ELT(2, 'a', 'b')", "'b'"}}},
+		{Name: "FIELD", Kind: Scalar, Category: CategoryString, Description: "The position of a text among those that follow, 0 if it is not there.",
+			Signatures: []Signature{{Params: params("str STRING, args STRING..."), Returns: always(types.Int), NullTolerant: true, Scalar: plain(intKernel(func(c *Call, i int) (int32, bool) {
+				for k := 1; k < len(c.Args) && !c.Args[0].IsNull(i); k++ {
+					if !c.Args[k].IsNull(i) && bytes.Equal(str(c, 0, i), str(c, k, i)) {
+						return int32(k), true
+					}
+				}
+				return 0, true
+			}))}}, Examples: []Example{{"FIELD('b', 'a', 'b')", "2"}}},
+		{Name: "REVERSE", Kind: Scalar, Category: CategoryString, Description: "The text from its end to its beginning.",
+			Signatures: []Signature{scalar("input STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+				for s := str(c, 0, i); len(s) > 0; {
+					_, n := utf8.DecodeLastRune(s)
+					buf = append(buf, s[len(s)-n:]...)
+					s = s[:len(s)-n]
+				}
+				return buf, true
+			}))}, Examples: []Example{{"REVERSE('abc')", "'cba'"}}},
+		{Name: "MD5", Kind: Scalar, Category: CategoryString, Description: "The MD5 digest of a text as hexadecimal digits.",
+			Signatures: []Signature{scalar("s STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+				sum := md5.Sum(str(c, 0, i))
+				return hex.AppendEncode(buf, sum[:]), true
+			}))}, Examples: []Example{{"MD5('a')", "'0cc175b9c0f1b6a831c399e269772661'"}}},
+		{Name: "CHR", Kind: Scalar, Category: CategoryString, Description: "The character with a code point.",
+			Signatures: []Signature{scalar("code INT", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+				r := rune(c.Args[0].I32[i])
+				return utf8.AppendRune(buf, r), utf8.ValidRune(r)
+			}))}, Examples: []Example{{"CHR(75)", "'K'"}}},
+		maskDef("MASK", "Each letter and digit replaced: capitals by X, small letters by x, digits by n, others by -.", func(n, _ int) (int, int) { return 0, n }, "MASK('My Test 1')", "'Xx-Xxxx-n'", false),
+		maskDef("MASK_LEFT", "The first characters masked.", func(n, k int) (int, int) { return 0, min(k, n) }, "MASK_LEFT('abc1', 2)", "'xxc1'", true),
+		maskDef("MASK_RIGHT", "The last characters masked.", func(n, k int) (int, int) { return max(0, n-k), n }, "MASK_RIGHT('abc1', 2)", "'abxn'", true),
+		maskDef("MASK_KEEP_LEFT", "All but the first characters masked.", func(n, k int) (int, int) { return min(k, n), n }, "MASK_KEEP_LEFT('abc1', 2)", "'abxn'", true),
+		maskDef("MASK_KEEP_RIGHT", "All but the last characters masked.", func(n, k int) (int, int) { return 0, max(0, n-k) }, "MASK_KEEP_RIGHT('abc1', 2)", "'xxc1'", true),
+	}
+}
+
+// runeOffset returns the byte position of the n-th character of s.
+func runeOffset(s []byte, n int) int {
+	at := 0
+	for ; n > 0 && at < len(s); n-- {
+		_, size := utf8.DecodeRune(s[at:])
+		at += size
+	}
+	return at
+}
+
+// substring counts characters from 1; a negative length is to the end.
+func substring(s []byte, pos, length int) []byte {
+	n := utf8.RuneCount(s)
+	start := pos - 1
+	if pos < 0 {
+		start = n + pos
+	}
+	start = max(0, min(start, n))
+	end := n
+	if length >= 0 {
+		end = min(n, start+length)
+	}
+	if n == len(s) {
+		return s[start:end]
+	}
+	from := runeOffset(s, start)
+	return s[from : from+runeOffset(s[from:], end-start)]
+}
+
+func concatSignature(pattern string, t *types.Type) Signature {
+	return Signature{Params: params("inputs " + pattern + "..."), Returns: always(t), NullTolerant: true, Scalar: plain(bytesKernel(t, func(c *Call, i int, buf []byte) ([]byte, bool) {
+		any := false
+		for _, a := range c.Args {
+			if !a.IsNull(i) {
+				buf, any = append(buf, a.Str(i)...), true
+			}
+		}
+		return buf, any
+	}))}
+}
+
+func concatWS(c *Call, i int, buf []byte) ([]byte, bool) {
+	if c.Args[0].IsNull(i) {
+		return nil, false
+	}
+	first := true
+	for _, a := range c.Args[1:] {
+		if a.IsNull(i) {
+			continue
+		}
+		if !first {
+			buf = append(buf, str(c, 0, i)...)
+		}
+		buf, first = append(buf, a.Str(i)...), false
+	}
+	return buf, true
+}
+
+// instr finds the occurrence-th sub in s from character position on; a
+// negative position searches backwards from that many characters before the end.
+func instr(s, sub []byte, position, occurrence int) int32 {
+	if position == 0 || occurrence < 1 {
+		return 0
+	}
+	n := utf8.RuneCount(s)
+	if position > 0 {
+		for at := position - 1; at < n; at++ {
+			if bytes.HasPrefix(s[runeOffset(s, at):], sub) {
+				if occurrence--; occurrence == 0 {
+					return int32(at + 1)
+				}
+			}
+		}
+		return 0
+	}
+	for at := n + position; at >= 0; at-- {
+		if bytes.HasPrefix(s[runeOffset(s, at):], sub) {
+			if occurrence--; occurrence == 0 {
+				return int32(at + 1)
+			}
+		}
+	}
+	return 0
+}
+
+func pad(left bool) func(c *Call, i int, buf []byte) ([]byte, bool) {
+	return func(c *Call, i int, buf []byte) ([]byte, bool) {
+		s, length, padding := str(c, 0, i), int(c.Args[1].I32[i]), str(c, 2, i)
+		if length < 0 || len(padding) == 0 {
+			return nil, false
+		}
+		n := utf8.RuneCount(s)
+		if n >= length {
+			return append(buf, s[:runeOffset(s, length)]...), true
+		}
+		fill := strings.Repeat(string(padding), (length-n)/utf8.RuneCount(padding)+1)
+		fill = fill[:runeOffset([]byte(fill), length-n)]
+		if left {
+			return append(append(buf, fill...), s...), true
+		}
+		return append(append(buf, s...), fill...), true
+	}
+}
+
+func initcap(c *Call, i int, buf []byte) ([]byte, bool) {
+	start := true
+	for s := str(c, 0, i); len(s) > 0; {
+		r, n := utf8.DecodeRune(s)
+		if start {
+			buf = utf8.AppendRune(buf, unicode.ToUpper(r))
+		} else {
+			buf = utf8.AppendRune(buf, unicode.ToLower(r))
+		}
+		start = unicode.IsSpace(r)
+		s = s[n:]
+	}
+	return buf, true
+}
+
+func splitKernel(c *Call) (*vector.Vector, error) {
+	return rows(c, types.Array(types.String), func(b *vector.Builder, i int) {
+		s, d := str(c, 0, i), str(c, 1, i)
+		if len(d) == 0 {
+			for len(s) > 0 {
+				_, n := utf8.DecodeRune(s)
+				b.Kid(0).Bytes(s[:n])
+				s = s[n:]
+			}
+			b.Close()
+			return
+		}
+		for {
+			n := bytes.Index(s, d)
+			if n < 0 {
+				b.Kid(0).Bytes(s)
+				b.Close()
+				return
+			}
+			b.Kid(0).Bytes(s[:n])
+			s = s[n+len(d):]
+		}
+	}), nil
+}
+
+// maskDef builds a masking function; span says which of n characters to mask.
+func maskDef(name, description string, span func(n, k int) (int, int), call, want string, counted bool) Def {
+	ps := "input STRING"
+	if counted {
+		ps += ", numChars INT"
+	}
+	return Def{Name: name, Kind: Scalar, Category: CategoryString, Description: description, Examples: []Example{{call, want}},
+		Signatures: []Signature{scalar(ps, types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+			s, k := str(c, 0, i), 0
+			if counted {
+				if k = int(c.Args[1].I32[i]); k < 0 {
+					c.Fail(int32(i), "the number of characters must not be negative")
+					return nil, false
+				}
+			}
+			from, to := span(utf8.RuneCount(s), k)
+			for n := 0; len(s) > 0; n++ {
+				r, size := utf8.DecodeRune(s)
+				if n >= from && n < to {
+					r = maskRune(r)
+				}
+				buf = utf8.AppendRune(buf, r)
+				s = s[size:]
+			}
+			return buf, true
+		}))}}
+}
+
+func maskRune(r rune) rune {
+	switch {
+	case unicode.IsUpper(r):
+		return 'X'
+	case unicode.IsLower(r):
+		return 'x'
+	case unicode.IsDigit(r):
+		return 'n'
+	}
+	return '-'
+}
