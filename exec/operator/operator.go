@@ -1,8 +1,12 @@
 package operator
 
 import (
+	"fmt"
 	"time"
 
+	"karst/exec/state"
+	"karst/planner/plan"
+	"karst/sql/expr"
 	"karst/sql/vector"
 )
 
@@ -19,6 +23,17 @@ type Operator interface {
 	Run(c *Context, in []*vector.Batch) (*vector.Batch, error)
 }
 
+// A Flusher is an Operator that holds back changes until the commit: by
+// default a table emits one change per key and commit.
+type Flusher interface {
+	// Flush returns the changes held back; nil if there are none.
+	Flush(c *Context) (*vector.Batch, error)
+}
+
+// A Resetter is an Operator that remembers something beside its stores, which
+// it must forget, or build again from them, after a round has been undone.
+type Resetter interface{ Reset() }
+
 // A Context is what a round gives to the operators of a task.
 type Context struct {
 	Arena     *vector.Arena
@@ -29,12 +44,83 @@ type Context struct {
 	Report func(Fault)
 }
 
+// eval returns the context of an expression of a step over batch b.
+func (c *Context) eval(step string, b *vector.Batch) *expr.Context {
+	return &expr.Context{Arena: c.Arena, Now: c.Now, Rand: c.Rand, Report: func(row int32, message string) {
+		f := Fault{Step: step, Reason: ReasonExpression, Message: message, Partition: c.Partition, Offset: -1}
+		if b.Offset != nil {
+			f.Partition, f.Offset = b.Partition[row], b.Offset[row]
+		}
+		c.Report(f)
+	}}
+}
+
+// Reasons of faults beside those of sql/format.
+const (
+	ReasonExpression = "expression"
+	ReasonTimestamp  = "timestamp"
+	ReasonLate       = "late"
+	ReasonNullKey    = "null key"
+)
+
 // A Fault is one record (or row) that could not be processed in full.
 type Fault struct {
 	Step    string // id of the step
-	Reason  string // one of a small set, for counters: "malformed", "wrong type", "expression"…
+	Topic   string // "" if not known
+	Reason  string // one of a small set, for counters
 	Message string // what was found where; may quote the data in brief
-	// Topic position of the record if it is known, else Offset is -1.
+	// Position of the record if it is known, else Offset is -1.
 	Partition int32
 	Offset    int64
+}
+
+// Deps are what operators are built with.
+type Deps struct {
+	// Store returns the store of that id on this partition.
+	Store       func(id string, l state.Layout) (*state.Store, error)
+	EveryChange bool
+	Settings    map[string]string
+	// Place returns the partition, of n, that a record with these key bytes
+	// belongs to.
+	Place func(key []byte, n int) int
+}
+
+// Build returns the operator of a step. Sources, sinks and exchanges have
+// types of their own, see NewSource, NewSink and NewExchange. needed says
+// which columns of each step's output are used.
+func Build(step plan.Step, needed Needed, d Deps) (Operator, error) {
+	switch s := step.(type) {
+	case *plan.Filter:
+		return newFilter(s)
+	case *plan.Project:
+		return newProject(s, needed)
+	case *plan.Explode:
+		return newExplode(s)
+	case *plan.Rekey:
+		return newRekey(s, needed)
+	case *plan.Aggregate:
+		return newAggregate(s, d)
+	case *plan.StreamTableJoin:
+		return newStreamTableJoin(s, d)
+	case *plan.TableTableJoin:
+		return newTableTableJoin(s, d)
+	case *plan.StreamStreamJoin:
+		return newStreamStreamJoin(s, d)
+	}
+	return nil, fmt.Errorf("step %s: no operator for a %s", step.Meta().ID, plan.TypeName(step))
+}
+
+// scope is the scope of expressions over a step's output.
+func scope(in plan.Step) expr.Scope {
+	m := in.Meta()
+	return expr.ScopeOf(m.Schema, m.Window != nil)
+}
+
+// compile compiles a plan's expression over a step's output.
+func compile(text string, in plan.Step) (*expr.Program, error) {
+	p, err := expr.CompileText(text, scope(in))
+	if err != nil {
+		return nil, fmt.Errorf("step %s: %s: %w", in.Meta().ID, text, err)
+	}
+	return p, nil
 }

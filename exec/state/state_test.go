@@ -15,7 +15,7 @@ func content(s *Store) map[string]string {
 	m := map[string]string{}
 	s.Each(func(t *Table, slot int32) bool {
 		c := t.Cells(0)
-		m[string(t.Key(slot))] = fmt.Sprint(*c.Int64(slot, 0), string(c.Blob(slot, 8)))
+		m[string(t.Key(slot))] = fmt.Sprint(*c.Int64(slot, 0), " ", string(c.Blob(slot, 8)))
 		return true
 	})
 	return m
@@ -44,7 +44,7 @@ func TestStoreAgainstMap(t *testing.T) {
 				var n int64
 				var text string
 				fmt.Sscan(current[key], &n, &text)
-				current[key] = fmt.Sprint(n+int64(step), text+"x")
+				current[key] = fmt.Sprint(n+int64(step), " ", text+"x")
 			case op < 15:
 				s.Delete([]byte(key))
 				delete(current, key)

@@ -83,6 +83,17 @@ func (s *Store) Lookup(key []byte) (*Table, int32) {
 	return nil, -1
 }
 
+// LookupCommitted returns the committed slot of a key; nil if there is none.
+func (s *Store) LookupCommitted(key []byte) (*Table, int32) {
+	if slot := s.committed.Find(key, Hash(key)); slot >= 0 && !s.committed.dead[slot] {
+		return s.committed, slot
+	}
+	return nil, -1
+}
+
+// OverlayKey returns the key of an overlay slot.
+func (s *Store) OverlayKey(slot int32) []byte { return s.overlay.Key(slot) }
+
 // Has reports whether the store has the key.
 func (s *Store) Has(key []byte) bool {
 	t, _ := s.Lookup(key)

@@ -215,7 +215,7 @@ func newDelimitedEncoder(o Options, _ []types.Column) (Encoder, error) {
 func (e *delimitedEncoder) Encode(cols []*vector.Vector, rows []int32, out *Cells) error {
 	for _, row := range rows {
 		if len(cols) == 1 && cols[0].IsNull(int(row)) {
-			out.null()
+			out.Null()
 			continue
 		}
 		start := len(out.Buf)

@@ -27,8 +27,8 @@ func (c *Cells) At(i int) []byte {
 // Reset empties c, keeping its memory.
 func (c *Cells) Reset() { c.Buf, c.Off, c.Len = c.Buf[:0], c.Off[:0], c.Len[:0] }
 
-// null appends a null row.
-func (c *Cells) null() {
+// Null appends a null row.
+func (c *Cells) Null() {
 	c.Off, c.Len = append(c.Off, int32(len(c.Buf))), append(c.Len, -1)
 }
 
@@ -164,7 +164,7 @@ func (noneCodec) Decode(*vector.Arena, *Cells, int, Fail) []*vector.Vector { ret
 
 func (noneCodec) Encode(_ []*vector.Vector, rows []int32, out *Cells) error {
 	for range rows {
-		out.null()
+		out.Null()
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ func cells(rows ...string) *Cells {
 	c := &Cells{}
 	for _, r := range rows {
 		if r == "<null>" {
-			c.null()
+			c.Null()
 			continue
 		}
 		start := len(c.Buf)

@@ -46,7 +46,7 @@ func (e *jsonEncoder) Encode(cols []*vector.Vector, rows []int32, out *Cells) er
 			}
 			out.Buf = append(out.Buf, '}')
 		case cols[0].IsNull(int(row)):
-			out.null()
+			out.Null()
 			continue
 		default:
 			out.Buf = AppendJSON(out.Buf, cols[0], int(row))

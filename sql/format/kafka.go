@@ -84,7 +84,7 @@ type kafkaEncoder struct{ cols []types.Column }
 func (e *kafkaEncoder) Encode(cols []*vector.Vector, rows []int32, out *Cells) error {
 	for _, row := range rows {
 		if len(cols) == 0 || cols[0].IsNull(int(row)) {
-			out.null()
+			out.Null()
 			continue
 		}
 		start := len(out.Buf)

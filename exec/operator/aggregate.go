@@ -1,0 +1,451 @@
+package operator
+
+import (
+	"fmt"
+	"sort"
+
+	"karst/exec/state"
+	"karst/exec/window"
+	"karst/planner/plan"
+	"karst/sql"
+	"karst/sql/expr"
+	"karst/sql/function"
+	"karst/sql/types"
+	"karst/sql/vector"
+)
+
+// A slot begins with the group's time, the greatest of its rows', and a flag.
+const (
+	slotTime     = 0
+	slotFlags    = 8
+	slotHead     = 16
+	flagFinal    = 1 // the window's last value has been emitted
+	metaTime     = "stream-time"
+	noStreamTime = -1
+)
+
+// Groups is what reading an aggregate's state takes: its kernels and where
+// each one's cells begin.
+type Groups struct {
+	schema  types.Schema
+	nk      int
+	window  *plan.Window
+	kernels []function.AggregateKernel
+	offsets []int
+	layout  state.Layout
+}
+
+type aggregate struct {
+	Groups
+	step   *plan.Aggregate
+	args   [][]*expr.Program
+	every  bool
+	store  *state.Store
+	spec   window.Spec
+	time   int64 // stream time
+	keys   state.Keys
+	slots  []int32
+	dirty  []int32 // overlay slots changed since the last Flush, in order
+	marked map[int32]bool
+	assign window.Assigned
+	closes int64 // no window closes before stream time is this, for EMIT FINAL
+	dir    map[string][]session
+}
+
+func newAggregate(s *plan.Aggregate, d Deps) (Operator, error) {
+	a := &aggregate{step: s, every: d.EveryChange || s.EmitFinal, marked: map[int32]bool{}}
+	g, args, err := newGroups(s)
+	if err != nil {
+		return nil, err
+	}
+	a.Groups, a.args = *g, args
+	if s.Undo {
+		for i, k := range a.kernels {
+			if _, ok := k.(function.Undoer); !ok {
+				return nil, types.Errorf(types.ErrStatement, types.Pos{}, "%s can't be used over a table: it has no way to undo", s.Calls[i].Function)
+			}
+		}
+	}
+	if s.Window != nil {
+		if a.spec, err = WindowSpec(s.Window); err != nil {
+			return nil, err
+		}
+	}
+	if a.store, err = d.Store(s.ID, a.layout); err != nil {
+		return nil, err
+	}
+	a.Reset()
+	return a, nil
+}
+
+// WindowSpec returns the window arithmetic of a plan's window.
+func WindowSpec(w *plan.Window) (window.Spec, error) {
+	kind := map[plan.WindowKind]window.Kind{plan.Tumbling: window.Tumbling, plan.Hopping: window.Hopping, plan.Session: window.Session}[w.Kind]
+	return window.New(kind, w.SizeMS, w.AdvanceMS, w.GapMS, w.GraceMS, w.RetentionMS)
+}
+
+// newGroups resolves an aggregate's calls and lays out its slots.
+func newGroups(s *plan.Aggregate) (*Groups, [][]*expr.Program, error) {
+	g := &Groups{schema: s.Schema, nk: len(s.Schema.Keys()), window: s.Window, layout: state.Layout{FixedBytes: slotHead}}
+	var all [][]*expr.Program
+	for _, call := range s.Calls {
+		var exprs []sql.Expr
+		for _, a := range call.Args {
+			e, err := sql.ParseExpr(a.Text)
+			if err != nil {
+				return nil, nil, err
+			}
+			exprs = append(exprs, e)
+		}
+		_, sig, err := compileArgs(exprs, s.Input)
+		if err != nil {
+			return nil, nil, err
+		}
+		r, rerr := function.Default().Resolve(call.Function, function.Aggregate, sig, nil)
+		if rerr != nil {
+			return nil, nil, rerr
+		}
+		var progs []*expr.Program
+		for i, e := range exprs {
+			p, err := expr.CompileAs(e, scope(s.Input), r.Params[i])
+			if err != nil {
+				return nil, nil, err
+			}
+			progs = append(progs, p)
+		}
+		k, err := r.Signature.Aggregate(sig)
+		if err != nil {
+			return nil, nil, err
+		}
+		fixed, blobs := k.Layout()
+		g.kernels, g.offsets = append(g.kernels, k), append(g.offsets, g.layout.FixedBytes)
+		for _, b := range blobs {
+			g.layout.Blobs = append(g.layout.Blobs, g.layout.FixedBytes+b)
+		}
+		g.layout.FixedBytes += fixed
+		all = append(all, progs)
+	}
+	return g, all, nil
+}
+
+// Store returns the aggregate's store.
+func (a *aggregate) Store() *state.Store { return a.store }
+
+// Reset implements Resetter.
+func (a *aggregate) Reset() {
+	a.time = state.Int64(a.store.Meta(metaTime), noStreamTime)
+	a.dirty = a.dirty[:0]
+	clear(a.marked)
+	a.closes = 0
+	a.dir = nil
+}
+
+// Run implements Operator.
+func (a *aggregate) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
+	b := in[0]
+	if b == nil {
+		return nil, nil
+	}
+	args := make([][]*vector.Vector, len(a.args))
+	ec := c.eval(a.step.ID, b)
+	for k, progs := range a.args {
+		for _, p := range progs {
+			args[k] = append(args[k], p.Eval(ec, b))
+		}
+	}
+	before := a.time
+	var out *vector.Batch
+	var err error
+	if a.window != nil && a.spec.Kind == window.Session {
+		out, err = a.sessions(c, b, args)
+	} else {
+		rows, starts := a.assignRows(c, b)
+		out, err = a.fold(c, b, args, rows, starts)
+	}
+	if a.time != before {
+		a.store.SetMeta(metaTime, state.AppendInt64(a.time))
+	}
+	if err == nil && a.step.EmitFinal {
+		return a.final(c)
+	}
+	return out, err
+}
+
+// assignRows returns the rows to fold and, if windowed, the window of each;
+// rows without a value go no further.
+func (a *aggregate) assignRows(c *Context, b *vector.Batch) (rows []int32, starts []int64) {
+	sel := b.Selected(c.Arena)
+	if b.Ops != nil && !a.step.Undo {
+		kept := c.Arena.Int32s(len(sel))[:0]
+		for _, i := range sel {
+			if b.Ops[i] == vector.Upsert {
+				kept = append(kept, i)
+			}
+		}
+		sel = kept
+	}
+	if a.window == nil {
+		for _, i := range sel {
+			a.time = max(a.time, b.Time[i])
+		}
+		return sel, nil
+	}
+	a.time = a.spec.Assign(b.Time, sel, a.time, &a.assign)
+	for _, i := range a.assign.Late {
+		a.late(c, b, i)
+	}
+	return a.assign.Rows, a.assign.Starts
+}
+
+func (a *aggregate) late(c *Context, b *vector.Batch, i int32) {
+	c.Report(Fault{Step: a.step.ID, Reason: ReasonLate, Message: fmt.Sprintf("a row of time %d came when its window was closed; stream time is %d", b.Time[i], a.time), Partition: c.Partition, Offset: -1})
+}
+
+// fold folds rows (each with its window) into their groups.
+func (a *aggregate) fold(c *Context, b *vector.Batch, args [][]*vector.Vector, rows []int32, starts []int64) (*vector.Batch, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	a.keys.Reset()
+	for n, i := range rows {
+		a.keys.Buf = appendKey(a.keys.Buf, b.Cols[:a.nk], int(i))
+		if starts != nil {
+			a.keys.Buf = appendWindowKey(appendWindowKey(a.keys.Buf, starts[n]), a.spec.End(starts[n]))
+		}
+		a.keys.Close()
+	}
+	a.slots = append(a.slots[:0], make([]int32, len(rows))...)
+	a.store.Probe(&a.keys, a.slots)
+	if a.every && !a.step.EmitFinal {
+		return a.foldEach(c, b, args, rows)
+	}
+	head := a.store.Cells(0)
+	for n, g := range a.slots {
+		t := head.Int64(g, slotTime)
+		*t = max(*t, b.Time[rows[n]])
+		if !a.marked[g] {
+			a.marked[g] = true
+			a.dirty = append(a.dirty, g)
+		}
+	}
+	for k, kernel := range a.kernels {
+		a.update(c, b, k, kernel, args[k], rows, a.slots, false)
+	}
+	return nil, nil
+}
+
+// update folds rows in or takes them back, in runs of one kind.
+func (a *aggregate) update(c *Context, b *vector.Batch, k int, kernel function.AggregateKernel, args []*vector.Vector, rows, slots []int32, trace bool) []*vector.Vector {
+	call := &function.AggregateCall{Arena: c.Arena, Args: args, Cells: a.store.Cells(a.offsets[k]), Fail: func(row int32, m string) {
+		c.Report(Fault{Step: a.step.ID, Reason: ReasonExpression, Message: m, Partition: c.Partition, Offset: -1})
+	}}
+	var out []*vector.Vector
+	for from := 0; from < len(rows); {
+		undo := a.undoes(b, rows[from])
+		to := from + 1
+		for to < len(rows) && a.undoes(b, rows[to]) == undo {
+			to++
+		}
+		var v *vector.Vector
+		if undo {
+			v = kernel.(function.Undoer).Undo(call, rows[from:to], slots[from:to], trace)
+		} else if b.Op(int(rows[from])) == vector.Upsert {
+			v = kernel.Update(call, rows[from:to], slots[from:to], trace)
+		} else if trace {
+			v = kernel.Values(call, slots[from:to])
+		}
+		out = append(out, v)
+		from = to
+	}
+	return out
+}
+
+func (a *aggregate) undoes(b *vector.Batch, row int32) bool { return b.Op(int(row)) == vector.Retract }
+
+// foldEach folds row by row where every change is emitted.
+func (a *aggregate) foldEach(c *Context, b *vector.Batch, args [][]*vector.Vector, rows []int32) (*vector.Batch, error) {
+	out := newRowBuilder(c.Arena, a.schema, a.window != nil, len(rows))
+	one, slot := make([]int32, 1), make([]int32, 1)
+	for n, row := range rows {
+		if b.Op(int(row)) == vector.Delete {
+			continue // its Retract row has done the work
+		}
+		one[0], slot[0] = row, a.slots[n]
+		if a.step.Retract {
+			if err := a.retract(c, out, a.slots[n]); err != nil {
+				return nil, err
+			}
+		}
+		t := a.store.Cells(0)
+		*t.Int64(slot[0], slotTime) = max(*t.Int64(slot[0], slotTime), b.Time[row])
+		*t.Int64(slot[0], slotFlags) |= flagSeen
+		for k, kernel := range a.kernels {
+			v := a.update(c, b, k, kernel, args[k], one, slot, true)
+			out.cols[a.nk+k].Append(v[0], 0)
+		}
+		if err := a.closeRow(out, vector.Upsert, a.keys.At(n), *t.Int64(slot[0], slotTime)); err != nil {
+			return nil, err
+		}
+	}
+	return out.finish(), nil
+}
+
+// flagSeen: the group has been emitted.
+const flagSeen = 2
+
+// retract appends the group's present value as a Retract row, if it has been
+// emitted before.
+func (a *aggregate) retract(c *Context, out *rowBuilder, slot int32) error {
+	head := a.store.Cells(0)
+	if *head.Int64(slot, slotFlags)&flagSeen == 0 {
+		return nil
+	}
+	one := []int32{slot}
+	for k, kernel := range a.kernels {
+		v := kernel.Values(&function.AggregateCall{Arena: c.Arena, Cells: a.store.Cells(a.offsets[k])}, one)
+		out.cols[a.nk+k].Append(v, 0)
+	}
+	return a.closeRow(out, vector.Retract, a.store.OverlayKey(slot), *head.Int64(slot, slotTime))
+}
+
+// closeRow ends a row whose values have been appended with its key.
+func (a *aggregate) closeRow(out *rowBuilder, op vector.Op, key []byte, time int64) error {
+	start, end, err := readKey(out.cols[:a.nk], key, a.window != nil)
+	out.close(op, time, start, end)
+	return err
+}
+
+// Flush implements Flusher: one change for each group changed since the last
+// one.
+func (a *aggregate) Flush(c *Context) (*vector.Batch, error) {
+	if len(a.dirty) == 0 || a.every {
+		return nil, nil
+	}
+	out := newRowBuilder(c.Arena, a.schema, a.window != nil, len(a.dirty))
+	if a.step.Retract {
+		if err := a.flushRetract(c, out); err != nil {
+			return nil, err
+		}
+	} else if err := a.emit(c, out, a.dirty); err != nil {
+		return nil, err
+	}
+	a.dirty = a.dirty[:0]
+	clear(a.marked)
+	return out.finish(), nil
+}
+
+// emit appends the present values of slots.
+func (a *aggregate) emit(c *Context, out *rowBuilder, slots []int32) error {
+	values := make([]*vector.Vector, len(a.kernels))
+	for k, kernel := range a.kernels {
+		values[k] = kernel.Values(&function.AggregateCall{Arena: c.Arena, Cells: a.store.Cells(a.offsets[k])}, slots)
+	}
+	head := a.store.Cells(0)
+	for n, slot := range slots {
+		*head.Int64(slot, slotFlags) |= flagSeen
+		for k := range values {
+			out.cols[a.nk+k].Append(values[k], n)
+		}
+		if err := a.closeRow(out, vector.Upsert, a.store.OverlayKey(slot), *head.Int64(slot, slotTime)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flushRetract precedes each change by the group's committed value.
+func (a *aggregate) flushRetract(c *Context, out *rowBuilder) error {
+	for _, slot := range a.dirty {
+		if table, old := a.store.LookupCommitted(a.store.OverlayKey(slot)); table != nil {
+			for k, kernel := range a.kernels {
+				v := kernel.Values(&function.AggregateCall{Arena: c.Arena, Cells: table.Cells(a.offsets[k])}, []int32{old})
+				out.cols[a.nk+k].Append(v, 0)
+			}
+			head := table.Cells(0)
+			if err := a.closeRow(out, vector.Retract, a.store.OverlayKey(slot), *head.Int64(old, slotTime)); err != nil {
+				return err
+			}
+		}
+		if err := a.emit(c, out, []int32{slot}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// final emits the windows that have closed, by start, and then as they came.
+func (a *aggregate) final(c *Context) (*vector.Batch, error) {
+	a.dirty = a.dirty[:0]
+	clear(a.marked)
+	if a.time < a.closes {
+		return nil, nil
+	}
+	type closed struct {
+		key   []byte
+		start int64
+	}
+	var list []closed
+	next := int64(1<<63 - 1)
+	a.store.Each(func(t *state.Table, slot int32) bool {
+		cells := t.Cells(0)
+		if *cells.Int64(slot, slotFlags)&flagFinal != 0 {
+			return true
+		}
+		key := t.Key(slot)
+		start, end := windowOfKey(key)
+		at := end + a.spec.Grace
+		if a.spec.Kind == window.Session {
+			at = end + a.spec.Gap + a.spec.Grace + 1
+		}
+		if at <= a.time {
+			list = append(list, closed{append([]byte(nil), key...), start})
+		} else {
+			next = min(next, at)
+		}
+		return true
+	})
+	a.closes = next
+	sort.SliceStable(list, func(i, j int) bool { return list[i].start < list[j].start })
+	out := newRowBuilder(c.Arena, a.schema, true, len(list))
+	for _, x := range list {
+		slot := a.store.ProbeOne(x.key)
+		if err := a.emit(c, out, []int32{slot}); err != nil {
+			return nil, err
+		}
+		cells := a.store.Cells(0)
+		*cells.Int64(slot, slotFlags) |= flagFinal
+	}
+	return out.finish(), nil
+}
+
+// NewGroups returns what reading the state of an aggregate takes.
+func NewGroups(s *plan.Aggregate) (*Groups, error) {
+	g, _, err := newGroups(s)
+	return g, err
+}
+
+// Read returns the groups of a committed table for which keep is true.
+func (g *Groups) Read(a *vector.Arena, t *state.Table, keep func(key []byte) bool) (*vector.Batch, error) {
+	var slots []int32
+	for slot := range int32(t.Slots()) {
+		if !t.Dead(slot) && (keep == nil || keep(t.Key(slot))) {
+			slots = append(slots, slot)
+		}
+	}
+	out := newRowBuilder(a, g.schema, g.window != nil, len(slots))
+	for k, kernel := range g.kernels {
+		v := kernel.Values(&function.AggregateCall{Arena: a, Cells: t.Cells(g.offsets[k])}, slots)
+		for i := range slots {
+			out.cols[g.nk+k].Append(v, i)
+		}
+	}
+	head := t.Cells(0)
+	for _, slot := range slots {
+		start, end, err := readKey(out.cols[:g.nk], t.Key(slot), g.window != nil)
+		if err != nil {
+			return nil, err
+		}
+		out.close(vector.Upsert, *head.Int64(slot, slotTime), start, end)
+	}
+	return out.finish(), nil
+}

@@ -1,0 +1,113 @@
+package operator
+
+import (
+	"karst/planner/plan"
+	"karst/sql/format"
+	"karst/sql/vector"
+)
+
+// An Exchange moves rows to the partition of their key. Split runs on the
+// sending side, for each source partition; Gather on the receiving side joins
+// what came from all of them, in the order of source partitions.
+type Exchange struct {
+	step  *plan.Exchange
+	keys  format.Encoder
+	nk    int
+	place func(key []byte, n int) int
+	cells format.Cells
+	next  int // round robin of null keys
+}
+
+// NewExchange returns the exchange of a step.
+func NewExchange(s *plan.Exchange, d Deps) (*Exchange, error) {
+	keys, err := format.NewEncoder(FormatOptions(s.KeyFormat, true), s.Schema.Keys())
+	return &Exchange{step: s, keys: keys, nk: len(s.Schema.Keys()), place: d.Place}, err
+}
+
+// Split returns the rows of b for each target partition, as selections.
+func (x *Exchange) Split(c *Context, b *vector.Batch) ([][]int32, error) {
+	out := make([][]int32, x.step.Partitions)
+	sel := b.Selected(c.Arena)
+	if x.step.Partitions == 1 {
+		out[0] = sel
+		return out, nil
+	}
+	x.cells.Reset()
+	if err := x.keys.Encode(b.Cols[:x.nk], sel, &x.cells); err != nil {
+		return nil, err
+	}
+	for n, i := range sel {
+		p := 0
+		if key := x.cells.At(n); key != nil {
+			p = x.place(key, x.step.Partitions)
+		} else {
+			x.next++
+			p = x.next % x.step.Partitions
+		}
+		out[p] = append(out[p], i)
+	}
+	return out, nil
+}
+
+// A Part is some rows of a batch.
+type Part struct {
+	Batch *vector.Batch
+	Sel   []int32
+}
+
+// Gather copies the parts' rows, in order, into one batch of c's arena; nil if
+// there are none. A single part is taken as it is.
+func (x *Exchange) Gather(c *Context, parts []Part) *vector.Batch {
+	var some []Part
+	rows := 0
+	for _, p := range parts {
+		if len(p.Sel) > 0 {
+			some = append(some, p)
+			rows += len(p.Sel)
+		}
+	}
+	switch len(some) {
+	case 0:
+		return nil
+	case 1:
+		b := *some[0].Batch
+		b.Sel = some[0].Sel
+		b.Partition, b.Offset = nil, nil
+		return &b
+	}
+	out := &vector.Batch{}
+	for k, col := range x.step.Schema.Columns {
+		if !anyColumn(some, k) {
+			out.Cols = append(out.Cols, nil)
+			continue
+		}
+		vb := vector.NewBuilder(c.Arena, col.Type, rows)
+		for _, p := range some {
+			for _, i := range p.Sel {
+				vb.Append(p.Batch.Cols[k], int(i))
+			}
+		}
+		out.Cols = append(out.Cols, vb.Finish())
+	}
+	for _, p := range some {
+		for _, i := range p.Sel {
+			out.Time = append(out.Time, p.Batch.Time[i])
+			out.Ops = append(out.Ops, p.Batch.Op(int(i)))
+			if p.Batch.WindowStart != nil {
+				out.WindowStart = append(out.WindowStart, p.Batch.WindowStart[i])
+				out.WindowEnd = append(out.WindowEnd, p.Batch.WindowEnd[i])
+			}
+		}
+	}
+	out.N = len(out.Time)
+	return out
+}
+
+func anyColumn(parts []Part, k int) bool {
+	for _, p := range parts {
+		if p.Batch.Cols[k] == nil {
+			return false
+		}
+	}
+	return true
+}

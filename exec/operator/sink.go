@@ -1,0 +1,165 @@
+package operator
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"karst/exec/state"
+	"karst/planner/plan"
+	"karst/sql/format"
+	"karst/sql/function"
+	"karst/sql/types"
+	"karst/sql/vector"
+)
+
+// SinkRecords are encoded records: row i has key Keys.At(i), value
+// Values.At(i) and time Times[i]. They live until the sink's next Run.
+type SinkRecords struct {
+	Keys, Values format.Cells
+	Times        []int64
+	// Headers is the batch's, with Rows[i] the row of record i.
+	Headers *vector.Vector
+	Rows    []int32
+}
+
+// A Sink encodes rows as records of its topic.
+type Sink struct {
+	step         *plan.Sink
+	keys, values format.Encoder
+	keyAt        []int // positions of the sink's columns in the input
+	valueAt      []int
+	stamp        int
+	pattern      *function.TimePattern
+	session      bool
+	table        *tableRows
+	out          SinkRecords
+}
+
+// NewSink returns the sink of a step.
+func NewSink(s *plan.Sink, d Deps) (*Sink, error) {
+	k := &Sink{step: s, stamp: -1, session: s.Window != nil && s.Window.Kind == plan.Session}
+	in := s.Input.Meta().Schema
+	for _, c := range s.Schema.Columns {
+		i := in.Find(c.Name)
+		if i < 0 {
+			return nil, fmt.Errorf("step %s: no column %s below", s.ID, c.Name)
+		}
+		if c.Namespace == types.NamespaceKey {
+			k.keyAt = append(k.keyAt, i)
+		} else {
+			k.valueAt = append(k.valueAt, i)
+		}
+		if s.Timestamp != nil && s.Timestamp.Column == c.Name {
+			k.stamp = i
+		}
+	}
+	var err error
+	if k.keys, err = format.NewEncoder(FormatOptions(s.KeyFormat, true), s.Schema.Keys()); err != nil {
+		return nil, err
+	}
+	if k.values, err = format.NewEncoder(FormatOptions(s.ValueFormat, false), s.Schema.Values()); err != nil {
+		return nil, err
+	}
+	if s.Timestamp != nil && s.Timestamp.Pattern != "" {
+		if k.pattern, err = function.ParseTimePattern(s.Timestamp.Pattern); err != nil {
+			return nil, err
+		}
+	}
+	if s.Materialized {
+		k.table, err = newTableRows(s.ID, s.Schema, s.Window != nil, false, d)
+	}
+	return k, err
+}
+
+// Store returns the store of a materialized sink, nil of others.
+func (k *Sink) Store() *state.Store {
+	if k.table == nil {
+		return nil
+	}
+	return k.table.store
+}
+
+func pick(cols []*vector.Vector, at []int) []*vector.Vector {
+	out := make([]*vector.Vector, len(at))
+	for i, j := range at {
+		out[i] = cols[j]
+	}
+	return out
+}
+
+// Run encodes b's rows; Retract rows are not written.
+func (k *Sink) Run(c *Context, b *vector.Batch) (*SinkRecords, error) {
+	keys, values := pick(b.Cols, k.keyAt), pick(b.Cols, k.valueAt)
+	if k.table != nil {
+		kept := b.With(append(append([]*vector.Vector{}, keys...), values...))
+		if _, err := k.table.apply(c, kept); err != nil {
+			return nil, err
+		}
+	}
+	o := &k.out
+	o.Keys.Reset()
+	o.Values.Reset()
+	o.Times, o.Rows, o.Headers = o.Times[:0], o.Rows[:0], b.Headers
+	var one [1]int32
+	for n := range b.Rows() {
+		i := b.Row(n)
+		op := b.Op(i)
+		if op == vector.Retract {
+			continue
+		}
+		one[0] = int32(i)
+		if err := k.key(b, keys, one[:]); err != nil {
+			return nil, err
+		}
+		if op == vector.Delete {
+			o.Values.Null()
+		} else if err := k.values.Encode(values, one[:], &o.Values); err != nil {
+			return nil, err
+		}
+		o.Times, o.Rows = append(o.Times, k.time(c, b, i)), append(o.Rows, int32(i))
+	}
+	return o, nil
+}
+
+// key encodes a row's key, with its window after it.
+func (k *Sink) key(b *vector.Batch, keys []*vector.Vector, row []int32) error {
+	o := &k.out.Keys
+	if len(keys) == 0 {
+		o.Null()
+		return nil
+	}
+	if err := k.keys.Encode(keys, row, o); err != nil {
+		return err
+	}
+	if k.step.Window == nil {
+		return nil
+	}
+	n := len(o.Len) - 1
+	before := len(o.Buf)
+	if k.session {
+		o.Buf = binary.BigEndian.AppendUint64(o.Buf, uint64(b.WindowEnd[row[0]]))
+	}
+	o.Buf = binary.BigEndian.AppendUint64(o.Buf, uint64(b.WindowStart[row[0]]))
+	o.Len[n] = max(0, o.Len[n]) + int32(len(o.Buf)-before)
+	return nil
+}
+
+func (k *Sink) time(c *Context, b *vector.Batch, i int) int64 {
+	if k.stamp < 0 || b.Op(i) == vector.Delete {
+		return b.Time[i]
+	}
+	v := b.Cols[k.stamp]
+	switch {
+	case v.IsNull(i):
+	case k.pattern != nil:
+		ms, err := k.pattern.Parse(v.Str(i), time.UTC)
+		if err == nil {
+			return ms
+		}
+		c.Report(Fault{Step: k.step.ID, Reason: ReasonTimestamp, Message: err.Error(), Partition: c.Partition, Offset: -1})
+	case v.I64 != nil:
+		return v.I64[i]
+	}
+	return b.Time[i]
+}

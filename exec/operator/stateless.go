@@ -1,0 +1,303 @@
+package operator
+
+import (
+	"fmt"
+
+	"karst/planner/plan"
+	"karst/sql"
+	"karst/sql/expr"
+	"karst/sql/function"
+	"karst/sql/types"
+	"karst/sql/vector"
+)
+
+type filter struct {
+	step *plan.Filter
+	prog *expr.Program
+}
+
+func newFilter(s *plan.Filter) (Operator, error) {
+	p, err := compile(s.Predicate, s.Input)
+	return &filter{s, p}, err
+}
+
+// Run implements Operator.
+func (f *filter) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
+	b := in[0]
+	if b == nil {
+		return nil, nil
+	}
+	if !f.step.IsTable {
+		out := *b
+		out.Sel = f.prog.Filter(c.eval(f.step.ID, b), b)
+		if len(out.Sel) == 0 {
+			return nil, nil
+		}
+		return &out, nil
+	}
+	return f.table(c, b)
+}
+
+// table turns rows that do not pass into Deletes. Where the input retracts, a
+// key that did not pass before needs none.
+func (f *filter) table(c *Context, b *vector.Batch) (*vector.Batch, error) {
+	passes := c.Arena.Bitmap(b.N)
+	for _, i := range f.prog.Filter(c.eval(f.step.ID, b), b) {
+		passes.Set(int(i))
+	}
+	out := *b
+	out.Sel = nil
+	out.Ops = make([]vector.Op, b.N)
+	sel := c.Arena.Int32s(b.N)[:0]
+	passedBefore := !f.step.Input.Meta().Retract
+	for _, i := range b.Selected(c.Arena) {
+		op := b.Op(int(i))
+		out.Ops[i] = op
+		switch {
+		case op == vector.Retract:
+			passedBefore = passes.Get(int(i))
+			if passedBefore && f.step.Retract {
+				sel = append(sel, i)
+			}
+			continue
+		case op == vector.Upsert && passes.Get(int(i)):
+			sel = append(sel, i)
+		case passedBefore:
+			out.Ops[i] = vector.Delete
+			sel = append(sel, i)
+		}
+		passedBefore = !f.step.Input.Meta().Retract
+	}
+	if len(sel) == 0 {
+		return nil, nil
+	}
+	out.Sel = sel
+	return &out, nil
+}
+
+type project struct {
+	step  *plan.Project
+	keys  int
+	progs []*expr.Program // nil for values that nobody needs
+}
+
+func newProject(s *plan.Project, needed Needed) (Operator, error) {
+	p := &project{step: s, keys: len(s.Schema.Keys())}
+	use := needed[s.ID]
+	for i, v := range s.Values {
+		if use != nil && !use[p.keys+i] {
+			p.progs = append(p.progs, nil)
+			continue
+		}
+		prog, err := compile(v.Text, s.Input)
+		if err != nil {
+			return nil, err
+		}
+		p.progs = append(p.progs, prog)
+	}
+	return p, nil
+}
+
+// Run implements Operator.
+func (p *project) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
+	b := in[0]
+	if b == nil {
+		return nil, nil
+	}
+	cols := append([]*vector.Vector{}, b.Cols[:p.keys]...)
+	// A deleted row has no values to compute.
+	live := b
+	if b.Ops != nil {
+		l := *b
+		l.Sel = c.Arena.Int32s(b.N)[:0]
+		for _, i := range b.Selected(c.Arena) {
+			if b.Ops[i] != vector.Delete {
+				l.Sel = append(l.Sel, i)
+			}
+		}
+		live = &l
+	}
+	ec := c.eval(p.step.ID, b)
+	for _, prog := range p.progs {
+		if prog == nil {
+			cols = append(cols, nil)
+			continue
+		}
+		cols = append(cols, prog.Eval(ec, live))
+	}
+	return b.With(cols), nil
+}
+
+type rekey struct {
+	step   *plan.Rekey
+	progs  []*expr.Program
+	values []int // positions of the output's values in the input
+}
+
+func newRekey(s *plan.Rekey, _ Needed) (Operator, error) {
+	r := &rekey{step: s}
+	for _, k := range s.Keys {
+		p, err := compile(k.Text, s.Input)
+		if err != nil {
+			return nil, err
+		}
+		r.progs = append(r.progs, p)
+	}
+	for _, v := range s.Schema.Values() {
+		i := s.Input.Meta().Schema.Find(v.Name)
+		if i < 0 {
+			return nil, fmt.Errorf("step %s: no column %s below", s.ID, v.Name)
+		}
+		r.values = append(r.values, i)
+	}
+	return r, nil
+}
+
+// Run implements Operator.
+func (r *rekey) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
+	b := in[0]
+	if b == nil {
+		return nil, nil
+	}
+	ec := c.eval(r.step.ID, b)
+	var cols []*vector.Vector
+	for _, p := range r.progs {
+		cols = append(cols, p.Eval(ec, b))
+	}
+	keys := cols
+	for _, i := range r.values {
+		cols = append(cols, b.Cols[i])
+	}
+	out := b.With(cols)
+	out.WindowStart, out.WindowEnd = nil, nil
+	if r.step.DropNulls {
+		sel := c.Arena.Int32s(b.N)[:0]
+		for _, i := range b.Selected(c.Arena) {
+			if !anyNull(keys, int(i)) {
+				sel = append(sel, i)
+			}
+		}
+		if len(sel) == 0 {
+			return nil, nil
+		}
+		out.Sel = sel
+	}
+	return out, nil
+}
+
+type explode struct {
+	step    *plan.Explode
+	args    [][]*expr.Program
+	kernels []function.TableKernel
+	types   []*types.Type
+}
+
+func newExplode(s *plan.Explode) (Operator, error) {
+	x := &explode{step: s}
+	for _, call := range s.Calls {
+		e, err := sql.ParseExpr(call.Text)
+		if err != nil {
+			return nil, err
+		}
+		f, ok := e.(*sql.Call)
+		if !ok {
+			return nil, fmt.Errorf("step %s: %s is not a call", s.ID, call.Text)
+		}
+		args, sig, err := compileArgs(f.Args, s.Input)
+		if err != nil {
+			return nil, err
+		}
+		r, rerr := function.Default().Resolve(f.Name, function.Table, sig, nil)
+		if rerr != nil {
+			return nil, rerr
+		}
+		k, err := r.Signature.Table(sig)
+		if err != nil {
+			return nil, err
+		}
+		x.args, x.kernels, x.types = append(x.args, args), append(x.kernels, k), append(x.types, call.Type)
+	}
+	return x, nil
+}
+
+// compileArgs compiles the arguments of an aggregate or table function.
+func compileArgs(args []sql.Expr, in plan.Step) ([]*expr.Program, []function.Arg, error) {
+	var progs []*expr.Program
+	var sig []function.Arg
+	for _, a := range args {
+		p, err := expr.Compile(a, scope(in))
+		if err != nil {
+			return nil, nil, err
+		}
+		progs = append(progs, p)
+		sig = append(sig, function.Arg{Type: p.Type(), Const: p.Const()})
+	}
+	return progs, sig, nil
+}
+
+// Run implements Operator.
+func (x *explode) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
+	b := in[0]
+	if b == nil {
+		return nil, nil
+	}
+	sel := b.Selected(c.Arena)
+	ec := c.eval(x.step.ID, b)
+	counts, outs := make([][]int32, len(x.kernels)), make([]*vector.Vector, len(x.kernels))
+	for k, kernel := range x.kernels {
+		call := &function.Call{Arena: c.Arena, N: b.N, Sel: sel, Now: c.Now, Rand: c.Rand, Fail: func(row int32, m string) { ec.Report(row, m) }}
+		for _, p := range x.args[k] {
+			call.Args = append(call.Args, p.Eval(ec, b))
+		}
+		var err error
+		if counts[k], outs[k], err = kernel(call); err != nil {
+			return nil, err
+		}
+	}
+	return x.zip(c, b, sel, counts, outs), nil
+}
+
+// zip puts the functions' rows side by side; shorter ones end in nulls.
+func (x *explode) zip(c *Context, b *vector.Batch, sel []int32, counts [][]int32, outs []*vector.Vector) *vector.Batch {
+	n := len(b.Cols)
+	rb := newRowBuilder(c.Arena, x.step.Schema, b.WindowStart != nil, b.N)
+	at := make([]int, len(outs))
+	var partition []int32
+	var offset []int64
+	for i, row := range sel {
+		most := int32(0)
+		for k := range counts {
+			most = max(most, counts[k][i])
+		}
+		for j := range most {
+			appendRow(rb.cols[:n], b.Cols, int(row))
+			for k := range outs {
+				if j < counts[k][i] {
+					rb.cols[n+k].Append(outs[k], at[k]+int(j))
+				} else {
+					rb.cols[n+k].Null()
+				}
+			}
+			start, end := windowOf(b, int(row))
+			rb.close(vector.Upsert, b.Time[row], start, end)
+			if b.Offset != nil {
+				partition, offset = append(partition, b.Partition[row]), append(offset, b.Offset[row])
+			}
+		}
+		for k := range at {
+			at[k] += int(counts[k][i])
+		}
+	}
+	out := rb.finish()
+	if out != nil {
+		out.Partition, out.Offset = partition, offset
+	}
+	return out
+}
+
+func windowOf(b *vector.Batch, i int) (start, end int64) {
+	if b.WindowStart == nil {
+		return 0, 0
+	}
+	return b.WindowStart[i], b.WindowEnd[i]
+}
