@@ -1,0 +1,284 @@
+package planner
+
+import (
+	"strconv"
+	"strings"
+
+	"karst/planner/catalog"
+	"karst/planner/plan"
+	"karst/sql"
+	"karst/sql/types"
+)
+
+// Facts are what a statement needs to know of the world outside: partition
+// counts of topics that exist, by name.
+type Facts struct {
+	Topics map[string]int `json:"topics,omitempty"`
+}
+
+// Input is what planning goes by.
+type Input struct {
+	Catalog  *catalog.Catalog
+	Facts    Facts
+	Settings map[string]string // the session's properties
+	Offset   int64             // of the statement in the command log; query ids end in it
+	Text     string            // the statement's text, for display
+}
+
+// A Topic is one to be made.
+type Topic struct {
+	Name       string            `json:"name"`
+	Partitions int               `json:"partitions"`
+	Config     map[string]string `json:"config,omitempty"`
+}
+
+// A Result is what a statement does.
+type Result struct {
+	Change      *catalog.Change
+	CreateTopic *Topic // made if it does not exist
+	DeleteTopic string
+	Message     string     // for the user
+	Query       *plan.Plan // of a transient query
+	Schema      types.Schema
+}
+
+// Topics returns the topics whose shape planning the statement needs.
+func Topics(s sql.Statement, c *catalog.Catalog) []string {
+	var out []string
+	if create, ok := s.(*sql.CreateSource); ok {
+		if t := property(create.With, "KAFKA_TOPIC"); t != nil {
+			out = append(out, t.Text)
+		} else {
+			out = append(out, create.Name)
+		}
+	}
+	for _, name := range c.SourceNames() {
+		src, _ := c.Source(name)
+		out = append(out, src.Topic)
+	}
+	return out
+}
+
+// Plan plans a statement that defines something.
+func Plan(s sql.Statement, in Input) (*Result, error) {
+	switch s := s.(type) {
+	case *sql.CreateSource:
+		if s.As != nil {
+			return planCreateAs(s, in)
+		}
+		return planCreate(s, in)
+	case *sql.InsertSelect:
+		return planInsert(s, in)
+	case *sql.DropSource:
+		return planDrop(s, in)
+	case *sql.CreateType:
+		return planCreateType(s, in)
+	case *sql.DropType:
+		return planDropType(s, in)
+	case *sql.AlterSource:
+		return planAlter(s, in)
+	case *sql.QueryControl:
+		return planControl(s, in)
+	}
+	return nil, &types.Error{Kind: types.ErrUnsupported, Pos: s.Pos(), Message: "this statement is not supported yet"}
+}
+
+func property(props []sql.Property, name string) *sql.Literal {
+	for _, p := range props {
+		if p.Name == name {
+			return p.Value
+		}
+	}
+	return nil
+}
+
+// fault returns a user's error about a statement.
+func fault(at types.Pos, hint, format string, args ...any) *types.Error {
+	e := types.Errorf(types.ErrStatement, at, format, args...)
+	e.Hint = hint
+	return e
+}
+
+// settingBool reads a boolean property of the session.
+func settingBool(settings map[string]string, name string, def bool) bool {
+	v, err := strconv.ParseBool(settings[name])
+	if err != nil {
+		return def
+	}
+	return v
+}
+
+// everyChange reports whether the session wants every change of a table.
+func everyChange(settings map[string]string) bool {
+	for _, name := range []string{"ksql.streams.cache.max.bytes.buffering", "cache.max.bytes.buffering", "ksql.streams.statestore.cache.max.bytes"} {
+		if v, ok := settings[name]; ok {
+			return v == "0"
+		}
+	}
+	return false
+}
+
+func fromLatest(settings map[string]string, def bool) bool {
+	for _, name := range []string{"auto.offset.reset", "ksql.streams.auto.offset.reset"} {
+		if v, ok := settings[name]; ok {
+			return strings.EqualFold(v, "latest")
+		}
+	}
+	return def
+}
+
+func lookupSource(in Input, name string, at types.Pos) (*catalog.Source, error) {
+	if s, ok := in.Catalog.Source(name); ok {
+		return s, nil
+	}
+	e := types.Errorf(types.ErrNotFound, at, "%s does not exist.", name)
+	if n := nearest(name, in.Catalog.SourceNames()); n != "" {
+		e.Hint = "Did you mean " + n + "?"
+	}
+	return nil, e
+}
+
+func planDrop(s *sql.DropSource, in Input) (*Result, error) {
+	src, ok := in.Catalog.Source(s.Name)
+	kind := catalog.Stream
+	if s.Table {
+		kind = catalog.Table
+	}
+	switch {
+	case !ok && s.IfExists:
+		return &Result{Message: "Source " + types.QuoteAlways(s.Name) + " does not exist."}, nil
+	case !ok:
+		_, err := lookupSource(in, s.Name, s.Pos())
+		return nil, err
+	case src.Kind != kind:
+		return nil, fault(s.Pos(), "Use DROP "+string(src.Kind)+".", "%s is a %s, not a %s", s.Name, src.Kind.Lower(), kind.Lower())
+	}
+	ch := &catalog.Change{Drop: s.Name}
+	if src.CreatedBy != "" {
+		if q, ok := in.Catalog.Query(src.CreatedBy); ok {
+			ch.Stop = []string{q.ID}
+		}
+	}
+	if _, err := in.Catalog.Apply(ch); err != nil {
+		return nil, err
+	}
+	r := &Result{Change: ch, Message: "Source " + types.QuoteAlways(s.Name) + " (topic: " + src.Topic + ") was dropped."}
+	if s.DeleteTopic {
+		if src.ReadOnly {
+			return nil, fault(s.Pos(), "", "Cannot delete topic for read-only source: %s", s.Name)
+		}
+		r.DeleteTopic = src.Topic
+	}
+	return r, nil
+}
+
+func planCreateType(s *sql.CreateType, in Input) (*Result, error) {
+	if _, ok := in.Catalog.Type(s.Name); ok && s.IfNotExists {
+		return &Result{Message: s.Name + " is already registered with type"}, nil
+	}
+	t, err := sql.ResolveType(s.Type, in.Catalog.Type)
+	if err != nil {
+		return nil, err
+	}
+	ch := &catalog.Change{PutType: &catalog.NamedType{Name: s.Name, Type: t}}
+	if _, err := in.Catalog.Apply(ch); err != nil {
+		return nil, err
+	}
+	return &Result{Change: ch, Message: "Registered custom type with name '" + s.Name + "' and SQL type " + t.String()}, nil
+}
+
+func planDropType(s *sql.DropType, in Input) (*Result, error) {
+	if _, ok := in.Catalog.Type(s.Name); !ok && s.IfExists {
+		return &Result{Message: "Type '" + s.Name + "' does not exist"}, nil
+	}
+	ch := &catalog.Change{DropType: s.Name}
+	if _, err := in.Catalog.Apply(ch); err != nil {
+		return nil, err
+	}
+	return &Result{Change: ch, Message: "Dropped type '" + s.Name + "'"}, nil
+}
+
+func planControl(s *sql.QueryControl, in Input) (*Result, error) {
+	ids := []string{}
+	if s.All {
+		ids = in.Catalog.QueryIDs()
+	} else {
+		for _, id := range in.Catalog.QueryIDs() {
+			if strings.EqualFold(id, s.ID) {
+				ids = append(ids, id)
+			}
+		}
+		if len(ids) == 0 {
+			return nil, types.Errorf(types.ErrNotFound, s.Pos(), "Unknown queryId: %s", s.ID)
+		}
+	}
+	ch := &catalog.Change{}
+	done := map[string]string{"TERMINATE": "terminated", "PAUSE": "paused", "RESUME": "resumed"}[s.Action]
+	for _, id := range ids {
+		switch s.Action {
+		case "TERMINATE":
+			ch.Stop = append(ch.Stop, id)
+		case "PAUSE":
+			ch.SetState = append(ch.SetState, catalog.QueryTransition{ID: id, State: catalog.Paused})
+		default:
+			ch.SetState = append(ch.SetState, catalog.QueryTransition{ID: id, State: catalog.Running})
+		}
+	}
+	return &Result{Change: ch, Message: "Query " + done + "."}, nil
+}
+
+func planAlter(s *sql.AlterSource, in Input) (*Result, error) {
+	src, err := lookupSource(in, s.Name, s.Pos())
+	if err != nil {
+		return nil, err
+	}
+	if src.CreatedBy != "" {
+		return nil, fault(s.Pos(), "Use CREATE OR REPLACE.", "ALTER command is not supported for CREATE ... AS statements.")
+	}
+	next := *src
+	next.Schema.Columns = append([]types.Column{}, src.Schema.Columns...)
+	next.Version = in.Offset
+	for _, c := range s.Add {
+		t, err := sql.ResolveType(c.Type, in.Catalog.Type)
+		if err != nil {
+			return nil, err
+		}
+		if next.Schema.Find(c.Name) >= 0 {
+			return nil, fault(c.At, "", "Cannot add column %s to schema. A column with the same name already exists.", types.QuoteAlways(c.Name))
+		}
+		next.Schema.Columns = append(next.Schema.Columns, types.Column{ID: next.NextColumnID, Name: c.Name, Type: t})
+		next.NextColumnID++
+	}
+	return &Result{Change: &catalog.Change{Put: &next, Replace: true}, Message: "Altered " + src.Kind.Lower() + " " + s.Name}, nil
+}
+
+// nearest returns the name closest to name, "" if none is near.
+func nearest(name string, names []string) string {
+	best, at := len(name)/2+1, ""
+	for _, n := range names {
+		if d := editDistance(name, n); d < best {
+			best, at = d, n
+		}
+	}
+	return at
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			c := diag
+			if a[i] != b[j] {
+				c++
+			}
+			diag = row[j+1]
+			row[j+1] = min(c, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
