@@ -5,26 +5,6 @@ import (
 	"hash/crc32"
 )
 
-// Offsets of the fields of a batch header.
-const (
-	posLength       = 8
-	posLeaderEpoch  = 12
-	posMagic        = 16
-	posCRC          = 17
-	posAttributes   = 21
-	posLastDelta    = 23
-	posBaseTime     = 27
-	posMaxTime      = 35
-	posProducerID   = 43
-	posProducerEpch = 51
-	posBaseSequence = 53
-	posCount        = 57
-	headerBytes     = 61
-	prefixBytes     = 12 // base offset and batch length
-)
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // A Header is a record header.
 type Header struct {
 	Key   string
@@ -32,7 +12,8 @@ type Header struct {
 }
 
 // A Builder encodes records into one batch. The zero Builder is ready; after
-// Finish it is ready for the next batch and its memory has gone to the caller.
+// Finish it is ready for the next batch and its memory has gone to the caller,
+// who may bring it back with Reuse. A batch should stay well below 2 GiB.
 type Builder struct {
 	buf      []byte
 	count    int32
@@ -45,6 +26,14 @@ func (b *Builder) Len() int { return int(b.count) }
 
 // Bytes returns the size of the batch so far.
 func (b *Builder) Bytes() int { return len(b.buf) }
+
+// Reuse gives the builder memory for its next batch: one it made earlier, once
+// the log has done with it. It does nothing while a batch is being built.
+func (b *Builder) Reuse(batch []byte) {
+	if b.count == 0 && cap(batch) > cap(b.buf) {
+		b.buf = batch[:0]
+	}
+}
 
 // Grow makes room for n more bytes.
 func (b *Builder) Grow(n int) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -35,7 +36,14 @@ var zstdDecoders = sync.Pool{New: func() any {
 
 // decompress appends the decompressed records to dst.
 func decompress(codec int16, src, dst []byte) ([]byte, error) {
-	limit := maxDecompressed(len(src))
+	out, err := decompressLimited(codec, src, dst, maxDecompressed(len(src)))
+	if err != nil && !errors.Is(err, ErrRecordTooLarge) && !errors.Is(err, ErrCorrupt) {
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return out, err
+}
+
+func decompressLimited(codec int16, src, dst []byte, limit int) ([]byte, error) {
 	switch codec {
 	case codecGzip:
 		z, err := gzip.NewReader(bytes.NewReader(src))

@@ -4,10 +4,15 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 )
 
 // Errors of both backends; test with errors.Is.
 var (
+	// ErrFailed says that the log can't write any more, after a disk error. What
+	// was under way may or may not have happened; what was acknowledged has. Only
+	// opening the log again tells.
+	ErrFailed          = errors.New("the log has failed and takes no more writes until it is opened again")
 	ErrUnknownTopic    = errors.New("unknown topic or partition")
 	ErrTopicExists     = errors.New("topic already exists")
 	ErrOffsetRange     = errors.New("offset out of range")
@@ -23,6 +28,22 @@ var (
 // TopicID identifies a topic for ever; a topic created again under the same
 // name has another.
 type TopicID [16]byte
+
+// An OffsetRangeError says which offsets there are; errors.Is finds
+// ErrOffsetRange in it.
+type OffsetRangeError struct {
+	Partition  Partition
+	Offset     int64 // asked for
+	Start, End int64 // those that could have been
+}
+
+func (e *OffsetRangeError) Error() string {
+	return fmt.Sprintf("%v: %d of %s partition %d, which goes from %d to %d",
+		ErrOffsetRange, e.Offset, e.Partition.Topic, e.Partition.Index, e.Start, e.End)
+}
+
+// Unwrap returns ErrOffsetRange.
+func (e *OffsetRangeError) Unwrap() error { return ErrOffsetRange }
 
 // String returns the id as hexadecimal digits.
 func (id TopicID) String() string { return hex.EncodeToString(id[:]) }
@@ -48,6 +69,9 @@ type Bounds struct {
 	Start         int64 // first offset kept
 	HighWatermark int64 // next offset after the last durable record
 	LastStable    int64 // first offset of an open transaction, or HighWatermark
+	// LeaderEpoch is the one in force, which the next records will carry. It is
+	// raised whenever records that a reader may have seen could have been lost.
+	LeaderEpoch int32
 }
 
 // A Log is what the engine needs of a log. All methods may be called from any
@@ -63,23 +87,34 @@ type Log interface {
 	Topics(ctx context.Context) ([]Topic, error)
 	// Bounds returns a partition's ends as of now.
 	Bounds(ctx context.Context, p Partition) (Bounds, error)
+	// EpochEnd returns the offset after the last record of that leader epoch or
+	// an earlier one, -1 if the epoch is newer than the partition's. A position
+	// (epoch, next) is still good iff EpochEnd(epoch) is at least next.
+	EpochEnd(ctx context.Context, p Partition, epoch int32) (int64, error)
 	// OffsetForTime returns the first offset whose record has a timestamp of
 	// at least ms, or the high watermark if there is none.
 	OffsetForTime(ctx context.Context, p Partition, ms int64) (int64, error)
 	// Fetch decodes committed records from offset on into r, replacing its
 	// content: at least one batch if there is one, then more up to about
 	// maxBytes. It never waits; no records is not an error. The returned
-	// offset is where to go on. An offset below the start or above the high
-	// watermark is ErrOffsetRange.
+	// offset is where to go on; it may lie beyond the last record, and with no
+	// record, where transaction markers and aborted batches were stepped over. An offset below the start or above the high
+	// watermark is an *OffsetRangeError.
 	Fetch(ctx context.Context, p Partition, offset int64, maxBytes int, r *Records) (next int64, err error)
 	// Watch calls wake, which must not block, with the topic's name whenever
 	// records of it become readable, until the returned function is called.
 	Watch(wake func(topic string)) (stop func())
 	// Produce appends batches without a transaction and returns once they
-	// are durable. All or none of the batches of one call become readable.
+	// are durable. On the embedded log all or none of the batches of one call
+	// become readable. The log keeps the bytes until Produce has returned nil
+	// or an error other than that of ctx; it then has set each batch's base
+	// offset in place.
 	Produce(ctx context.Context, batches []Append) error
-	// OpenWriter returns the transactional producer with that id, fencing
-	// any earlier one.
+	// Trim removes the records before offset, Kafka's DeleteRecords.
+	Trim(ctx context.Context, p Partition, offset int64) error
+	// OpenWriter returns the transactional producer with that id, fencing any
+	// earlier one: when it returns, each transaction of an earlier one has
+	// either ended, so that CommittedOffsets and Fetch show it, or never will.
 	OpenWriter(ctx context.Context, transactionalID string) (Writer, error)
 	// CommittedOffsets returns the offsets a group has committed.
 	CommittedOffsets(ctx context.Context, group string) (map[Partition]int64, error)
@@ -99,16 +134,19 @@ type Append struct {
 // used by one goroutine at a time.
 type Writer interface {
 	// Append adds a batch to the transaction; the log keeps the bytes until
-	// the transaction has ended.
+	// the transaction has ended. After a commit each batch's header has its
+	// base offset (see ReadHeader).
 	Append(p Partition, batch []byte) error
 	// Offsets makes the group's offsets part of the transaction.
 	Offsets(group string, next map[Partition]int64) error
 	// Commit ends the transaction and calls done once: with nil when its
 	// records and offsets are durable and readable, all together, else with
-	// the reason why none of them is. done must not block. A commit may be
-	// under way while the next transaction is begun; they end in order.
+	// the reason why none of them is, or with ErrFailed where that is not known.
+	// done must not block. A commit may be under way while the next transaction
+	// is begun; they end in order. A transaction with nothing in it costs no
+	// write.
 	Commit(done func(error))
-	// Abort drops the transaction.
+	// Abort drops the open transaction, not one whose commit is under way.
 	Abort()
 	// Close gives the id free. An open transaction is dropped.
 	Close()

@@ -3,7 +3,7 @@ package log
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
+	"slices"
 )
 
 // Records are decoded records in columns: all bytes lie in Buf, and record i's
@@ -17,7 +17,7 @@ type Records struct {
 	ValueOff   []int32
 	ValueLen   []int32
 	Timestamps []int64 // ms since the epoch
-	Offsets    []int64
+	Offsets    []int64 // ascending
 	// HeaderOff and HeaderCount locate each record's headers in Buf, still
 	// encoded; see Headers. HeaderTotal counts those of all records.
 	HeaderOff   []int32
@@ -44,13 +44,30 @@ func cell(buf []byte, off, n int32) []byte {
 // Reset empties r, keeping its memory.
 func (r *Records) Reset() {
 	r.Buf = r.Buf[:0]
-	r.KeyOff, r.KeyLen = r.KeyOff[:0], r.KeyLen[:0]
-	r.ValueOff, r.ValueLen = r.ValueOff[:0], r.ValueLen[:0]
-	r.Timestamps, r.Offsets = r.Timestamps[:0], r.Offsets[:0]
-	r.HeaderOff, r.HeaderCount, r.HeaderTotal = r.HeaderOff[:0], r.HeaderCount[:0], 0
+	r.truncate(0)
+	r.HeaderTotal = 0
 }
 
-// Headers decodes record i's headers; it returns nil if there are none.
+// resize sets the length of all columns; new cells have any content.
+func (r *Records) resize(n int) {
+	if more := n - len(r.Offsets); more > 0 {
+		r.KeyOff, r.KeyLen = slices.Grow(r.KeyOff, more), slices.Grow(r.KeyLen, more)
+		r.ValueOff, r.ValueLen = slices.Grow(r.ValueOff, more), slices.Grow(r.ValueLen, more)
+		r.Timestamps, r.Offsets = slices.Grow(r.Timestamps, more), slices.Grow(r.Offsets, more)
+		r.HeaderOff, r.HeaderCount = slices.Grow(r.HeaderOff, more), slices.Grow(r.HeaderCount, more)
+	}
+	r.truncate(n)
+}
+
+func (r *Records) truncate(n int) {
+	r.KeyOff, r.KeyLen = r.KeyOff[:n], r.KeyLen[:n]
+	r.ValueOff, r.ValueLen = r.ValueOff[:n], r.ValueLen[:n]
+	r.Timestamps, r.Offsets = r.Timestamps[:n], r.Offsets[:n]
+	r.HeaderOff, r.HeaderCount = r.HeaderOff[:n], r.HeaderCount[:n]
+}
+
+// Headers decodes record i's headers; it returns nil if there are none. The
+// values' bytes are r's.
 func (r *Records) Headers(i int) []Header {
 	n := int(r.HeaderCount[i])
 	if n == 0 {
@@ -67,113 +84,66 @@ func (r *Records) Headers(i int) []Header {
 	return out
 }
 
-// A BatchInfo is what a batch's header says.
-type BatchInfo struct {
-	BaseOffset  int64
-	Bytes       int // of the whole batch
-	LeaderEpoch int32
-	Attributes  int16
-	LastOffset  int64
-	MaxTime     int64
-	Count       int
+// A Span says what of Records.Buf to decode, and what to leave out.
+type Span struct {
+	Start, End int   // of the batches within Buf; a last one may be cut off
+	From       int64 // records before this offset are left out
+	MaxRecords int   // no further batch is decoded that would exceed this
+	// Aborted are the transactions to leave out, by first offset ascending.
+	Aborted []AbortedTxn
 }
 
-// Control reports whether the batch holds a transaction marker.
-func (b BatchInfo) Control() bool { return b.Attributes&0x20 != 0 }
-
-// HeaderBytes is how much of a batch ReadHeader needs.
-const HeaderBytes = headerBytes
-
-// ReadHeader reads the header of the batch that buf starts with; buf may end
-// within the batch, but must hold HeaderBytes.
-func ReadHeader(buf []byte) (BatchInfo, error) {
-	if len(buf) < headerBytes {
-		return BatchInfo{}, fmt.Errorf("%w: batch header cut off", ErrCorrupt)
-	}
-	length := int32(binary.BigEndian.Uint32(buf[posLength:]))
-	base := int64(binary.BigEndian.Uint64(buf))
-	last := int32(binary.BigEndian.Uint32(buf[posLastDelta:]))
-	b := BatchInfo{
-		BaseOffset:  base,
-		Bytes:       int(length) + prefixBytes,
-		LeaderEpoch: int32(binary.BigEndian.Uint32(buf[posLeaderEpoch:])),
-		Attributes:  int16(binary.BigEndian.Uint16(buf[posAttributes:])),
-		LastOffset:  base + int64(last),
-		MaxTime:     int64(binary.BigEndian.Uint64(buf[posMaxTime:])),
-		Count:       int(int32(binary.BigEndian.Uint32(buf[posCount:]))),
-	}
-	if buf[posMagic] != 2 {
-		return b, fmt.Errorf("%w: batch magic %d", ErrCorrupt, buf[posMagic])
-	}
-	if b.Bytes < headerBytes || base < 0 || last < 0 || b.Count < 0 {
-		return b, fmt.Errorf("%w: batch of %d bytes and %d records at offset %d", ErrCorrupt, b.Bytes, b.Count, base)
-	}
-	return b, nil
+// An AbortedTxn is an aborted transaction of a producer; it ends at the
+// producer's next abort marker.
+type AbortedTxn struct {
+	ProducerID  int64
+	FirstOffset int64
 }
 
-// SetBase sets the offset of the batch's first record and the leader epoch, in
-// place.
-func SetBase(batch []byte, baseOffset int64, leaderEpoch int32) {
-	binary.BigEndian.PutUint64(batch, uint64(baseOffset))
-	binary.BigEndian.PutUint32(batch[posLeaderEpoch:], uint32(leaderEpoch))
-}
+// maxInflated bounds what is decompressed by one Decode, apart from its first
+// batch, which has a bound of its own.
+const maxInflated = 64 << 20
 
-// CheckBatch verifies that b is exactly one whole batch with a right CRC.
-func CheckBatch(b []byte) (BatchInfo, error) {
-	info, err := ReadHeader(b)
-	if err != nil {
-		return info, err
-	}
-	if info.Bytes != len(b) {
-		return info, fmt.Errorf("%w: batch says %d bytes, has %d", ErrCorrupt, info.Bytes, len(b))
-	}
-	if got, want := crc32.Checksum(b[posAttributes:], castagnoli), binary.BigEndian.Uint32(b[posCRC:]); got != want {
-		return info, fmt.Errorf("%w: CRC %08x of batch at offset %d, expected %08x", ErrCorrupt, got, info.BaseOffset, want)
-	}
-	return info, nil
-}
-
-// Decode appends the records of batches, from offset from on, to r: as many
-// whole batches as buf holds, of at most limit records in all (at least one
-// batch). r.Buf must end with buf: decoded columns refer to positions in
-// r.Buf, of which buf is the part from start on. It returns the offset after
-// the last record decoded and the number of bytes of r.Buf consumed.
-// Control batches are stepped over. Decompressed records go to the end of
-// r.Buf.
-func (r *Records) Decode(start, end int, from int64, limit int) (next int64, consumed int, err error) {
-	pos := start
-	next = from
-	for end-pos >= headerBytes {
-		batch := r.Buf[pos:end]
-		info, err := ReadHeader(batch)
+// Decode appends the records of whole batches in s to r's columns, at least
+// those of the first batch; decompressed records go to the end of r.Buf. It
+// returns the offset after the last batch it consumed and the bytes consumed,
+// also with an error, which then concerns the batch that stands there and has
+// left nothing in r.
+func (r *Records) Decode(s Span) (next int64, consumed int, err error) {
+	next = s.From
+	raw := len(r.Buf)
+	aborts := abortFilter{pending: s.Aborted}
+	pos := s.Start
+	for s.End-pos >= headerBytes {
+		info, err := ReadHeader(r.Buf[pos:s.End])
 		if err != nil {
-			return next, pos - start, err
+			return next, pos - s.Start, err
 		}
-		if info.Bytes > len(batch) {
+		full := len(r.Offsets)+info.Count > s.MaxRecords || len(r.Buf)-raw > maxInflated
+		if info.Bytes > s.End-pos || full && pos > s.Start {
 			break
 		}
-		if pos > start && len(r.Offsets)+info.Count > limit {
-			break
-		}
-		if err := r.decodeBatch(pos, info, from); err != nil {
-			return next, pos - start, err
+		if err := r.decodeBatch(pos, info, s.From, &aborts); err != nil {
+			return next, pos - s.Start, err
 		}
 		pos += info.Bytes
 		next = max(next, info.LastOffset+1)
 	}
-	return next, pos - start, nil
+	return next, pos - s.Start, nil
 }
 
-func (r *Records) decodeBatch(pos int, info BatchInfo, from int64) error {
+// decodeBatch decodes the whole batch at pos of r.Buf. The CRC of one that is
+// left out is checked too, since its header said where the next begins.
+func (r *Records) decodeBatch(pos int, info BatchInfo, from int64, aborts *abortFilter) error {
 	batch := r.Buf[pos : pos+info.Bytes]
 	if _, err := CheckBatch(batch); err != nil {
 		return err
 	}
-	if info.Control() || info.LastOffset < from {
+	if aborts.skips(info, batch) || info.LastOffset < from {
 		return nil
 	}
 	body, end := pos+headerBytes, pos+info.Bytes
-	if codec := info.Attributes & 7; codec != 0 {
+	if codec := info.Attributes & attrCodec; codec != 0 {
 		at := len(r.Buf)
 		out, err := decompress(codec, r.Buf[body:end], r.Buf)
 		if err != nil {
@@ -182,55 +152,82 @@ func (r *Records) decodeBatch(pos int, info BatchInfo, from int64) error {
 		r.Buf = out
 		body, end = at, len(out)
 	}
-	c := cursor{buf: r.Buf[:end], pos: body}
-	baseTime := int64(binary.BigEndian.Uint64(batch[posBaseTime:]))
-	appendTime := info.Attributes&8 != 0
-	for range info.Count {
-		if !r.record(&c, info, baseTime, appendTime, from) {
-			return fmt.Errorf("%w: record %d of batch at offset %d", ErrCorrupt, r.Len(), info.BaseOffset)
+	return r.decodeRecords(r.Buf[:end], body, info, from)
+}
+
+// minRecordBytes is the size of the smallest record: seven one-byte fields.
+const minRecordBytes = 7
+
+// decodeRecords decodes the records at buf[body:], where buf is a prefix of
+// r.Buf. After an error r has what it had before.
+func (r *Records) decodeRecords(buf []byte, body int, info BatchInfo, from int64) error {
+	before := len(r.Offsets)
+	if info.Count > (len(buf)-body)/minRecordBytes {
+		return fmt.Errorf("%w: batch at offset %d can't hold %d records", ErrCorrupt, info.BaseOffset, info.Count)
+	}
+	r.resize(before + info.Count)
+	d := recordDecoder{
+		cursor: cursor{buf: buf, pos: body}, base: info.BaseOffset, baseTime: info.BaseTime,
+		delta: -1, lastDelta: info.LastOffset - info.BaseOffset,
+	}
+	n, headers := before, 0
+	for i := range info.Count {
+		if !d.record(r, n) {
+			r.truncate(before)
+			return fmt.Errorf("%w: record %d of the batch at offset %d does not fit its bounds", ErrCorrupt, i, info.BaseOffset)
 		}
+		if info.Attributes&attrAppendTime != 0 {
+			r.Timestamps[n] = info.MaxTime
+		}
+		if r.Offsets[n] >= from {
+			headers += int(r.HeaderCount[n])
+			n++
+		}
+	}
+	r.truncate(n)
+	r.HeaderTotal += headers
+	if d.pos != len(buf) {
+		r.truncate(before)
+		return fmt.Errorf("%w: %d bytes after the last record of the batch at offset %d", ErrCorrupt, len(buf)-d.pos, info.BaseOffset)
 	}
 	return nil
 }
 
-// record decodes one record; it reports false if it does not fit its bounds.
-func (r *Records) record(c *cursor, info BatchInfo, baseTime int64, appendTime bool, from int64) bool {
-	length := c.varint()
-	if length < 1 || length > int64(len(c.buf)-c.pos) {
+// A recordDecoder walks the records of a batch.
+type recordDecoder struct {
+	cursor
+	base, baseTime int64
+	delta          int64 // of the record before
+	lastDelta      int64
+}
+
+// record decodes the next record into cell n of r's columns; it reports false
+// if the record does not fit its bounds.
+func (d *recordDecoder) record(r *Records, n int) bool {
+	length := d.varint()
+	if length < minRecordBytes-1 || length > int64(len(d.buf)-d.pos) {
 		return false
 	}
-	end := c.pos + int(length)
-	c.pos++ // attributes
-	ts := baseTime + c.varint()
-	offset := info.BaseOffset + c.varint()
-	keyOff, keyLen := c.bytes()
-	valueOff, valueLen := c.bytes()
-	headers := c.varint()
-	if c.bad || headers < 0 || headers > length {
+	end := d.pos + int(length)
+	d.pos++ // attributes
+	r.Timestamps[n] = d.baseTime + d.varint()
+	delta := d.varint()
+	r.Offsets[n] = d.base + delta
+	r.KeyOff[n], r.KeyLen[n] = d.bytes()
+	r.ValueOff[n], r.ValueLen[n] = d.bytes()
+	headers := d.varint()
+	if d.bad || delta <= d.delta || delta > d.lastDelta || headers < 0 || headers > length {
 		return false
 	}
-	headerOff := c.pos
+	d.delta = delta
+	r.HeaderOff[n], r.HeaderCount[n] = int32(d.pos), int32(headers)
 	for range headers {
-		if _, n := c.bytes(); n < 0 {
+		if _, n := d.bytes(); n < 0 {
 			return false
 		}
-		c.bytes()
+		d.bytes()
 	}
-	if c.bad || c.pos != end {
-		return false
-	}
-	if offset < from {
-		return true
-	}
-	if appendTime {
-		ts = info.MaxTime
-	}
-	r.KeyOff, r.KeyLen = append(r.KeyOff, keyOff), append(r.KeyLen, keyLen)
-	r.ValueOff, r.ValueLen = append(r.ValueOff, valueOff), append(r.ValueLen, valueLen)
-	r.Timestamps, r.Offsets = append(r.Timestamps, ts), append(r.Offsets, offset)
-	r.HeaderOff, r.HeaderCount = append(r.HeaderOff, int32(headerOff)), append(r.HeaderCount, int32(headers))
-	r.HeaderTotal += int(headers)
-	return true
+	return !d.bad && d.pos == end
 }
 
 // A cursor reads varints and byte strings; past the end it sets bad.
@@ -247,6 +244,10 @@ func (c *cursor) varint() int64 {
 			return int64(b>>1) ^ -int64(b&1)
 		}
 	}
+	return c.longVarint()
+}
+
+func (c *cursor) longVarint() int64 {
 	if c.pos > len(c.buf) {
 		c.bad = true
 		return 0

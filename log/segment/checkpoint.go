@@ -1,10 +1,14 @@
 package segment
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"sort"
+	"hash/crc32"
+	iofs "io/fs"
+	"slices"
+	"strings"
 
 	"karst/log"
 
@@ -14,13 +18,14 @@ import (
 // formatVersion of the data directory; a newer one is refused.
 const formatVersion = 1
 
-// A checkpoint is the log's state as of the start of a journal, as JSON.
-type checkpoint struct {
+// A checkpointFile is the log's state as of the start of a journal. It is
+// stored as a line of JSON and a line with that line's CRC-32C.
+type checkpointFile struct {
 	Version int
 	Journal int    // number of the journal that goes on from here
 	Seq     uint64 // of its first entry
 	Clean   bool   // written by Close
-	Epoch   int32  // leader epoch; raised at every unclean start
+	Epoch   int32
 	Topics  []checkpointTopic
 	Groups  map[string][]checkpointOffset
 }
@@ -33,11 +38,12 @@ type checkpointTopic struct {
 type checkpointPartition struct {
 	Start    int64
 	Next     int64
-	Segments []checkpointSegment
+	Epochs   []epochStart        `json:",omitempty"`
+	Segments []checkpointSegment `json:",omitempty"`
 }
 
 type checkpointSegment struct {
-	Base, Bytes int64
+	Base, Bytes, MaxTime int64
 }
 
 type checkpointOffset struct {
@@ -48,38 +54,40 @@ type checkpointOffset struct {
 
 const checkpointName = "checkpoint"
 
-// readCheckpoint returns the checkpoint in dir, or an empty one if the
-// directory is new.
-func readCheckpoint(fs vfs.FS, dir string) (*checkpoint, error) {
-	name := fs.PathJoin(dir, checkpointName)
-	if _, err := fs.Stat(name); err != nil {
-		return &checkpoint{Version: formatVersion, Journal: 0, Seq: 1}, nil
+// readCheckpoint returns the checkpoint in dir, or nil if there is none.
+func readCheckpoint(fs vfs.FS, dir string) (*checkpointFile, error) {
+	text, err := readFile(fs, fs.PathJoin(dir, checkpointName))
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil, nil
 	}
-	f, err := fs.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("opening checkpoint: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(f)
 	if err != nil {
 		return nil, fmt.Errorf("reading checkpoint: %w", err)
 	}
-	var c checkpoint
-	if err := json.Unmarshal(text, &c); err != nil {
+	line, crc, _ := bytes.Cut(text, []byte("\n"))
+	if string(crc) != checkpointCRC(line) {
+		return nil, fmt.Errorf("%w: the CRC of the checkpoint in %s does not fit; restore the data directory from a copy", log.ErrCorrupt, dir)
+	}
+	var c checkpointFile
+	if err := json.Unmarshal(line, &c); err != nil {
 		return nil, fmt.Errorf("%w: checkpoint: %w", log.ErrCorrupt, err)
 	}
 	if c.Version > formatVersion {
-		return nil, fmt.Errorf("the data directory has format %d, newer than this program's %d; use a newer program", c.Version, formatVersion)
+		return nil, fmt.Errorf("the data directory %s has format %d, newer than this program's %d; use a newer program", dir, c.Version, formatVersion)
 	}
 	return &c, nil
 }
 
+func checkpointCRC(line []byte) string {
+	return fmt.Sprintf("%08x\n", crc32.Checksum(line, castagnoli))
+}
+
 // writeCheckpoint replaces the checkpoint atomically.
-func writeCheckpoint(fs vfs.FS, dir string, c *checkpoint) error {
-	text, err := json.Marshal(c)
+func writeCheckpoint(fs vfs.FS, dir string, c *checkpointFile) error {
+	line, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
+	text := append(line, "\n"+checkpointCRC(line)...)
 	tmp := fs.PathJoin(dir, checkpointName+".tmp")
 	f, err := fs.Create(tmp, vfs.WriteCategoryUnspecified)
 	if err != nil {
@@ -100,32 +108,146 @@ func writeCheckpoint(fs vfs.FS, dir string, c *checkpoint) error {
 	return syncDir(fs, dir)
 }
 
+// A cut is the state between two journals, and what must be done to make it the
+// checkpoint.
+type cut struct {
+	file     *checkpointFile
+	unsynced []string // files
+	dirs     []string // whose entries are not synced
+	remove   []string // files and directories that the checkpoint no longer needs
+}
+
+// startCheckpoint begins a new journal and leaves the rest to a goroutine that
+// Close waits for, unless the last such is still at it. If it does not succeed
+// the log has failed; what was committed stays so.
+func (l *Log) startCheckpoint() {
+	select {
+	case <-l.checkpoint:
+	default:
+		return
+	}
+	c, err := l.cut(false)
+	if err != nil {
+		_ = l.queue.fail(err)
+		return
+	}
+	ended := make(chan struct{})
+	l.checkpoint = ended
+	finish := func() {
+		defer close(ended)
+		if err := l.finishCheckpoint(c); err != nil {
+			_ = l.queue.fail(fmt.Errorf("making a checkpoint: %w", err))
+		}
+	}
+	if l.opts.Inline {
+		finish()
+	} else {
+		go finish()
+	}
+}
+
+func (l *Log) checkpointNow(clean bool) error {
+	c, err := l.cut(clean)
+	if err != nil {
+		return err
+	}
+	return l.finishCheckpoint(c)
+}
+
+// cut begins a new journal.
+func (l *Log) cut(clean bool) (*cut, error) {
+	fs, old := l.opts.FS, l.journal
+	next, err := createJournal(fs, l.opts.Dir, old.number+1, old.seq, l.opts.NoSync)
+	if err != nil {
+		return nil, err
+	}
+	c := &cut{file: l.snapshot(), remove: l.oldFiles}
+	c.file.Journal, c.file.Seq, c.file.Clean = next.number, next.seq, clean
+	if old.file != nil {
+		_ = old.file.Close()
+	}
+	if old.number > 0 {
+		c.remove = append(c.remove, journalName(fs, l.opts.Dir, old.number))
+	}
+	l.journal, l.oldFiles, l.largeBytes = next, nil, 0
+	for _, t := range l.topics {
+		for _, p := range t.partitions {
+			c.takeDirty(p)
+		}
+	}
+	slices.Sort(c.unsynced)
+	slices.Sort(c.dirs)
+	c.dirs = slices.Compact(c.dirs)
+	return c, nil
+}
+
+func (c *cut) takeDirty(p *partition) {
+	for _, s := range p.segments {
+		if s.dirty {
+			c.unsynced = append(c.unsynced, p.fs.PathJoin(p.dir, segmentName(s.base)))
+			s.dirty = false
+		}
+	}
+	if p.dirDirty {
+		c.dirs = append(c.dirs, p.dirs()...)
+		p.dirDirty = false
+	}
+}
+
+// finishCheckpoint syncs what the cut describes and makes it the checkpoint.
+// Files are synced through handles of their own, since the committer goes on
+// writing to them.
+func (l *Log) finishCheckpoint(c *cut) error {
+	fs := l.opts.FS
+	for _, name := range c.unsynced {
+		f, err := fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			return fmt.Errorf("opening segment to sync: %w", err)
+		}
+		err = f.Sync()
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return fmt.Errorf("syncing segment: %w", err)
+		}
+	}
+	for _, dir := range c.dirs {
+		if err := syncDir(fs, dir); err != nil {
+			return err
+		}
+	}
+	if err := writeCheckpoint(fs, l.opts.Dir, c.file); err != nil {
+		return err
+	}
+	for _, name := range c.remove {
+		if err := fs.RemoveAll(name); err != nil {
+			l.opts.Logger.Warn("could not remove an old file; it goes at the next start", "file", name, "error", err)
+		}
+	}
+	return nil
+}
+
 // snapshot describes the state for a checkpoint.
-func (l *Log) snapshot() *checkpoint {
-	c := &checkpoint{Version: formatVersion, Epoch: l.epoch, Groups: map[string][]checkpointOffset{}}
+func (l *Log) snapshot() *checkpointFile {
+	c := &checkpointFile{Version: formatVersion, Epoch: l.epoch, Groups: map[string][]checkpointOffset{}}
 	for _, t := range l.topics {
 		ct := checkpointTopic{Topic: t.Topic}
 		for _, p := range t.partitions {
-			cp := checkpointPartition{Start: p.start, Next: p.next}
+			cp := checkpointPartition{Start: p.start, Next: p.next, Epochs: slices.Clone(p.epochs)}
 			for _, s := range p.segments {
-				cp.Segments = append(cp.Segments, checkpointSegment{Base: s.base, Bytes: s.size})
+				cp.Segments = append(cp.Segments, checkpointSegment{Base: s.base, Bytes: s.size, MaxTime: s.maxTime})
 			}
 			ct.Parts = append(ct.Parts, cp)
 		}
 		c.Topics = append(c.Topics, ct)
 	}
-	sort.Slice(c.Topics, func(i, j int) bool { return c.Topics[i].Name < c.Topics[j].Name })
+	slices.SortFunc(c.Topics, func(a, b checkpointTopic) int { return strings.Compare(a.Name, b.Name) })
 	for g, offsets := range l.groups {
 		list := []checkpointOffset{}
-		for p, next := range offsets {
-			list = append(list, checkpointOffset{Topic: p.Topic, Partition: p.Index, Next: next})
+		for _, p := range sortedPartitions(offsets) {
+			list = append(list, checkpointOffset{Topic: p.Topic, Partition: p.Index, Next: offsets[p]})
 		}
-		sort.Slice(list, func(i, j int) bool {
-			if list[i].Topic != list[j].Topic {
-				return list[i].Topic < list[j].Topic
-			}
-			return list[i].Partition < list[j].Partition
-		})
 		c.Groups[g] = list
 	}
 	return c

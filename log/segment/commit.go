@@ -3,27 +3,20 @@ package segment
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"karst/log"
 )
 
-// A request is what must become durable together.
-type request struct {
-	ops []op
-	// check, if set, runs before anything is written, under the log's lock,
-	// after all earlier requests have been applied.
-	check func() error
-	done  func(error)
-	err   error // set by the commit if the request was refused
-}
+// gatherBytes bounds what is gathered into one journal entry; further requests
+// go to the next one.
+const gatherBytes = 32 << 20
 
 // submit queues a request and waits for it. A context that ends first only
 // ends the waiting.
 func (l *Log) submit(ctx context.Context, r *request) error {
 	ch := make(chan error, 1)
 	r.done = func(err error) { ch <- err }
-	l.enqueue(r)
+	l.queue.add(r)
 	select {
 	case err := <-ch:
 		return err
@@ -32,153 +25,38 @@ func (l *Log) submit(ctx context.Context, r *request) error {
 	}
 }
 
-func (l *Log) enqueue(r *request) {
-	if l.opts.Inline {
-		l.queue.inline(r, l.commit)
-		return
-	}
-	l.queue.add(r)
-}
-
-// A committer is the queue in front of the journal: its goroutine takes all
-// that has gathered while the last fsync ran and commits it as one. The Log
-// owns the goroutine and waits for it in Close.
-type committer struct {
-	mu      sync.Mutex
-	pending []*request
-	failed  error // why nothing is accepted any more
-	closed  bool
-	ready   chan struct{}
-	ended   chan struct{}
-	serial  sync.Mutex // inline commits
-}
-
-func (q *committer) start(commit func([]*request) error) {
-	q.ready, q.ended = make(chan struct{}, 1), make(chan struct{})
-	go q.run(commit)
-}
-
-func (q *committer) run(commit func([]*request) error) {
-	defer close(q.ended)
-	for {
-		q.mu.Lock()
-		batch, closed := q.pending, q.closed
-		q.pending = nil
-		q.mu.Unlock()
-		if len(batch) > 0 {
-			q.finish(batch, commit(batch))
-			continue
-		}
-		if closed {
-			return
-		}
-		<-q.ready
-	}
-}
-
-// finish calls every request's done; err is a failure of the log itself, after
-// which nothing is accepted.
-func (q *committer) finish(batch []*request, err error) {
+// commit makes the first requests of batch durable as one journal entry, and
+// returns how many those are. An error is the log's failure; requests that are
+// merely refused have their err set.
+func (l *Log) commit(batch []*request) (int, error) {
+	n := l.gather(batch)
+	err := l.commitEntry(batch[:n])
+	clear(l.ops) // they hold the batches
 	if err != nil {
-		q.mu.Lock()
-		q.failed = fmt.Errorf("the log has failed and takes no more writes until it is opened again: %w", err)
-		err = q.failed
-		q.mu.Unlock()
+		return n, err
 	}
-	for _, r := range batch {
-		if r.err != nil {
-			r.done(r.err)
-		} else {
-			r.done(err)
+	if l.journal.bytes+l.largeBytes/16 >= l.opts.JournalBytes || len(l.oldFiles) > 0 {
+		l.startCheckpoint()
+	}
+	return n, nil
+}
+
+// gather returns how many requests make the next entry. One that changes topics
+// stands alone, since others are checked against its outcome.
+func (l *Log) gather(batch []*request) int {
+	bytes := 0
+	for n, r := range batch {
+		if r.changesTopics() {
+			return max(n, 1)
+		}
+		for i := range r.ops {
+			bytes += r.ops[i].journalBytes(l.opts.LargeBatchBytes)
+		}
+		if n > 0 && bytes > gatherBytes {
+			return n
 		}
 	}
-}
-
-func (q *committer) refuse() error {
-	if q.failed != nil {
-		return q.failed
-	}
-	if q.closed {
-		return log.ErrClosed
-	}
-	return nil
-}
-
-func (q *committer) add(r *request) {
-	q.mu.Lock()
-	err := q.refuse()
-	if err == nil {
-		q.pending = append(q.pending, r)
-	}
-	q.mu.Unlock()
-	if err != nil {
-		r.done(err)
-		return
-	}
-	select {
-	case q.ready <- struct{}{}:
-	default:
-	}
-}
-
-func (q *committer) inline(r *request, commit func([]*request) error) {
-	q.serial.Lock()
-	defer q.serial.Unlock()
-	q.mu.Lock()
-	err := q.refuse()
-	q.mu.Unlock()
-	if err != nil {
-		r.done(err)
-		return
-	}
-	batch := []*request{r}
-	q.finish(batch, commit(batch))
-}
-
-// stop lets the queue drain and returns the failure of the log, if any.
-func (q *committer) stop() error {
-	q.mu.Lock()
-	q.closed = true
-	q.mu.Unlock()
-	if q.ready != nil {
-		select {
-		case q.ready <- struct{}{}:
-		default:
-		}
-		<-q.ended
-	}
-	return q.failed
-}
-
-// gatherBytes bounds the bytes gathered into one journal entry; further
-// requests go to the next one.
-const gatherBytes = 32 << 20
-
-// commit makes requests durable in order. An error is the log's failure;
-// requests that are merely refused have their err set.
-func (l *Log) commit(batch []*request) error {
-	for len(batch) > 0 {
-		n, bytes := 0, 0
-		for n < len(batch) && (n == 0 || bytes < gatherBytes) {
-			for i := range batch[n].ops {
-				bytes += len(batch[n].ops[i].batch)
-			}
-			n++
-			if batch[n-1].changesTopics() {
-				break // later requests are checked against its outcome
-			}
-		}
-		if err := l.commitEntry(batch[:n]); err != nil {
-			return err
-		}
-		batch = batch[n:]
-	}
-	if l.journal.bytes >= l.opts.JournalBytes {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.checkpoint(false)
-	}
-	return nil
+	return len(batch)
 }
 
 func (r *request) changesTopics() bool {
@@ -190,33 +68,28 @@ func (r *request) changesTopics() bool {
 	return false
 }
 
-// commitEntry commits requests as one journal entry.
 func (l *Log) commitEntry(batch []*request) error {
-	var placed []placement
-	l.entry = beginEntry(l.entry)
-	ends := map[*partition]int64{} // where the entry's appends end so far
+	l.ops = l.ops[:0]
 	for _, r := range batch {
-		if r.err = l.prepare(r, ends); r.err != nil {
+		if r.err = l.prepare(r); r.err != nil {
 			continue
 		}
 		for i := range r.ops {
-			o := &r.ops[i]
-			if o.kind != opAppend {
-				continue
+			if o := &r.ops[i]; o.kind == opAppend {
+				if err := l.place(o); err != nil {
+					return err
+				}
+				l.ops = append(l.ops, o)
 			}
-			pl, err := l.place(o, ends)
-			if err != nil {
-				return err
-			}
-			placed = append(placed, pl)
 		}
 	}
-	if err := syncLarge(placed); err != nil {
+	if err := l.writeLarge(); err != nil {
 		return err
 	}
+	l.entry = beginEntry(l.entry)
 	for _, r := range batch {
-		if r.err == nil {
-			for i := range r.ops {
+		for i := range r.ops {
+			if r.err == nil {
 				l.entry = r.ops[i].append(l.entry)
 			}
 		}
@@ -227,123 +100,134 @@ func (l *Log) commitEntry(batch []*request) error {
 	if err := l.journal.write(l.entry); err != nil {
 		return err
 	}
-	if cap(l.entry) > 4*gatherBytes {
+	if cap(l.entry) > gatherBytes {
 		l.entry = nil
 	}
-	l.apply(batch, placed)
+	for _, o := range l.ops {
+		if o.kind == opAppend {
+			if err := o.seg.write(o.batch, o.pos); err != nil {
+				return err
+			}
+		}
+	}
+	l.apply(batch)
 	return nil
 }
 
 // prepare checks a request and resolves its topics.
-func (l *Log) prepare(r *request, ends map[*partition]int64) error {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
+func (l *Log) prepare(r *request) error {
 	if r.check != nil {
-		if err := r.check(); err != nil {
+		if err := r.check(r.ops); err != nil {
 			return err
 		}
 	}
+	bytes := 0
 	for i := range r.ops {
 		o := &r.ops[i]
+		if bytes += o.journalBytes(l.opts.LargeBatchBytes); bytes > l.opts.MaxTxnBytes {
+			return fmt.Errorf("%w: a transaction of more than %d bytes", log.ErrRecordTooLarge, l.opts.MaxTxnBytes)
+		}
 		if o.kind != opAppend {
 			continue
 		}
-		name := o.created.Name
-		t := l.topics[name]
+		t := l.topics[o.name]
 		if t == nil || o.partition < 0 || o.partition >= t.Partitions {
-			return fmt.Errorf("%w: %s partition %d", log.ErrUnknownTopic, name, o.partition)
+			return unknown(log.Partition{Topic: o.name, Index: o.partition})
 		}
-		if len(o.batch) > l.opts.MaxBatchBytes {
-			return fmt.Errorf("%w: batch of %d bytes for %s, at most %d are taken", log.ErrRecordTooLarge, len(o.batch), name, l.opts.MaxBatchBytes)
-		}
-		if _, err := log.CheckBatch(o.batch); err != nil {
-			return err
-		}
-		o.topic = t.ID
+		o.topic, o.part = t.ID, t.partitions[o.partition]
 	}
 	return nil
 }
 
-// A placement is where a batch was written.
-type placement struct {
-	part *partition
-	seg  *segmentFile
-	n    int
-	next int64
-	sync bool
-}
-
-// place gives a batch its offsets and writes it to its segment's page cache,
-// where no reader sees it before publish. Segments are rewritten from the
-// journal after a crash, so writing before the journal's fsync is harmless.
-func (l *Log) place(o *op, ends map[*partition]int64) (placement, error) {
-	l.mu.RLock()
-	part := l.byID[o.topic].partitions[o.partition]
-	l.mu.RUnlock()
-	end, ok := ends[part]
-	if !ok {
-		end = part.next
-	}
-	log.SetBase(o.batch, end, l.epoch)
+// place gives a batch its offsets and its position in a segment.
+func (l *Log) place(o *op) error {
+	p := o.part
+	log.SetBase(o.batch, p.tail, l.epoch)
 	info, err := log.ReadHeader(o.batch)
 	if err != nil {
-		return placement{}, err
+		return err
 	}
-	o.base, o.last, o.roll = end, info.LastOffset, part.needsRoll(len(o.batch), l.opts.SegmentBytes)
-	ends[part] = o.last + 1
-	seg, err := part.write(o.batch, o.base, o.roll)
-	if err != nil {
-		return placement{}, err
-	}
-	pl := placement{part: part, seg: seg, n: len(o.batch), next: o.last + 1}
-	if len(o.batch) >= l.opts.LargeBatchBytes {
-		o.kind, pl.sync = opPlaced, true
-	}
-	return pl, nil
+	o.base, o.last, o.maxTime, o.epoch = p.tail, info.LastOffset, info.MaxTime, l.epoch
+	o.length, o.roll = len(o.batch), p.needsRoll(len(o.batch), l.opts.SegmentBytes)
+	return p.place(o, true)
 }
 
-// syncLarge makes the segments of large batches durable.
-func syncLarge(placed []placement) error {
-	done := map[*partition]bool{}
-	for _, pl := range placed {
-		if pl.sync && !done[pl.part] {
-			if err := pl.part.sync(); err != nil {
-				return err
-			}
-			done[pl.part] = true
+// writeLarge writes the large batches of an entry to their segments and makes
+// them durable there, so that the journal needs only to name them.
+func (l *Log) writeLarge() error {
+	var parts []*partition
+	for _, o := range l.ops {
+		if o.length < l.opts.LargeBatchBytes {
+			continue
+		}
+		if err := o.seg.write(o.batch, o.pos); err != nil {
+			return err
+		}
+		o.kind = opPlaced
+		l.largeBytes += int64(o.length)
+		if n := len(parts); n == 0 || parts[n-1] != o.part {
+			parts = append(parts, o.part)
+		}
+	}
+	if l.opts.NoSync {
+		return nil
+	}
+	for _, p := range parts {
+		if err := p.sync(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// apply makes a durable entry's effects visible and tells the watchers.
-func (l *Log) apply(batch []*request, placed []placement) {
+// apply makes a durable entry's effects visible, all at once, and tells the
+// watchers.
+func (l *Log) apply(batch []*request) {
 	l.mu.Lock()
+	for _, o := range l.ops {
+		o.part.publish(o)
+		l.touched[o.name] = struct{}{}
+	}
 	for _, r := range batch {
-		if r.err != nil {
-			continue
-		}
 		for i := range r.ops {
-			switch o := &r.ops[i]; o.kind {
-			case opAppend, opPlaced:
-				l.touched[o.created.Name] = struct{}{}
-			default:
+			if o := &r.ops[i]; r.err == nil && o.part == nil {
 				l.applyMeta(o)
 			}
 		}
 	}
-	for _, pl := range placed {
-		pl.part.publish(pl.seg, pl.n, pl.next)
-	}
-	watchers := make([]func(string), 0, len(l.watchers))
-	for _, w := range l.watchers {
-		watchers = append(watchers, w)
-	}
 	l.mu.Unlock()
-	for t := range l.touched {
-		for _, w := range watchers {
-			w(t)
+	for _, w := range *l.watchers.Load() {
+		for t := range l.touched {
+			w.wake(t)
 		}
-		delete(l.touched, t)
+	}
+	clear(l.touched)
+}
+
+// applyMeta applies an operation that is not an append. The caller holds mu,
+// or nobody else knows the log yet.
+func (l *Log) applyMeta(o *op) {
+	switch o.kind {
+	case opOffsets:
+		m := l.groups[o.group]
+		if m == nil {
+			m = map[log.Partition]int64{}
+			l.groups[o.group] = m
+		}
+		for p, next := range o.offsets {
+			m[p] = next
+		}
+	case opCreateTopic:
+		l.addTopic(o.created)
+	case opDeleteTopic:
+		if t := l.byID[o.topic]; t != nil {
+			l.dropTopic(t)
+		}
+	case opDeleteGroup:
+		delete(l.groups, o.group)
+	case opTrim:
+		if t := l.byID[o.topic]; t != nil {
+			l.oldFiles = append(l.oldFiles, t.partitions[o.partition].trim(o.base)...)
+		}
 	}
 }

@@ -12,10 +12,13 @@ import (
 )
 
 const (
-	journalMagic      = 0x4b53544a // KSTJ
-	entryHeaderBytes  = 20
-	maxEntryBytes     = 1 << 30
-	resyncWindowBytes = 64 << 20
+	journalMagic       = 0x4b53544a // KSTJ
+	entryMagic         = 0x4b535445 // KSTE
+	journalVersion     = 1
+	journalHeaderBytes = 24
+	entryHeaderBytes   = 20
+	maxEntryBytes      = 1 << 30
+	flagNoSync         = 1
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -29,16 +32,55 @@ type journal struct {
 	nosync bool
 }
 
+// createJournal makes a journal file and its directory entry durable.
+func createJournal(fs vfs.FS, dir string, number int, seq uint64, nosync bool) (journal, error) {
+	j := journal{number: number, seq: seq, nosync: nosync}
+	f, err := fs.Create(journalName(fs, dir, number), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return j, fmt.Errorf("making journal: %w", err)
+	}
+	var head [journalHeaderBytes]byte
+	binary.BigEndian.PutUint32(head[:], journalMagic)
+	binary.BigEndian.PutUint32(head[4:], journalVersion)
+	if nosync {
+		binary.BigEndian.PutUint32(head[8:], flagNoSync)
+	}
+	binary.BigEndian.PutUint64(head[16:], seq)
+	binary.BigEndian.PutUint32(head[12:], journalHeaderCRC(head[:]))
+	if _, err = f.Write(head[:]); err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = syncDir(fs, dir)
+	}
+	if err != nil {
+		_ = f.Close()
+		return j, fmt.Errorf("making journal: %w", err)
+	}
+	j.file = f
+	return j, nil
+}
+
+// journalHeaderCRC covers all but the CRC's own field.
+func journalHeaderCRC(head []byte) uint32 {
+	return crc32.Update(crc32.Checksum(head[:12], castagnoli), castagnoli, head[16:journalHeaderBytes])
+}
+
 // beginEntry returns buf emptied, with room for an entry's header.
 func beginEntry(buf []byte) []byte { return append(buf[:0], make([]byte, entryHeaderBytes)...) }
 
-// write appends the entry whose payload follows the header's room in buf, and
-// makes it durable.
-func (j *journal) write(buf []byte) error {
-	binary.BigEndian.PutUint32(buf, journalMagic)
+// sealEntry fills the header of the entry whose payload follows the room for
+// it.
+func sealEntry(buf []byte, seq uint64) {
+	binary.BigEndian.PutUint32(buf, entryMagic)
 	binary.BigEndian.PutUint32(buf[4:], uint32(len(buf)-entryHeaderBytes))
-	binary.BigEndian.PutUint64(buf[12:], j.seq)
+	binary.BigEndian.PutUint64(buf[12:], seq)
 	binary.BigEndian.PutUint32(buf[8:], crc32.Checksum(buf[12:], castagnoli))
+}
+
+// write appends the entry begun in buf and makes it durable.
+func (j *journal) write(buf []byte) error {
+	sealEntry(buf, j.seq)
 	if _, err := j.file.Write(buf); err != nil {
 		return fmt.Errorf("writing journal: %w", err)
 	}
@@ -52,40 +94,64 @@ func (j *journal) write(buf []byte) error {
 	return nil
 }
 
-// replay reads the entries of a journal, from sequence number seq on, and
-// calls apply with each payload; it returns the sequence number after the
-// last one and whether a torn tail was dropped.
-func replay(fs vfs.FS, name string, seq uint64, apply func(payload []byte) error) (next uint64, torn bool, err error) {
+// A journalFile is one read for recovery.
+type journalFile struct {
+	seq    uint64 // of its first entry
+	nosync bool
+	data   []byte // its entries
+}
+
+// readJournal reads a journal. ok is false if its header is not whole: it was
+// never used then, since the header is durable before the first entry.
+func readJournal(fs vfs.FS, name string) (j journalFile, ok bool, err error) {
+	data, err := readFile(fs, name)
+	if err != nil {
+		return j, false, fmt.Errorf("reading journal: %w", err)
+	}
+	if len(data) < journalHeaderBytes || binary.BigEndian.Uint32(data) != journalMagic ||
+		journalHeaderCRC(data) != binary.BigEndian.Uint32(data[12:]) {
+		return j, false, nil
+	}
+	if v := binary.BigEndian.Uint32(data[4:]); v > journalVersion {
+		return j, false, fmt.Errorf("journal %s has format %d, newer than this program's %d; use a newer program", fs.PathBase(name), v, journalVersion)
+	}
+	j.seq = binary.BigEndian.Uint64(data[16:])
+	j.nosync = binary.BigEndian.Uint32(data[8:])&flagNoSync != 0
+	j.data = data[journalHeaderBytes:]
+	return j, true, nil
+}
+
+func readFile(fs vfs.FS, name string) ([]byte, error) {
 	f, err := fs.Open(name, vfs.SequentialReadsOption)
 	if err != nil {
-		return 0, false, fmt.Errorf("opening journal: %w", err)
+		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(f)
-	if err != nil {
-		return 0, false, fmt.Errorf("reading journal: %w", err)
-	}
+	return io.ReadAll(f)
+}
+
+// entries calls apply with each whole entry's payload and returns the sequence
+// number after the last one, and the bytes from there on.
+func (j *journalFile) entries(apply func(payload []byte) error) (next uint64, rest []byte, err error) {
+	data, seq := j.data, j.seq
 	for len(data) > 0 {
 		payload, size := readEntry(data, seq)
 		if payload == nil {
-			if later := findEntry(data, seq); later >= 0 {
-				return 0, false, fmt.Errorf("%w: journal %s is broken at entry %d but goes on %d bytes later; restore it from a copy", log.ErrCorrupt, fs.PathBase(name), seq, later)
-			}
-			return seq, true, nil
+			break
 		}
 		if err := apply(payload); err != nil {
-			return 0, false, err
+			return seq, data, fmt.Errorf("applying journal entry %d: %w", seq, err)
 		}
 		data = data[size:]
 		seq++
 	}
-	return seq, false, nil
+	return seq, data, nil
 }
 
 // readEntry returns the payload of the entry with number seq that data starts
 // with, and the entry's size; nil if there is no such whole entry.
 func readEntry(data []byte, seq uint64) (payload []byte, size int) {
-	if len(data) < entryHeaderBytes || binary.BigEndian.Uint32(data) != journalMagic || binary.BigEndian.Uint64(data[12:]) != seq {
+	if len(data) < entryHeaderBytes || binary.BigEndian.Uint32(data) != entryMagic || binary.BigEndian.Uint64(data[12:]) != seq {
 		return nil, 0
 	}
 	n := binary.BigEndian.Uint32(data[4:])
@@ -99,20 +165,24 @@ func readEntry(data []byte, seq uint64) (payload []byte, size int) {
 	return data[entryHeaderBytes:size:size], size
 }
 
-// findEntry looks for a whole entry with a number above seq further on in
-// data and returns its position or -1. Only the last entry can be torn by a
-// crash, so finding one means corruption.
+// findEntry looks for a whole entry with a number above seq in data and
+// returns its position or -1. Only the last entry can be torn by a crash, so
+// finding one beyond a broken one means corruption.
 func findEntry(data []byte, seq uint64) int {
-	for i := 1; i < min(len(data)-entryHeaderBytes, resyncWindowBytes); i++ {
-		if data[i] != journalMagic>>24 || binary.BigEndian.Uint32(data[i:]) != journalMagic {
+	for i := 1; i < len(data)-entryHeaderBytes; i++ {
+		if data[i] != entryMagic>>24 || binary.BigEndian.Uint32(data[i:]) != entryMagic {
 			continue
 		}
-		s := binary.BigEndian.Uint64(data[i+12:])
-		if s > seq && s-seq < 1<<20 {
+		if s := binary.BigEndian.Uint64(data[i+12:]); s > seq {
 			if p, _ := readEntry(data[i:], s); p != nil {
 				return i
 			}
 		}
 	}
 	return -1
+}
+
+func brokenJournal(name string, seq uint64, why string) error {
+	return fmt.Errorf("%w: journal %s is broken at entry %d, but %s; records that were acknowledged would be lost, so restore the data directory from a copy",
+		log.ErrCorrupt, name, seq, why)
 }

@@ -384,7 +384,11 @@ func tryWorkload(fs vfs.FS) (acked int) {
 		return 0
 	}
 	_, _ = l.CreateTopic(ctx, "a", 1, nil)
-	w, _ := l.OpenWriter(ctx, "w")
+	w, err := l.OpenWriter(ctx, "w")
+	if err != nil {
+		_ = l.Close()
+		return 0
+	}
 	for i := range 12 {
 		_ = w.Append(log.Partition{Topic: "a"}, encode(fmt.Sprint(i)))
 		_ = w.Offsets("g", map[log.Partition]int64{{Topic: "in"}: int64(i + 1)})

@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
+	"strings"
 
 	"karst/log"
 )
@@ -20,46 +23,47 @@ const (
 )
 
 // An op is one change of the log's state.
+//
+//	append   kind topic partition base roll length batch
+//	placed   kind topic partition base roll length last maxTime epoch
+//	offsets  kind group n {topic name, partition, next}…
+//	create   kind JSON of log.Topic
+//	delete   kind topic
+//	group    kind group
+//	trim     kind topic partition base
+//
+// A topic is 16 bytes, kind and roll one; other numbers are uvarints, strings
+// and batches have their length in front.
 type op struct {
 	kind      byte
-	topic     log.TopicID
+	roll      bool // the batch begins a new segment
 	partition int32
+	topic     log.TopicID
 	base      int64 // of a batch; the new start of a trim
-	roll      bool  // the batch begins a new segment
 	batch     []byte
-	length    int // of a placed batch
-	last      int64
 	group     string
 	offsets   map[log.Partition]int64
 	created   log.Topic
+
+	// Of a batch that has got its place.
+	name    string // of the topic
+	part    *partition
+	seg     *segmentFile
+	pos     int64 // in seg
+	length  int
+	last    int64 // offset
+	maxTime int64
+	epoch   int32
 }
 
+// append encodes o.
 func (o *op) append(buf []byte) []byte {
 	buf = append(buf, o.kind)
 	switch o.kind {
 	case opAppend, opPlaced:
-		buf = append(buf, o.topic[:]...)
-		buf = binary.AppendUvarint(buf, uint64(o.partition))
-		buf = binary.AppendUvarint(buf, uint64(o.base))
-		roll := byte(0)
-		if o.roll {
-			roll = 1
-		}
-		buf = append(buf, roll)
-		buf = binary.AppendUvarint(buf, uint64(len(o.batch)))
-		if o.kind == opAppend {
-			buf = append(buf, o.batch...)
-		} else {
-			buf = binary.AppendUvarint(buf, uint64(o.last))
-		}
+		buf = o.appendBatch(buf)
 	case opOffsets:
-		buf = appendString(buf, o.group)
-		buf = binary.AppendUvarint(buf, uint64(len(o.offsets)))
-		for p, next := range o.offsets {
-			buf = appendString(buf, p.Topic)
-			buf = binary.AppendUvarint(buf, uint64(p.Index))
-			buf = binary.AppendUvarint(buf, uint64(next))
-		}
+		buf = o.appendOffsets(buf)
 	case opCreateTopic:
 		text, err := json.Marshal(o.created)
 		if err != nil {
@@ -78,8 +82,63 @@ func (o *op) append(buf []byte) []byte {
 	return buf
 }
 
+func (o *op) appendBatch(buf []byte) []byte {
+	buf = append(buf, o.topic[:]...)
+	buf = binary.AppendUvarint(buf, uint64(o.partition))
+	buf = binary.AppendUvarint(buf, uint64(o.base))
+	roll := byte(0)
+	if o.roll {
+		roll = 1
+	}
+	buf = append(buf, roll)
+	buf = binary.AppendUvarint(buf, uint64(o.length))
+	if o.kind == opAppend {
+		return append(buf, o.batch...)
+	}
+	buf = binary.AppendUvarint(buf, uint64(o.last))
+	buf = binary.AppendUvarint(buf, uint64(o.maxTime))
+	return binary.AppendUvarint(buf, uint64(o.epoch))
+}
+
+func (o *op) appendOffsets(buf []byte) []byte {
+	buf = appendString(buf, o.group)
+	buf = binary.AppendUvarint(buf, uint64(len(o.offsets)))
+	for _, p := range sortedPartitions(o.offsets) {
+		buf = appendString(buf, p.Topic)
+		buf = binary.AppendUvarint(buf, uint64(p.Index))
+		buf = binary.AppendUvarint(buf, uint64(o.offsets[p]))
+	}
+	return buf
+}
+
+func sortedPartitions(m map[log.Partition]int64) []log.Partition {
+	list := make([]log.Partition, 0, len(m))
+	for p := range m {
+		list = append(list, p)
+	}
+	slices.SortFunc(list, func(a, b log.Partition) int {
+		if c := strings.Compare(a.Topic, b.Topic); c != 0 {
+			return c
+		}
+		return int(a.Index) - int(b.Index)
+	})
+	return list
+}
+
 func appendString(buf []byte, s string) []byte {
 	return append(binary.AppendUvarint(buf, uint64(len(s))), s...)
+}
+
+// journalBytes is about how much of the journal o takes.
+func (o *op) journalBytes(large int) int {
+	n := 64 + len(o.group)
+	if o.kind == opAppend && len(o.batch) < large {
+		n += len(o.batch)
+	}
+	for p := range o.offsets {
+		n += len(p.Topic) + 12
+	}
+	return n
 }
 
 // decodeOps calls apply for each operation of an entry's payload. Batches are
@@ -104,24 +163,15 @@ type opDecoder struct {
 }
 
 func (d *opDecoder) next() (*op, error) {
-	o := &op{kind: d.bytes(1)[0]}
+	o := &op{kind: d.byte()}
 	switch o.kind {
 	case opAppend, opPlaced:
-		copy(o.topic[:], d.bytes(16))
-		o.partition = int32(d.uvarint())
-		o.base = int64(d.uvarint())
-		o.roll = d.bytes(1)[0] != 0
-		o.length = int(d.uvarint())
-		if o.kind == opAppend {
-			o.batch = d.bytes(o.length)
-		} else {
-			o.last = int64(d.uvarint())
-		}
+		d.batch(o)
 	case opOffsets:
 		o.group = d.string()
 		o.offsets = map[log.Partition]int64{}
 		for n := d.uvarint(); n > 0 && !d.bad; n-- {
-			p := log.Partition{Topic: d.string(), Index: int32(d.uvarint())}
+			p := log.Partition{Topic: d.string(), Index: d.int32()}
 			o.offsets[p] = int64(d.uvarint())
 		}
 	case opCreateTopic:
@@ -129,13 +179,13 @@ func (d *opDecoder) next() (*op, error) {
 			return nil, fmt.Errorf("%w: topic in journal: %w", log.ErrCorrupt, err)
 		}
 	case opDeleteTopic:
-		copy(o.topic[:], d.bytes(16))
+		d.topic(o)
 	case opDeleteGroup:
 		o.group = d.string()
 	case opTrim:
-		copy(o.topic[:], d.bytes(16))
-		o.partition = int32(d.uvarint())
-		o.base = int64(d.uvarint())
+		d.topic(o)
+		o.partition = d.int32()
+		o.base = d.int63()
 	default:
 		d.bad = true
 	}
@@ -145,17 +195,40 @@ func (d *opDecoder) next() (*op, error) {
 	return o, nil
 }
 
-var zeroes [16]byte
+func (d *opDecoder) batch(o *op) {
+	d.topic(o)
+	o.partition = d.int32()
+	o.base = d.int63()
+	o.roll = d.byte() != 0
+	o.length = int(d.int32())
+	if o.kind == opAppend {
+		o.batch = d.bytes(o.length)
+		return
+	}
+	o.last = d.int63()
+	o.maxTime = int64(d.uvarint()) // may be negative
+	o.epoch = d.int32()
+	d.bad = d.bad || o.last < o.base || o.length < log.HeaderBytes
+}
 
 func (d *opDecoder) bytes(n int) []byte {
 	if n < 0 || n > len(d.buf) {
 		d.bad, d.buf = true, nil
-		return zeroes[:min(max(n, 0), 16)]
+		return nil
 	}
-	b := d.buf[:n]
+	b := d.buf[:n:n]
 	d.buf = d.buf[n:]
 	return b
 }
+
+func (d *opDecoder) byte() byte {
+	if b := d.bytes(1); len(b) == 1 {
+		return b[0]
+	}
+	return 0
+}
+
+func (d *opDecoder) topic(o *op) { copy(o.topic[:], d.bytes(len(o.topic))) }
 
 func (d *opDecoder) uvarint() uint64 {
 	x, n := binary.Uvarint(d.buf)
@@ -167,4 +240,15 @@ func (d *opDecoder) uvarint() uint64 {
 	return x
 }
 
-func (d *opDecoder) string() string { return string(d.bytes(int(d.uvarint()))) }
+func (d *opDecoder) below(limit uint64) uint64 {
+	x := d.uvarint()
+	if x > limit {
+		d.bad, d.buf = true, nil
+		return 0
+	}
+	return x
+}
+
+func (d *opDecoder) int32() int32   { return int32(d.below(math.MaxInt32)) }
+func (d *opDecoder) int63() int64   { return int64(d.below(math.MaxInt64)) }
+func (d *opDecoder) string() string { return string(d.bytes(int(d.below(math.MaxInt32)))) }

@@ -2,9 +2,8 @@ package segment
 
 import (
 	"fmt"
-	"io"
+	"math"
 	"sort"
-	"strconv"
 	"sync"
 
 	"karst/log"
@@ -12,54 +11,30 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// indexEveryBytes is the spacing of a segment's index entries.
-const indexEveryBytes = 4 << 10
-
 // A partition is a list of segments. Only the committer changes it; readers
 // take the lock to look at it and read files without.
 type partition struct {
-	fs  vfs.FS
-	dir string
+	fs   vfs.FS
+	dir  string
+	name log.Partition
 
 	mu       sync.RWMutex
 	start    int64 // first offset kept
 	next     int64 // next offset: the high watermark
 	segments []*segmentFile
+	epochs   []epochStart // ascending
+	gone     error        // why nothing can be read any more
+
+	// The committer's.
+	tail     int64 // next offset to give
 	dirMade  bool
-	dirDirty bool // entries of dir, or dir itself, are not synced
-	closed   bool
+	dirDirty bool // entries of dirs() are not synced
 }
 
-// A segmentFile holds the batches from base up to the next segment's base.
-type segmentFile struct {
-	base  int64
-	file  vfs.File
-	size  int64 // bytes of readable batches
-	end   int64 // bytes of written batches; the committer's
-	dirty bool  // has bytes that are not synced
-
-	// The index is derived: an entry for the first batch of every
-	// indexEveryBytes. indexed is the size up to which it is built.
-	index   []indexEntry
-	indexed int64
-	maxTime int64 // of all indexed batches
-}
-
-type indexEntry struct {
-	offset  int64
-	pos     int64
-	maxTime int64 // of all batches before pos
-}
-
-func segmentName(base int64) string { return fmt.Sprintf("%020d.log", base) }
-
-// parseSegmentName returns the base offset in a segment file's name.
-func parseSegmentName(name string) (int64, bool) {
-	if len(name) != 24 || name[20:] != ".log" {
-		return 0, false
-	}
-	base, err := strconv.ParseInt(name[:20], 10, 64)
-	return base, err == nil
+// An epochStart is where the records of a leader epoch begin.
+type epochStart struct {
+	Epoch int32
+	Start int64
 }
 
 // needsRoll reports whether a batch of n bytes begins a new segment.
@@ -67,54 +42,73 @@ func (p *partition) needsRoll(n int, segmentBytes int64) bool {
 	if len(p.segments) == 0 {
 		return true
 	}
-	last := p.segments[len(p.segments)-1]
-	return last.end > 0 && last.end+int64(n) > segmentBytes
+	end := p.segments[len(p.segments)-1].end
+	return end > 0 && end+int64(n) > segmentBytes
 }
 
-// active returns the segment to append at base to, making a new one if roll.
-func (p *partition) active(base int64, roll bool) (*segmentFile, error) {
-	if !roll && len(p.segments) > 0 {
-		return p.segments[len(p.segments)-1], nil
+// place reserves room for o, whose offsets are set, in the last segment or, if
+// it says roll, in a new one. A fresh segment's file must not hold anything.
+func (p *partition) place(o *op, fresh bool) error {
+	if o.roll || len(p.segments) == 0 {
+		if err := p.roll(o.base, fresh); err != nil {
+			return err
+		}
 	}
+	s := p.segments[len(p.segments)-1]
+	o.seg, o.pos, o.part = s, s.end, p
+	s.end += int64(o.length)
+	p.tail = o.last + 1
+	return nil
+}
+
+// roll begins the segment that starts with offset base.
+func (p *partition) roll(base int64, fresh bool) error {
 	if !p.dirMade {
 		if err := p.fs.MkdirAll(p.dir, 0o700); err != nil {
-			return nil, fmt.Errorf("making partition directory: %w", err)
+			return fmt.Errorf("making partition directory: %w", err)
 		}
 		p.dirMade = true
 	}
-	f, err := p.fs.OpenReadWrite(p.fs.PathJoin(p.dir, segmentName(base)), vfs.WriteCategoryUnspecified)
+	name := p.fs.PathJoin(p.dir, segmentName(base))
+	open := func() (vfs.File, error) { return p.fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified) }
+	if fresh {
+		open = func() (vfs.File, error) { return p.fs.Create(name, vfs.WriteCategoryUnspecified) }
+	}
+	f, err := open()
 	if err != nil {
-		return nil, fmt.Errorf("making segment: %w", err)
+		return fmt.Errorf("making segment: %w", err)
 	}
 	p.dirDirty = true
-	s := &segmentFile{base: base, file: f}
+	s := newSegmentFile(base, f)
+	if !fresh {
+		s.fileEnd = -1
+	}
+	s.dirty = true
 	p.mu.Lock()
 	p.segments = append(p.segments, s)
 	p.mu.Unlock()
-	return s, nil
+	return nil
 }
 
-// write puts a batch at the end of the active segment; it is not readable
-// until publish.
-func (p *partition) write(batch []byte, base int64, roll bool) (*segmentFile, error) {
-	s, err := p.active(base, roll)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := s.file.WriteAt(batch, s.end); err != nil {
-		return nil, fmt.Errorf("writing segment: %w", err)
-	}
-	s.end += int64(len(batch))
-	s.dirty = true
-	return s, nil
-}
-
-// publish makes the next n bytes of s readable, which end at offset next.
-func (p *partition) publish(s *segmentFile, n int, next int64) {
+// publish makes a written batch readable.
+func (p *partition) publish(o *op) {
 	p.mu.Lock()
-	s.size += int64(n)
-	p.next = next
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	if n := len(p.epochs); n == 0 || p.epochs[n-1].Epoch < o.epoch {
+		p.epochs = append(p.epochs, epochStart{Epoch: o.epoch, Start: o.base})
+	}
+	o.seg.extend(o)
+	p.next = o.last + 1
+}
+
+// dirs are the directories that must be synced for a new segment to be found:
+// the partition's, its topic's, the one of all topics and the data directory.
+func (p *partition) dirs() []string {
+	out := []string{p.dir}
+	for range 3 {
+		out = append(out, p.fs.PathDir(out[len(out)-1]))
+	}
+	return out
 }
 
 // sync makes all segments and their directory entries durable.
@@ -131,8 +125,7 @@ func (p *partition) sync() error {
 	if !p.dirDirty {
 		return nil
 	}
-	// The partition's directory, its topic's, and the one of all topics.
-	for dir, i := p.dir, 0; i < 3; dir, i = p.fs.PathDir(dir), i+1 {
+	for _, dir := range p.dirs() {
 		if err := syncDir(p.fs, dir); err != nil {
 			return err
 		}
@@ -153,18 +146,22 @@ func syncDir(fs vfs.FS, dir string) error {
 	return nil
 }
 
-// trim moves the start up to offset and removes whole segments below it.
-func (p *partition) trim(offset int64) {
+// trim moves the start up to offset and drops whole segments below it, except
+// the last; it returns their files, which may be removed.
+func (p *partition) trim(offset int64) (files []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.start = max(p.start, min(offset, p.next))
 	for len(p.segments) > 1 && p.segments[1].base <= p.start {
 		s := p.segments[0]
-		_ = s.file.Close()
-		_ = p.fs.Remove(p.fs.PathJoin(p.dir, segmentName(s.base)))
+		s.release()
+		files = append(files, p.fs.PathJoin(p.dir, segmentName(s.base)))
 		p.segments = p.segments[1:]
-		p.dirDirty = true
 	}
+	for len(p.epochs) > 1 && p.epochs[1].Start <= p.start {
+		p.epochs = p.epochs[1:]
+	}
+	return files
 }
 
 func (p *partition) bounds() log.Bounds {
@@ -173,139 +170,82 @@ func (p *partition) bounds() log.Bounds {
 	return log.Bounds{Start: p.start, HighWatermark: p.next, LastStable: p.next}
 }
 
-// locate returns the segment that holds offset, its readable size and the
-// position of a batch at or before offset.
-func (p *partition) locate(offset int64) (s *segmentFile, pos, size int64, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return nil, 0, 0, log.ErrClosed
+// epochEnd returns where the records of newer epochs begin.
+func (p *partition) epochEnd(epoch int32) int64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, e := range p.epochs {
+		if e.Epoch > epoch {
+			return e.Start
+		}
+	}
+	return p.next
+}
+
+// A view is a segment as of now, held open for a reader.
+type view struct {
+	seg  *segmentFile
+	size int64 // of what may be read
+}
+
+// view returns the segment that holds offset, nil at the partition's end. The
+// caller releases the segment.
+func (p *partition) view(offset int64) (view, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.gone != nil {
+		return view{}, p.gone
 	}
 	if offset < p.start || offset > p.next {
-		return nil, 0, 0, fmt.Errorf("%w: %d is not within %d and %d", log.ErrOffsetRange, offset, p.start, p.next)
+		return view{}, &log.OffsetRangeError{Partition: p.name, Offset: offset, Start: p.start, End: p.next}
 	}
 	if offset == p.next {
-		return nil, 0, 0, nil
+		return view{}, nil
 	}
 	i := sort.Search(len(p.segments), func(i int) bool { return p.segments[i].base > offset }) - 1
 	if i < 0 {
-		return nil, 0, 0, fmt.Errorf("%w: no segment holds offset %d", log.ErrCorrupt, offset)
+		return view{}, fmt.Errorf("%w: no segment holds offset %d", log.ErrCorrupt, offset)
 	}
-	s = p.segments[i]
-	if err := s.extendIndex(); err != nil {
-		return nil, 0, 0, err
-	}
-	return s, s.position(offset), s.size, nil
+	s := p.segments[i]
+	s.refs.Add(1)
+	return view{seg: s, size: s.size}, nil
 }
 
-// position returns the position of the last index entry at or before offset.
-func (s *segmentFile) position(offset int64) int64 {
-	i := sort.Search(len(s.index), func(i int) bool { return s.index[i].offset > offset }) - 1
-	if i < 0 {
-		return 0
-	}
-	return s.index[i].pos
-}
+// maxRecords bounds the records of one fetch.
+const maxRecords = 1 << 16
 
-// extendIndex reads the headers of the batches that are not indexed yet.
-func (s *segmentFile) extendIndex() error {
-	var head [log.HeaderBytes]byte
-	for s.indexed < s.size {
-		if _, err := s.file.ReadAt(head[:], s.indexed); err != nil && err != io.EOF {
-			return fmt.Errorf("indexing segment: %w", err)
-		}
-		b, err := log.ReadHeader(head[:])
-		if err != nil {
-			return fmt.Errorf("segment %s at byte %d: %w", segmentName(s.base), s.indexed, err)
-		}
-		if n := len(s.index); n == 0 || s.indexed-s.index[n-1].pos >= indexEveryBytes {
-			s.index = append(s.index, indexEntry{offset: b.BaseOffset, pos: s.indexed, maxTime: s.maxTime})
-		}
-		s.maxTime = max(s.maxTime, b.MaxTime)
-		s.indexed += int64(b.Bytes)
-	}
-	return nil
-}
-
-// recordLimit bounds the records of one fetch.
-const recordLimit = 1 << 16
-
-// fetch reads batches from offset on into r.
+// fetch reads batches from offset on into the empty r.
 func (p *partition) fetch(offset int64, maxBytes int, r *log.Records) (int64, error) {
-	r.Reset()
-	s, pos, size, err := p.locate(offset)
-	if err != nil || s == nil {
+	v, err := p.view(offset)
+	if err != nil || v.seg == nil {
 		return offset, err
 	}
-	// Index entries are sparse: step over batches that end before offset.
-	if pos, err = s.seek(pos, size, offset); err != nil {
-		return offset, err
-	}
-	n := min(int64(max(maxBytes, log.HeaderBytes)), size-pos)
-	if err := readAt(s.file, r, pos, n); err != nil {
-		return offset, err
-	}
-	next, consumed, err := r.Decode(0, len(r.Buf), offset, recordLimit)
-	if err == nil && consumed == 0 && n < size-pos {
-		b, herr := log.ReadHeader(r.Buf)
-		if herr != nil {
-			return offset, herr
-		}
-		if err := readAt(s.file, r, pos, min(int64(b.Bytes), size-pos)); err != nil {
-			return offset, err
-		}
-		next, consumed, err = r.Decode(0, len(r.Buf), offset, recordLimit)
-	}
-	if err == nil && consumed == 0 {
-		err = fmt.Errorf("%w: segment %s ends within a batch", log.ErrCorrupt, segmentName(s.base))
-	}
-	return next, err
+	defer v.seg.release()
+	return v.decode(offset, maxBytes, r)
 }
 
-// seek returns the position of the batch that holds offset, from pos on.
-func (s *segmentFile) seek(pos, size, offset int64) (int64, error) {
-	var head [log.HeaderBytes]byte
-	for pos < size {
-		if _, err := s.file.ReadAt(head[:], pos); err != nil && err != io.EOF {
-			return 0, fmt.Errorf("reading segment: %w", err)
-		}
-		b, err := log.ReadHeader(head[:])
-		if err != nil {
-			return 0, fmt.Errorf("segment %s at byte %d: %w", segmentName(s.base), pos, err)
-		}
-		if b.LastOffset >= offset {
-			return pos, nil
-		}
-		pos += int64(b.Bytes)
+// fetchRaw appends encoded batches from offset on to dst.
+func (p *partition) fetchRaw(offset int64, maxBytes int, dst []byte) ([]byte, error) {
+	v, err := p.view(offset)
+	if err != nil || v.seg == nil {
+		return dst, err
 	}
-	return 0, fmt.Errorf("%w: segment %s ends before offset %d", log.ErrCorrupt, segmentName(s.base), offset)
-}
-
-func readAt(f vfs.File, r *log.Records, pos, n int64) error {
-	if int64(cap(r.Buf)) < n {
-		r.Buf = make([]byte, n)
-	}
-	r.Buf = r.Buf[:n]
-	if m, err := f.ReadAt(r.Buf, pos); int64(m) < n {
-		if err == nil || err == io.EOF {
-			err = fmt.Errorf("%w: segment is shorter than it was", log.ErrCorrupt)
-		}
-		return fmt.Errorf("reading segment: %w", err)
-	}
-	return nil
+	defer v.seg.release()
+	return v.raw(offset, maxBytes, dst)
 }
 
 // offsetForTime returns the first offset whose record has a timestamp of at
-// least ms, or next.
+// least ms, or the next offset.
 func (p *partition) offsetForTime(ms int64) (int64, error) {
 	b := p.bounds()
 	var r log.Records
 	for offset := b.Start; offset < b.HighWatermark; {
-		from, err := p.skipOlder(offset, ms)
-		if err != nil {
+		var err error
+		if offset, err = p.skipOlder(offset, ms); err != nil {
 			return 0, err
 		}
-		next, err := p.fetch(max(from, offset), 1<<20, &r)
+		r.Reset()
+		next, err := p.fetch(offset, 1<<20, &r)
 		if err != nil {
 			return 0, err
 		}
@@ -314,32 +254,56 @@ func (p *partition) offsetForTime(ms int64) (int64, error) {
 				return r.Offsets[i], nil
 			}
 		}
+		if next == offset {
+			break
+		}
 		offset = next
 	}
 	return b.HighWatermark, nil
 }
 
-// skipOlder returns an offset at or after offset, within its segment, before
-// which all records from offset on are older than ms.
+// skipOlder returns an offset at or after offset that leaves out only records
+// older than ms.
 func (p *partition) skipOlder(offset, ms int64) (int64, error) {
-	s, _, _, err := p.locate(offset)
-	if err != nil || s == nil {
-		return offset, err
+	v, end, err := p.newerSegment(offset, ms)
+	if err != nil || v.seg == nil {
+		return end, err
 	}
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	i := sort.Search(len(s.index), func(i int) bool { return s.index[i].maxTime >= ms }) - 1
-	if i < 0 {
-		return offset, nil
-	}
-	return s.index[i].offset, nil
+	defer v.seg.release()
+	at, err := v.seg.olderThan(ms, v.size)
+	return max(at, offset), err
 }
 
-func (p *partition) close() {
+// newerSegment returns the first segment that has offset or later ones and a
+// record of at least ms; without one, the end.
+func (p *partition) newerSegment(offset, ms int64) (v view, end int64, err error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.gone != nil {
+		return view{}, 0, p.gone
+	}
+	for i, s := range p.segments {
+		last := int64(math.MaxInt64)
+		if i+1 < len(p.segments) {
+			last = p.segments[i+1].base
+		}
+		if last > offset && s.size > 0 && s.maxTime >= ms {
+			s.refs.Add(1)
+			return view{seg: s, size: s.size}, 0, nil
+		}
+	}
+	return view{}, p.next, nil
+}
+
+// close gives the files free; reads fail with err from now on.
+func (p *partition) close(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.closed = true
+	if p.gone != nil {
+		return
+	}
+	p.gone = err
 	for _, s := range p.segments {
-		_ = s.file.Close()
+		s.release()
 	}
 }

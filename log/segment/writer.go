@@ -3,13 +3,13 @@ package segment
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"karst/log"
 )
 
-// A writer gathers a transaction in memory and submits it as one request: the
-// embedded log's journal makes one entry of it, which is durable as a whole or
-// not at all, so no markers are needed.
+// A writer gathers a transaction in memory and submits it as one request; see
+// the package's "Transactions".
 type writer struct {
 	log        *Log
 	id         string
@@ -17,23 +17,36 @@ type writer struct {
 	ops        []op
 }
 
-// OpenWriter implements log.Log.
-func (l *Log) OpenWriter(_ context.Context, transactionalID string) (log.Writer, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.writers[transactionalID]++
-	return &writer{log: l, id: transactionalID, generation: l.writers[transactionalID]}, nil
+// OpenWriter implements log.Log. It goes through the queue, so that whatever an
+// earlier writer has committed before is applied when it returns, and whatever
+// comes later is refused.
+func (l *Log) OpenWriter(ctx context.Context, transactionalID string) (log.Writer, error) {
+	w := &writer{log: l, id: transactionalID}
+	err := l.submit(ctx, &request{check: func([]op) error {
+		l.generation++
+		w.generation = l.generation
+		l.writers[w.id] = w.generation
+		return nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // Append implements log.Writer.
 func (w *writer) Append(p log.Partition, batch []byte) error {
-	w.ops = append(w.ops, op{kind: opAppend, batch: batch, created: log.Topic{Name: p.Topic}, partition: p.Index})
+	o, err := w.log.appendOp(p, batch)
+	if err != nil {
+		return err
+	}
+	w.ops = append(w.ops, o)
 	return nil
 }
 
 // Offsets implements log.Writer.
 func (w *writer) Offsets(group string, next map[log.Partition]int64) error {
-	w.ops = append(w.ops, op{kind: opOffsets, group: group, offsets: next})
+	w.ops = append(w.ops, op{kind: opOffsets, group: group, offsets: maps.Clone(next)})
 	return nil
 }
 
@@ -41,10 +54,10 @@ func (w *writer) Offsets(group string, next map[log.Partition]int64) error {
 func (w *writer) Commit(done func(error)) {
 	ops := w.ops
 	w.ops = nil
-	w.log.enqueue(&request{ops: ops, check: w.fenced, done: done})
+	w.log.queue.add(&request{ops: ops, check: w.fenced, done: done})
 }
 
-func (w *writer) fenced() error {
+func (w *writer) fenced([]op) error {
 	if w.log.writers[w.id] != w.generation {
 		return fmt.Errorf("%w: %s", log.ErrFenced, w.id)
 	}
@@ -55,4 +68,40 @@ func (w *writer) fenced() error {
 func (w *writer) Abort() { w.ops = nil }
 
 // Close implements log.Writer.
-func (w *writer) Close() { w.ops = nil }
+func (w *writer) Close() {
+	w.ops = nil
+	w.log.queue.add(&request{done: func(error) {}, check: func([]op) error {
+		if w.log.writers[w.id] == w.generation {
+			delete(w.log.writers, w.id)
+		}
+		return nil
+	}})
+}
+
+// Produce implements log.Log.
+func (l *Log) Produce(ctx context.Context, batches []log.Append) error {
+	r := &request{}
+	for _, b := range batches {
+		o, err := l.appendOp(b.Partition, b.Batch)
+		if err != nil {
+			return err
+		}
+		r.ops = append(r.ops, o)
+	}
+	return l.submit(ctx, r)
+}
+
+// appendOp checks a batch, in the producer's goroutine.
+func (l *Log) appendOp(p log.Partition, batch []byte) (op, error) {
+	if len(batch) > l.opts.MaxBatchBytes {
+		return op{}, fmt.Errorf("%w: batch of %d bytes for %s, at most %d are taken", log.ErrRecordTooLarge, len(batch), p.Topic, l.opts.MaxBatchBytes)
+	}
+	info, err := log.CheckBatch(batch)
+	if err != nil {
+		return op{}, err
+	}
+	if last := info.LastOffset - info.BaseOffset; info.Count == 0 || int64(info.Count) != last+1 || info.Control() {
+		return op{}, fmt.Errorf("%w: batch of %d records with last offset %d", log.ErrCorrupt, info.Count, last)
+	}
+	return op{kind: opAppend, batch: batch, name: p.Topic, partition: p.Index}, nil
+}

@@ -1,0 +1,146 @@
+package task
+
+import (
+	"context"
+	"fmt"
+
+	"karst/exec/operator"
+	"karst/exec/state"
+	"karst/log"
+	"karst/planner/plan"
+)
+
+// A node is a step with its instances, one a partition.
+type node struct {
+	step   plan.Step
+	inputs []int // nodes
+	parts  int   // partitions
+
+	ops      []operator.Operator
+	sources  []*source
+	sinks    []*operator.Sink
+	exchange []*operator.Exchange // of the sending side, by its partitions
+	first    bool                 // a table that is read before any stream
+}
+
+// A source is one partition of a source step.
+type source struct {
+	op        *operator.Source
+	at        log.Partition
+	position  int64 // next offset to read
+	committed int64 // position of the last commit
+	bootEnd   int64 // of a table that is read first: up to here
+	recs      log.Records
+}
+
+// build makes nodes of the plan, inputs before the nodes that read them.
+func (u *Unit) build(ctx context.Context) error {
+	needed, err := operator.ComputeNeeded(u.plan.Root)
+	if err != nil {
+		return err
+	}
+	_, err = u.buildNode(ctx, u.plan.Root, needed)
+	return err
+}
+
+func (u *Unit) buildNode(ctx context.Context, s plan.Step, needed operator.Needed) (int, error) {
+	n := &node{step: s}
+	for _, in := range s.Inputs() {
+		i, err := u.buildNode(ctx, in, needed)
+		if err != nil {
+			return 0, err
+		}
+		n.inputs = append(n.inputs, i)
+		n.parts = max(n.parts, u.nodes[i].parts)
+	}
+	var err error
+	switch s := s.(type) {
+	case *plan.Source:
+		err = u.buildSource(ctx, n, s, needed)
+	case *plan.Exchange:
+		err = u.buildExchange(n, s)
+	case *plan.Sink:
+		for p := range n.parts {
+			var k *operator.Sink
+			if k, err = operator.NewSink(s, u.deps(p)); err != nil {
+				break
+			}
+			n.sinks = append(n.sinks, k)
+		}
+	case *plan.Output:
+	default:
+		for p := range n.parts {
+			var op operator.Operator
+			if op, err = operator.Build(s, needed, u.deps(p)); err != nil {
+				break
+			}
+			n.ops = append(n.ops, op)
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("building step %s: %w", s.Meta().ID, err)
+	}
+	if j, ok := s.(*plan.StreamTableJoin); ok {
+		u.markFirst(j.Table)
+	}
+	u.nodes = append(u.nodes, n)
+	return len(u.nodes) - 1, nil
+}
+
+// markFirst marks the sources below a join's table side.
+func (u *Unit) markFirst(table plan.Step) {
+	plan.Walk(table, func(s plan.Step) {
+		for _, n := range u.nodes {
+			if n.step == s && n.sources != nil {
+				n.first = true
+			}
+		}
+	})
+}
+
+func (u *Unit) buildSource(ctx context.Context, n *node, s *plan.Source, needed operator.Needed) error {
+	t, err := u.cfg.Log.Topic(ctx, s.Topic)
+	if err != nil {
+		return err
+	}
+	n.parts = int(t.Partitions)
+	for p := range n.parts {
+		op, err := operator.NewSource(s, needed, u.deps(p))
+		if err != nil {
+			return err
+		}
+		n.sources = append(n.sources, &source{op: op, at: log.Partition{Topic: s.Topic, Index: int32(p)}})
+	}
+	return nil
+}
+
+func (u *Unit) buildExchange(n *node, s *plan.Exchange) error {
+	senders := n.parts
+	n.parts = s.Partitions
+	for p := range max(senders, n.parts) {
+		x, err := operator.NewExchange(s, u.deps(p))
+		if err != nil {
+			return err
+		}
+		n.exchange = append(n.exchange, x)
+	}
+	return nil
+}
+
+// deps returns what operators of a partition are built with.
+func (u *Unit) deps(partition int) operator.Deps {
+	return operator.Deps{
+		EveryChange: u.plan.EveryChange, Settings: u.plan.Settings, Place: log.PartitionForKey,
+		Store: func(id string, l state.Layout) (*state.Store, error) {
+			s := state.NewStore(fmt.Sprintf("%s.%d", id, partition), l)
+			u.stores = append(u.stores, s)
+			u.byStep[id] = append(u.byStep[id], s)
+			if u.cfg.DB == nil {
+				return s, nil
+			}
+			n, err := u.cfg.DB.Load(u.plan.QueryID, s)
+			u.loaded += n
+			return s, err
+		},
+	}
+}

@@ -1,0 +1,155 @@
+package segment
+
+import (
+	"fmt"
+	"sync"
+
+	"karst/log"
+)
+
+// A request is what must become durable together.
+type request struct {
+	ops []op
+	// check, if set, is called by the committer before anything is written. It
+	// sees what all requests before have done to topics.
+	check func([]op) error
+	done  func(error) // called once, by the committer or by add
+	err   error       // set by the commit if the request was refused
+}
+
+// A committer is the queue in front of the journal: whoever works it takes all
+// that has gathered while the last fsync ran and commits it as one. Without
+// start it is worked by whoever adds. Its owner, the Log, waits for the
+// goroutine in stop.
+type committer struct {
+	// commit makes a part of the requests, from the first on, durable.
+	commit func([]*request) (int, error)
+
+	mu      sync.Mutex
+	pending []*request
+	working bool  // somebody works an inline queue
+	failed  error // why nothing is accepted any more
+	closed  bool
+	ready   chan struct{} // nil if inline
+	ended   chan struct{}
+}
+
+func newCommitter(commit func([]*request) (int, error)) *committer {
+	return &committer{commit: commit}
+}
+
+func (q *committer) start() {
+	q.ready, q.ended = make(chan struct{}, 1), make(chan struct{})
+	go q.run()
+}
+
+func (q *committer) run() {
+	defer close(q.ended)
+	var batch []*request
+	for {
+		var closed bool
+		q.mu.Lock()
+		batch, q.pending, closed = q.pending, batch[:0], q.closed
+		q.mu.Unlock()
+		if len(batch) == 0 {
+			if closed {
+				return
+			}
+			<-q.ready
+			continue
+		}
+		q.work(batch)
+		clear(batch)
+	}
+}
+
+// work commits requests and calls their done.
+func (q *committer) work(batch []*request) {
+	for len(batch) > 0 {
+		n, err := len(batch), q.failure()
+		if err == nil {
+			if n, err = q.commit(batch); err != nil {
+				err = q.fail(err)
+			}
+		}
+		for _, r := range batch[:n] {
+			if r.err != nil {
+				r.done(r.err)
+			} else {
+				r.done(err)
+			}
+		}
+		batch = batch[n:]
+	}
+}
+
+// fail makes the queue refuse everything from now on.
+func (q *committer) fail(cause error) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.failed == nil {
+		q.failed = fmt.Errorf("%w: %w", log.ErrFailed, cause)
+	}
+	return q.failed
+}
+
+func (q *committer) failure() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.failed
+}
+
+// add queues a request; its done is told if it is refused.
+func (q *committer) add(r *request) {
+	q.mu.Lock()
+	err := q.failed
+	if err == nil && q.closed {
+		err = log.ErrClosed
+	}
+	if err == nil {
+		q.pending = append(q.pending, r)
+	}
+	work := err == nil && q.ready == nil && !q.working
+	q.working = q.working || work
+	q.mu.Unlock()
+	switch {
+	case err != nil:
+		r.done(err)
+	case work:
+		q.workInline()
+	case q.ready != nil:
+		select {
+		case q.ready <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// workInline works the queue until it is empty.
+func (q *committer) workInline() {
+	for {
+		q.mu.Lock()
+		batch := q.pending
+		q.pending = nil
+		q.working = len(batch) > 0
+		q.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		q.work(batch)
+	}
+}
+
+// stop refuses what comes and waits for what is queued.
+func (q *committer) stop() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	if q.ready != nil {
+		select {
+		case q.ready <- struct{}{}:
+		default:
+		}
+		<-q.ended
+	}
+}

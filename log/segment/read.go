@@ -1,0 +1,81 @@
+package segment
+
+import (
+	"context"
+	"fmt"
+
+	"karst/log"
+)
+
+func (l *Log) partition(p log.Partition) (*partition, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	t := l.topics[p.Topic]
+	if t == nil || p.Index < 0 || p.Index >= t.Partitions {
+		return nil, unknown(p)
+	}
+	return t.partitions[p.Index], nil
+}
+
+// Bounds implements log.Log.
+func (l *Log) Bounds(_ context.Context, p log.Partition) (log.Bounds, error) {
+	part, err := l.partition(p)
+	if err != nil {
+		return log.Bounds{}, err
+	}
+	b := part.bounds()
+	b.LeaderEpoch = l.epoch
+	return b, nil
+}
+
+// EpochEnd implements log.Log.
+func (l *Log) EpochEnd(_ context.Context, p log.Partition, epoch int32) (int64, error) {
+	part, err := l.partition(p)
+	if err != nil {
+		return 0, err
+	}
+	if epoch > l.epoch {
+		return -1, nil
+	}
+	return part.epochEnd(epoch), nil
+}
+
+// OffsetForTime implements log.Log.
+func (l *Log) OffsetForTime(_ context.Context, p log.Partition, ms int64) (int64, error) {
+	part, err := l.partition(p)
+	if err != nil {
+		return 0, err
+	}
+	offset, err := part.offsetForTime(ms)
+	if err != nil {
+		return 0, fmt.Errorf("looking for a time in %s partition %d: %w", p.Topic, p.Index, err)
+	}
+	return offset, nil
+}
+
+// Fetch implements log.Log.
+func (l *Log) Fetch(_ context.Context, p log.Partition, offset int64, maxBytes int, r *log.Records) (int64, error) {
+	r.Reset()
+	part, err := l.partition(p)
+	if err != nil {
+		return offset, err
+	}
+	next, err := part.fetch(offset, maxBytes, r)
+	if err != nil {
+		return offset, fmt.Errorf("reading %s partition %d: %w", p.Topic, p.Index, err)
+	}
+	return next, nil
+}
+
+// FetchRaw implements log.Broker.
+func (l *Log) FetchRaw(_ context.Context, p log.Partition, offset int64, maxBytes int, dst []byte) ([]byte, error) {
+	part, err := l.partition(p)
+	if err != nil {
+		return dst, err
+	}
+	out, err := part.fetchRaw(offset, maxBytes, dst)
+	if err != nil {
+		return dst, fmt.Errorf("reading %s partition %d: %w", p.Topic, p.Index, err)
+	}
+	return out, nil
+}
