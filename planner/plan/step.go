@@ -189,7 +189,7 @@ const (
 type StreamStreamJoin struct {
 	Common
 	Left, Right Step     `json:"-"`
-	Type        JoinType `json:"type"`
+	Type        JoinType `json:"joinType"`
 	BeforeMS    int64    `json:"beforeMs"`
 	AfterMS     int64    `json:"afterMs"`
 	// GraceMS nil: rows without partner are emitted at once and again when a
@@ -203,7 +203,7 @@ type StreamStreamJoin struct {
 type StreamTableJoin struct {
 	Common
 	Stream, Table Step     `json:"-"`
-	Type          JoinType `json:"type"`
+	Type          JoinType `json:"joinType"`
 }
 
 // A TableTableJoin joins two tables on their primary keys. The output is a
@@ -211,7 +211,7 @@ type StreamTableJoin struct {
 type TableTableJoin struct {
 	Common
 	Left, Right Step     `json:"-"`
-	Type        JoinType `json:"type"`
+	Type        JoinType `json:"joinType"`
 }
 
 // A Sink writes a topic; the root of a persistent query. Its schema has the

@@ -1,0 +1,307 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"karst/exec/operator"
+	"karst/exec/task"
+	"karst/log"
+	"karst/planner/catalog"
+	"karst/planner/plan"
+)
+
+// A running query: a goroutine of its own owns the unit.
+type running struct {
+	id     string
+	query  *catalog.Query // nil of push queries
+	topics map[string]bool
+	wakeup chan struct{}
+	quit   chan struct{}
+	done   chan struct{}
+
+	mu      sync.Mutex
+	unit    *task.Unit
+	err     error         // why it stopped, if it failed
+	changed chan struct{} // closed and replaced at every commit
+	faults  map[faultKey]*FaultCount
+	paused  bool
+}
+
+type faultKey struct{ step, reason string }
+
+// A FaultCount tells how often records of one query were not processed in
+// full for one reason, and what the last one was.
+type FaultCount struct {
+	Step, Reason string
+	Count        int64
+	Last         operator.Fault
+}
+
+// commitEvery is how long rounds go on before a commit at the latest, and
+// commitBytes the output at which one is made before.
+const (
+	commitEvery = 100 * time.Millisecond
+	commitBytes = 64 << 20
+	maxFailures = 3
+)
+
+// start runs a query, unless it is paused.
+func (e *Engine) start(q *catalog.Query) {
+	r := &running{id: q.ID, query: q, topics: planTopics(q.Plan), wakeup: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+		changed: make(chan struct{}), faults: map[faultKey]*FaultCount{}, paused: q.State == catalog.Paused}
+	e.mu.Lock()
+	e.queries[q.ID] = r
+	e.mu.Unlock()
+	unit, err := task.New(e.ctx, q.Plan, e.unitConfig(r))
+	if err != nil {
+		e.opts.Logger.Error("starting a query", "query", q.ID, "error", err)
+		r.fail(err)
+		close(r.done)
+		return
+	}
+	r.mu.Lock()
+	r.unit = unit
+	r.mu.Unlock()
+	e.all.Add(1)
+	go func() {
+		defer e.all.Done()
+		defer close(r.done)
+		e.loop(r)
+	}()
+	r.wake()
+}
+
+func planTopics(p *plan.Plan) map[string]bool {
+	m := map[string]bool{}
+	plan.Walk(p.Root, func(s plan.Step) {
+		if src, ok := s.(*plan.Source); ok {
+			m[src.Topic] = true
+		}
+	})
+	return m
+}
+
+func (e *Engine) unitConfig(r *running) task.Config {
+	return task.Config{Log: e.opts.Log, DB: e.opts.DB, Now: e.opts.Now, Rand: e.opts.Rand, BatchRows: e.opts.BatchRows,
+		Report: func(f operator.Fault) { e.report(r, f) }}
+}
+
+// report counts a fault and logs the first of its kind, and then every
+// thousandth.
+func (e *Engine) report(r *running, f operator.Fault) {
+	r.mu.Lock()
+	k := faultKey{f.Step, f.Reason}
+	c := r.faults[k]
+	if c == nil {
+		c = &FaultCount{Step: f.Step, Reason: f.Reason}
+		r.faults[k] = c
+	}
+	c.Count++
+	c.Last = f
+	n := c.Count
+	r.mu.Unlock()
+	if n == 1 || n%1000 == 0 {
+		e.opts.Logger.Warn("a record could not be processed in full", "query", r.id, "reason", f.Reason, "step", f.Step, "message", f.Message,
+			"topic", f.Topic, "partition", f.Partition, "offset", f.Offset, "count", n)
+	}
+}
+
+func (r *running) wake() {
+	select {
+	case r.wakeup <- struct{}{}:
+	default:
+	}
+}
+
+func (r *running) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// committed tells those who wait that positions have moved.
+func (r *running) committed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// wake tells the queries that read a topic of new records.
+func (e *Engine) wake(topic string) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, r := range e.queries {
+		if r.topics[topic] {
+			r.wake()
+		}
+	}
+}
+
+// loop runs rounds whenever there is something to read, with a commit when the
+// query has caught up, or after commitEvery, or commitBytes.
+func (e *Engine) loop(r *running) {
+	failures := 0
+	for {
+		select {
+		case <-r.quit:
+			if err := r.unit.Stop(context.WithoutCancel(e.ctx)); err != nil {
+				e.opts.Logger.Error("stopping a query", "query", r.id, "error", err)
+			}
+			return
+		case <-r.wakeup:
+		}
+		if r.paused {
+			continue
+		}
+		if err := e.work(r); err != nil {
+			r.unit.Abort()
+			if failures++; failures >= maxFailures {
+				e.opts.Logger.Error("query stopped after repeated failures", "query", r.id, "error", err)
+				r.fail(err)
+				return
+			}
+			e.opts.Logger.Warn("query goes back to its last commit", "query", r.id, "error", err)
+			r.wake()
+			continue
+		}
+		failures = 0
+	}
+}
+
+// work runs rounds until the query has caught up or is told to quit.
+func (e *Engine) work(r *running) error {
+	since := e.opts.Now()
+	for {
+		worked, err := r.unit.Step(e.ctx)
+		if err != nil {
+			return err
+		}
+		if !worked || r.unit.Pending() >= commitBytes || e.opts.Now().Sub(since) >= commitEvery {
+			dirty := r.unit.Dirty()
+			if err := r.unit.Commit(e.ctx); err != nil {
+				return err
+			}
+			if dirty {
+				r.committed()
+			}
+			since = e.opts.Now()
+		}
+		select {
+		case <-r.quit:
+			return nil
+		default:
+		}
+		if !worked {
+			return nil
+		}
+	}
+}
+
+// end stops a query and waits for it.
+func (e *Engine) end(id string) {
+	e.mu.Lock()
+	r := e.queries[id]
+	delete(e.queries, id)
+	e.mu.Unlock()
+	if r == nil {
+		return
+	}
+	close(r.quit)
+	r.wake()
+	<-r.done
+	r.fail(fmt.Errorf("query %s was stopped", id))
+}
+
+// waitFor waits until the query has committed past the given positions.
+func (r *running) waitFor(ctx context.Context, ends map[log.Partition]int64) error {
+	for {
+		r.mu.Lock()
+		err, changed, unit := r.err, r.changed, r.unit
+		r.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("query %s does not run: %w", r.id, err)
+		}
+		behind := false
+		for p, end := range ends {
+			behind = behind || unit.Committed(p) < end
+		}
+		if !behind {
+			return nil
+		}
+		r.wake()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for query %s to catch up: %w", r.id, ctx.Err())
+		}
+	}
+}
+
+// applied waits until every record that was in the root topics of a source
+// when it was called has come through the queries that fill the source.
+func (e *Engine) applied(ctx context.Context, source string, seen map[string]bool) error {
+	if seen[source] {
+		return nil
+	}
+	seen[source] = true
+	cat := e.Catalog()
+	for _, id := range cat.Writers(source) {
+		q, _ := cat.Query(id)
+		for _, in := range q.Sources {
+			if err := e.applied(ctx, in, seen); err != nil {
+				return err
+			}
+		}
+		e.mu.RLock()
+		r := e.queries[id]
+		e.mu.RUnlock()
+		if r == nil || r.paused {
+			continue
+		}
+		ends, err := e.ends(ctx, r.topics)
+		if err != nil {
+			return err
+		}
+		if err := r.waitFor(ctx, ends); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) ends(ctx context.Context, topics map[string]bool) (map[log.Partition]int64, error) {
+	out := map[log.Partition]int64{}
+	for name := range topics {
+		t, err := e.opts.Log.Topic(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		for i := range t.Partitions {
+			p := log.Partition{Topic: name, Index: i}
+			b, err := e.opts.Log.Bounds(ctx, p)
+			if err != nil {
+				return nil, err
+			}
+			out[p] = b.LastStable
+		}
+	}
+	return out, nil
+}
+
+// Quiesce waits until every query has committed everything that was in its
+// topics.
+func (e *Engine) Quiesce(ctx context.Context) error {
+	seen := map[string]bool{}
+	for _, name := range e.Catalog().SourceNames() {
+		if err := e.applied(ctx, name, seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
