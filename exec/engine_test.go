@@ -75,7 +75,10 @@ type collected struct {
 	most   int
 }
 
-func (c *collected) Header(_ string, schema types.Schema, _ bool) error { c.schema = schema; return nil }
+func (c *collected) Header(_ string, schema types.Schema, _ bool) error {
+	c.schema = schema
+	return nil
+}
 func (c *collected) Row(cols [][]byte, deleted bool) bool {
 	s := string(bytes.Join(cols, []byte(" ")))
 	if deleted {
@@ -181,7 +184,9 @@ func (in *instance) checkFlights() {
 		fmt.Sprintf(`"DFW" %d 21`, day(2001, 3, 9)), fmt.Sprintf(`"ORD" %d 19`, day(2001, 2, 6)), fmt.Sprintf(`"ORD" %d 19`, day(2001, 2, 21)), fmt.Sprintf(`"ORD" %d 21`, day(2001, 3, 9)))
 }
 
-func day(y int, m time.Month, d int) int64 { return time.Date(y, m, d, 0, 0, 0, 0, time.UTC).UnixMilli() }
+func day(y int, m time.Month, d int) int64 {
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC).UnixMilli()
+}
 
 // TestFlights runs the demo's queries over all flights under several batch
 // sizes; the answers are known.
