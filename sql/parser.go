@@ -503,3 +503,31 @@ func tokenLiteral(t token, at node) *Literal {
 	}
 	return nil
 }
+
+// SplitStatements returns the statements of a script as texts, each with its
+// semicolon; what can't be lexed is one text.
+func SplitStatements(text string) []string {
+	l := newLexer(text)
+	toks := l.run()
+	if len(l.errs) > 0 {
+		return []string{text}
+	}
+	var out []string
+	start := -1
+	for _, t := range toks {
+		switch {
+		case t.kind == tokEOF:
+			if start >= 0 {
+				out = append(out, text[start:])
+			}
+		case t.isOp(";"):
+			if start >= 0 {
+				out = append(out, text[start:t.end])
+			}
+			start = -1
+		case start < 0:
+			start = t.start
+		}
+	}
+	return out
+}

@@ -1,4 +1,117 @@
 // Command ksh is Karst: streaming SQL in one binary.
 package main
 
-func main() {}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"karst/server"
+	"karst/server/api"
+	"karst/shell"
+
+	_ "time/tzdata" // time zones by name, on machines without them too
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := newRoot(os.Stdin, os.Stdout, os.Stderr).ExecuteContext(ctx)
+	stop()
+	if err == nil {
+		return
+	}
+	var usage *usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintln(os.Stderr, "ksh:", err)
+		os.Exit(2)
+	}
+	fmt.Fprintln(os.Stderr, "ksh:", err)
+	os.Exit(1)
+}
+
+// A usageError is a wrong command line: exit code 2.
+type usageError struct{ error }
+
+// flags are those that several commands share.
+type flags struct {
+	server string
+	data   string
+	log    string
+}
+
+func newRoot(in *os.File, out, errOut io.Writer) *cobra.Command {
+	f := &flags{}
+	var execute, file, format string
+	root := &cobra.Command{
+		Use:           "ksh",
+		Short:         "Karst: streaming SQL in one binary",
+		Long:          "ksh without a command is the prompt. It talks to --server, or runs an engine of its own: in memory, or on disk with --data.",
+		Args:          cobra.NoArgs,
+		Version:       server.Version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			rows, err := shell.ParseFormat(format)
+			if err != nil {
+				return &usageError{err}
+			}
+			return f.withClient(func(c *api.Client) error {
+				r := shell.NewRunner(c, out, rows)
+				switch {
+				case execute != "":
+					return r.Run(cmd.Context(), execute)
+				case file != "":
+					text, err := os.ReadFile(file)
+					if err != nil {
+						return err
+					}
+					return r.Run(cmd.Context(), string(text))
+				}
+				return r.REPL(in)
+			})
+		},
+	}
+	root.SetOut(out)
+	root.SetErr(errOut)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	p := root.PersistentFlags()
+	p.StringVar(&f.server, "server", os.Getenv("KSH_SERVER"), "URL of a running server; also by KSH_SERVER")
+	p.StringVar(&f.data, "data", "", "data directory of an engine of its own; in memory if not given")
+	p.StringVar(&f.log, "log-level", "warn", "debug, info, warn or error")
+	root.Flags().StringVarP(&execute, "execute", "e", "", "run these statements and exit")
+	root.Flags().StringVarP(&file, "file", "f", "", "run the statements of this file and exit")
+	root.Flags().StringVar(&format, "format", "table", "how rows are printed: table, json, csv or vertical")
+	root.AddCommand(serveCommand(f), demoCommand(f, in, out), produceCommand(f, in, out, errOut), consumeCommand(f, out), testCommand(out))
+	return root
+}
+
+func (f *flags) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	if level.UnmarshalText([]byte(f.log)) != nil {
+		level = slog.LevelWarn
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// withClient calls run with a client: of the server, or of an engine of its
+// own that is closed afterwards.
+func (f *flags) withClient(run func(*api.Client) error) error {
+	if f.server != "" {
+		return run(api.NewClient(f.server))
+	}
+	n, err := openNode(f.data, false, f.logger(os.Stderr))
+	if err != nil {
+		return err
+	}
+	c, closeServer := n.inMemory()
+	err = run(c)
+	closeServer()
+	return errors.Join(err, n.close())
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func serveCommand(f *flags) *cobra.Command {
+	var addr, kafka, durability string
+	cmd := &cobra.Command{
+		Use:   "serve --data DIR",
+		Short: "Run the server",
+		Long:  "serve runs the HTTP API until SIGTERM or Ctrl-C, then stops every query at a commit and writes everything down.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if durability != "fsync" && durability != "os" {
+				return &usageError{fmt.Errorf("--durability is fsync or os, not %q", durability)}
+			}
+			if f.data == "" {
+				return &usageError{errors.New("serve needs --data DIR")}
+			}
+			return serve(cmd.Context(), f, addr, kafka, durability == "os")
+		},
+	}
+	cmd.Flags().StringVar(&addr, "http", "127.0.0.1:8088", "address of the HTTP API")
+	cmd.Flags().StringVar(&kafka, "kafka", "127.0.0.1:9092", "address of the Kafka door, 'off' to close it; not built yet: it stays shut")
+	cmd.Flags().StringVar(&durability, "durability", "fsync", "fsync: acknowledge what the disk has; os: what the operating system has, which a power cut may lose")
+	return cmd
+}
+
+// stopTimeout is how long requests may take to end at a stop.
+const stopTimeout = 5 * time.Second
+
+func serve(ctx context.Context, f *flags, addr, kafka string, noSync bool) error {
+	f.log = levelOr(f.log, "info")
+	logger := f.logger(os.Stderr)
+	n, err := openNode(f.data, noSync, logger)
+	if err != nil {
+		return err
+	}
+	if kafka != "off" {
+		logger.Warn("the Kafka door is not built yet and stays shut", "kafka", kafka)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return errors.Join(err, n.close())
+	}
+	srv := n.server.HTTP()
+	// Requests end when the server stops, push queries among them.
+	base, cancel := context.WithCancel(context.Background())
+	srv.BaseContext = func(net.Listener) context.Context { return base }
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	logger.Info("listening", "http", l.Addr().String(), "data", f.data)
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		logger.Info("stopping")
+		cancel()
+		stop, done := context.WithTimeout(context.Background(), stopTimeout)
+		if serr := srv.Shutdown(stop); serr != nil {
+			_ = srv.Close()
+		}
+		done()
+		err = <-failed
+	}
+	cancel()
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	err = errors.Join(err, n.close())
+	logger.Info("stopped")
+	return err
+}
+
+// levelOr makes the server say a little more than the other commands.
+func levelOr(level, def string) string {
+	if level == "warn" {
+		return def
+	}
+	return level
+}

@@ -1,0 +1,146 @@
+package shell
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/mattn/go-runewidth"
+)
+
+// A Format is how rows are printed.
+type Format string
+
+// The formats of rows.
+const (
+	Table    Format = "table"
+	JSON     Format = "json"
+	CSV      Format = "csv"
+	Vertical Format = "vertical"
+)
+
+// ParseFormat returns the format of that name.
+func ParseFormat(name string) (Format, error) {
+	switch f := Format(name); f {
+	case Table, JSON, CSV, Vertical:
+		return f, nil
+	}
+	return "", fmt.Errorf("unknown format %q; use table, json, csv or vertical", name)
+}
+
+// A printer prints rows as they come. A table's column widths grow with the
+// first rows and stay: rows of a push query must not wait.
+type printer struct {
+	out     io.Writer
+	format  Format
+	columns []string
+	widths  []int
+	held    [][]string // a table's first rows, until the widths are settled
+	settled bool
+	rows    int
+	csv     *csv.Writer
+}
+
+// heldRows is how many rows settle a table's widths.
+const heldRows = 20
+
+func newPrinter(out io.Writer, f Format, columns []string) *printer {
+	p := &printer{out: out, format: f, columns: columns}
+	for _, c := range columns {
+		p.widths = append(p.widths, runewidth.StringWidth(c))
+	}
+	if f == CSV {
+		p.csv = csv.NewWriter(out)
+		_ = p.csv.Write(columns)
+		p.csv.Flush()
+	}
+	return p
+}
+
+func (p *printer) row(cells []string, raw []json.RawMessage) {
+	p.rows++
+	switch p.format {
+	case JSON:
+		p.json(cells, raw)
+	case CSV:
+		_ = p.csv.Write(cells)
+		p.csv.Flush()
+	case Vertical:
+		for i, c := range p.columns {
+			fmt.Fprintf(p.out, "%s: %s\n", c, cells[i])
+		}
+		fmt.Fprintln(p.out)
+	default:
+		p.table(cells)
+	}
+}
+
+func (p *printer) json(cells []string, raw []json.RawMessage) {
+	var sb strings.Builder
+	for i, c := range p.columns {
+		name, _ := json.Marshal(c)
+		value := json.RawMessage(nil)
+		if raw != nil {
+			value = raw[i]
+		} else {
+			value, _ = json.Marshal(cells[i])
+		}
+		if i > 0 {
+			sb.WriteByte(',')
+		}
+		fmt.Fprintf(&sb, "%s:%s", name, value)
+	}
+	fmt.Fprintf(p.out, "{%s}\n", sb.String())
+}
+
+func (p *printer) table(cells []string) {
+	if p.settled {
+		p.line(cells)
+		return
+	}
+	p.held = append(p.held, cells)
+	for i, c := range cells {
+		p.widths[i] = min(max(p.widths[i], runewidth.StringWidth(c)), 60)
+	}
+	// The first row shows at once: a push query may give no more for long.
+	if len(p.held) >= heldRows || len(p.held) == 1 {
+		p.settle()
+	}
+}
+
+func (p *printer) settle() {
+	p.settled = true
+	p.rule()
+	p.line(p.columns)
+	p.rule()
+	for _, r := range p.held {
+		p.line(r)
+	}
+	p.held = nil
+}
+
+func (p *printer) rule() {
+	for _, w := range p.widths {
+		fmt.Fprintf(p.out, "+%s", strings.Repeat("-", w+2))
+	}
+	fmt.Fprintln(p.out, "+")
+}
+
+func (p *printer) line(cells []string) {
+	for i, c := range cells {
+		fmt.Fprintf(p.out, "| %s ", runewidth.FillRight(c, p.widths[i]))
+	}
+	fmt.Fprintln(p.out, "|")
+}
+
+func (p *printer) end() {
+	if p.format == Table {
+		if !p.settled {
+			p.settle()
+		}
+		p.rule()
+		fmt.Fprintf(p.out, "%d rows\n", p.rows)
+	}
+}
