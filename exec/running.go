@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"karst/log"
 	"karst/planner/catalog"
 	"karst/planner/plan"
+	"karst/sql/format"
 )
 
 // A running query: a goroutine of its own owns the unit.
@@ -89,8 +91,8 @@ func (e *Engine) unitConfig(r *running) task.Config {
 		Report: func(f operator.Fault) { e.report(r, f) }}
 }
 
-// report counts a fault and logs the first of its kind, and then every
-// thousandth.
+// report counts a fault and logs the 1st, 10th, 100th … of its kind. A field
+// that is no column is merely noted: the record is kept.
 func (e *Engine) report(r *running, f operator.Fault) {
 	r.mu.Lock()
 	k := faultKey{f.Step, f.Reason}
@@ -103,10 +105,21 @@ func (e *Engine) report(r *running, f operator.Fault) {
 	c.Last = f
 	n := c.Count
 	r.mu.Unlock()
-	if n == 1 || n%1000 == 0 {
-		e.opts.Logger.Warn("a record could not be processed in full", "query", r.id, "reason", f.Reason, "step", f.Step, "message", f.Message,
+	if powerOfTen(n) {
+		level := slog.LevelWarn
+		if f.Reason == format.ReasonUnknownField {
+			level = slog.LevelInfo
+		}
+		e.opts.Logger.Log(e.ctx, level, "a record could not be processed in full", "query", r.id, "reason", f.Reason, "step", f.Step, "message", f.Message,
 			"topic", f.Topic, "partition", f.Partition, "offset", f.Offset, "count", n)
 	}
+}
+
+func powerOfTen(n int64) bool {
+	for n > 1 && n%10 == 0 {
+		n /= 10
+	}
+	return n == 1
 }
 
 func (r *running) wake() {
