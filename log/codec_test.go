@@ -210,7 +210,7 @@ func TestAbortedAgainstClient(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var batches [][]byte
 		var all []AbortedTxn
-		var ends []int64 // of all
+		var ends []int64          // of all
 		open := map[int64]int64{} // producer to first offset
 		next := int64(0)
 		add := func(batch []byte) {
