@@ -13,8 +13,8 @@ import (
 func testCommand(out io.Writer) *cobra.Command {
 	return &cobra.Command{
 		Use:   "test PATH…",
-		Short: "Run .slt golden tests",
-		Long:  "test runs every .slt file given, or below a folder given, each in an engine of its own in memory, under several batch sizes and partition counts.",
+		Short: "Run golden tests",
+		Long:  "test runs every file given, or below a folder given: .slt golden tests, each in an engine of its own in memory under several batch sizes and partition counts, and .json query cases in the format of ksqlDB's.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sum, err := script.Run(cmd.Context(), args, out)

@@ -26,23 +26,28 @@ import (
 // A Summary counts blocks: statements and queries, each under each setting.
 type Summary struct{ Passed, Failed, Skipped int }
 
-// Run runs the .slt files at the paths, and below those that are folders;
+// Run runs the .slt and .json files at the paths, and below those that are folders;
 // failures are described on out.
 func Run(ctx context.Context, paths []string, out io.Writer) (Summary, error) {
 	var sum Summary
 	for _, path := range paths {
 		err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || filepath.Ext(p) != ".slt" {
+			switch {
+			case err != nil || d.IsDir():
 				return err
+			case filepath.Ext(p) == ".slt":
+				return runFile(ctx, p, out, &sum)
+			case filepath.Ext(p) == ".json":
+				return runCases(ctx, p, out, &sum)
 			}
-			return runFile(ctx, p, out, &sum)
+			return nil
 		})
 		if err != nil {
 			return sum, err
 		}
 	}
 	if sum.Passed+sum.Failed+sum.Skipped == 0 {
-		return sum, errors.New("no .slt files found")
+		return sum, errors.New("no .slt or .json files found")
 	}
 	return sum, nil
 }
