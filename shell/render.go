@@ -30,8 +30,8 @@ func ParseFormat(name string) (Format, error) {
 	return "", fmt.Errorf("unknown format %q; use table, json, csv or vertical", name)
 }
 
-// A printer prints rows as they come. A table's column widths grow with the
-// first rows and stay: rows of a push query must not wait.
+// A printer prints rows. A table's column widths are those of its first rows;
+// rows of a push query do not wait for others.
 type printer struct {
 	out     io.Writer
 	format  Format
@@ -40,14 +40,15 @@ type printer struct {
 	held    [][]string // a table's first rows, until the widths are settled
 	settled bool
 	rows    int
+	stream  bool // rows come as they happen
 	csv     *csv.Writer
 }
 
 // heldRows is how many rows settle a table's widths.
-const heldRows = 20
+const heldRows = 1000
 
-func newPrinter(out io.Writer, f Format, columns []string) *printer {
-	p := &printer{out: out, format: f, columns: columns}
+func newPrinter(out io.Writer, f Format, columns []string, stream bool) *printer {
+	p := &printer{out: out, format: f, columns: columns, stream: stream}
 	for _, c := range columns {
 		p.widths = append(p.widths, runewidth.StringWidth(c))
 	}
@@ -104,8 +105,7 @@ func (p *printer) table(cells []string) {
 	for i, c := range cells {
 		p.widths[i] = min(max(p.widths[i], runewidth.StringWidth(c)), 60)
 	}
-	// The first row shows at once: a push query may give no more for long.
-	if len(p.held) >= heldRows || len(p.held) == 1 {
+	if len(p.held) >= heldRows || p.stream {
 		p.settle()
 	}
 }

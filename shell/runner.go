@@ -52,7 +52,8 @@ func (r *Runner) Run(ctx context.Context, text string) error {
 func (r *Runner) statement(ctx context.Context, s sql.Statement, text string) error {
 	switch x := s.(type) {
 	case *sql.SelectStmt:
-		return r.query(ctx, text)
+		q, ok := x.Query.(*sql.Query)
+		return r.query(ctx, text, ok && q.Emit != sql.EmitNone)
 	case *sql.SetProperty:
 		if x.Unset {
 			delete(r.Properties, x.Name)
@@ -91,11 +92,11 @@ func (r *Runner) script(ctx context.Context, file string) error {
 	return r.Run(ctx, string(text))
 }
 
-// query prints rows as they come.
-func (r *Runner) query(ctx context.Context, text string) error {
+// query prints a query's rows; stream tells that they come as they happen.
+func (r *Runner) query(ctx context.Context, text string, stream bool) error {
 	var p *printer
 	err := r.Client.Query(ctx, text, r.Properties, r.Variables, func(h api.Header) {
-		p = newPrinter(r.Out, r.Format, h.ColumnNames)
+		p = newPrinter(r.Out, r.Format, h.ColumnNames, stream)
 	}, func(cols []json.RawMessage) bool {
 		row := make([]string, len(cols))
 		for i, c := range cols {
@@ -162,7 +163,7 @@ func (r *Runner) entity(e api.Entity) {
 		return
 	}
 	if len(e.Columns) > 0 {
-		p := newPrinter(r.Out, r.Format, e.Columns)
+		p := newPrinter(r.Out, r.Format, e.Columns, false)
 		for _, row := range e.Rows {
 			p.row(row, nil)
 		}

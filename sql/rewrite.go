@@ -40,7 +40,6 @@ const maxDepth = 200
 type level struct {
 	closer   string // ")" or "]", "" at the top
 	call     bool   // within a function's arguments
-	over     bool   // within OVER (…)
 	sel      int    // token of the SELECT this level belongs to, -1 if none
 	rank     int    // of the last clause seen of that SELECT
 	prim     int    // piece of out at which the last complete primary begins, -1

@@ -153,7 +153,9 @@ func isPath(s string) bool {
 const root = "../.."
 
 // ignored names what builds and runs leave behind in a checkout.
-func ignored(name string) bool { return name == "ksh" || name == "bin" || name == "data" }
+func ignored(name string) bool {
+	return name == "ksh" || name == "bin" || name == "data" || strings.HasSuffix(name, ".test") || strings.HasSuffix(name, ".prof")
+}
 
 func matches(pkg string, rules []string) bool {
 	for _, r := range rules {

@@ -73,7 +73,11 @@ func NewSource(s *plan.Source, needed Needed, d Deps) (*Source, error) {
 	if src.keys, err = format.NewDecoder(FormatOptions(s.KeyFormat, true), s.Schema.Keys(), nil); err != nil {
 		return nil, err
 	}
-	if src.values, err = format.NewDecoder(FormatOptions(s.ValueFormat, false), values, want); err != nil {
+	o := FormatOptions(s.ValueFormat, false)
+	for _, k := range s.Schema.Keys() {
+		o.Known = append(o.Known, k.Name) // a value often repeats its key
+	}
+	if src.values, err = format.NewDecoder(o, values, want); err != nil {
 		return nil, err
 	}
 	if s.Timestamp != nil && s.Timestamp.Pattern != "" {

@@ -22,7 +22,6 @@ import (
 	"karst/exec"
 	"karst/log"
 	"karst/log/segment"
-	"karst/planner/catalog"
 	"karst/sql"
 	"karst/sql/types"
 
@@ -237,12 +236,18 @@ func (r *caseRun) makeTopics() error {
 	return nil
 }
 
+// A caseSource is what reading and writing a topic's records takes.
+type caseSource struct {
+	keyFormat, valueFormat string
+	keys, values           []types.Column
+}
+
 // sourceOf returns a source on the topic; nil if there is none.
-func (r *caseRun) sourceOf(topic string) *catalog.Source {
+func (r *caseRun) sourceOf(topic string) *caseSource {
 	cat := r.engine.Catalog()
 	for _, name := range cat.SourceNames() {
 		if s, _ := cat.Source(name); s.Topic == topic {
-			return s
+			return &caseSource{s.KeyFormat.Name, s.ValueFormat.Name, s.Schema.Keys(), s.Schema.Values()}
 		}
 	}
 	return nil
@@ -253,7 +258,7 @@ func (r *caseRun) produce(in caseRecord) error {
 	if src == nil {
 		return nil // nobody reads it
 	}
-	key, err := encodeCell(in.Key, src.KeyFormat.Name, src.Schema.Keys())
+	key, err := encodeCell(in.Key, src.keyFormat, src.keys)
 	if err != nil {
 		return err
 	}
@@ -263,7 +268,7 @@ func (r *caseRun) produce(in caseRecord) error {
 		}
 		key = binary.BigEndian.AppendUint64(key, uint64(in.Window.Start))
 	}
-	value, err := encodeCell(in.Value, src.ValueFormat.Name, src.Schema.Values())
+	value, err := encodeCell(in.Value, src.valueFormat, src.values)
 	if err != nil {
 		return err
 	}
@@ -376,7 +381,7 @@ func (r *caseRun) readTopic(topic string) ([]outRecord, error) {
 	return out, nil
 }
 
-func compareRecord(src *catalog.Source, want *caseRecord, got outRecord, inputs bool) string {
+func compareRecord(src *caseSource, want *caseRecord, got outRecord, inputs bool) string {
 	key := got.key
 	if want.Window != nil {
 		n := 8
@@ -392,10 +397,10 @@ func compareRecord(src *catalog.Source, want *caseRecord, got outRecord, inputs 
 		}
 		key = key[:len(key)-n]
 	}
-	if fault := compareCell(want.Key, key, src.KeyFormat.Name, src.Schema.Keys()); fault != "" {
+	if fault := compareCell(want.Key, key, src.keyFormat, src.keys); fault != "" {
 		return "key: " + fault
 	}
-	if fault := compareCell(want.Value, got.value, src.ValueFormat.Name, src.Schema.Values()); fault != "" {
+	if fault := compareCell(want.Value, got.value, src.valueFormat, src.values); fault != "" {
 		return "value: " + fault
 	}
 	if want.Timestamp != nil && *want.Timestamp != got.time && (inputs || *want.Timestamp != 0) {

@@ -69,6 +69,9 @@ type Options struct {
 	// the default: values are wrapped, keys are not.
 	WrapSingle *bool
 	Key        bool
+	// Known are names that a record may hold beside the columns without being
+	// reported, such as a copy of its key.
+	Known []string
 }
 
 // Names lists the formats that are supported.

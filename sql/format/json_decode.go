@@ -28,6 +28,7 @@ type jsonDecoder struct {
 	wrapped bool
 	cols    []types.Column
 	needed  []bool
+	known   []string
 	root    jsonObject
 	scratch []byte
 	doc     []byte
@@ -65,7 +66,7 @@ type jsonValue struct {
 }
 
 func newJSONDecoder(o Options, cols []types.Column, needed []bool) *jsonDecoder {
-	d := &jsonDecoder{wrapped: o.wrapped(cols), cols: cols, needed: needed}
+	d := &jsonDecoder{wrapped: o.wrapped(cols), cols: cols, needed: needed, known: o.Known}
 	d.root.open = true
 	for i, c := range cols {
 		d.root.fields = append(d.root.fields, jsonField{name: c.Name, skip: !needed[i], val: newJSONValue(c.Type, c.Name)})
@@ -236,7 +237,7 @@ func (d *jsonDecoder) object(o *jsonObject, i, number int) int {
 			}
 			if f == nil || f.skip {
 				i = d.skip(i)
-				if f == nil && o.open && i >= 0 {
+				if f == nil && o.open && i >= 0 && !d.isKnown(key) {
 					d.fail(d.row, ReasonUnknownField, "field "+brief(key)+" is not a column")
 				}
 			} else {
@@ -261,6 +262,15 @@ func (d *jsonDecoder) object(o *jsonObject, i, number int) int {
 	}
 	d.depth--
 	return i
+}
+
+func (d *jsonDecoder) isKnown(key []byte) bool {
+	for _, k := range d.known {
+		if bytes.EqualFold([]byte(k), key) {
+			return true
+		}
+	}
+	return false
 }
 
 // nullFields makes the fields null that are not set in this object.
