@@ -26,9 +26,9 @@ func (s *Spec) Assign(times []int64, sel []int32, streamTime int64, out *Assigne
 		start := s.FirstStart(t)
 		if open := s.ClosedBefore(streamTime); start < open {
 			out.Late = append(out.Late, row)
-			start += ((open-start-1)/s.Advance + 1) * s.Advance
+			start = plus(start, ((open-start-1)/s.Advance+1)*s.Advance)
 		}
-		for ; start <= t && start >= 0; start += s.Advance { // the sum may overflow
+		for ; start <= t && start >= 0; start += s.Advance { // negative: the sum has overflown
 			out.Rows = append(out.Rows, row)
 			out.Starts = append(out.Starts, start)
 		}

@@ -3,12 +3,12 @@ package window
 // Touches reports whether a row of time t belongs to the session [start, end]:
 // it lies inside or at most Gap outside of it.
 func (s *Spec) Touches(start, end, t int64) bool {
-	return start-s.Gap <= t && t-s.Gap <= end // no sum that could overflow
+	return minus(start, s.Gap) <= t && minus(t, s.Gap) <= end
 }
 
 // SessionRange returns the range of session ends (from) and session starts
 // (to) that a row of time t could touch: end ≥ from and start ≤ to.
-func (s *Spec) SessionRange(t int64) (from, to int64) { return t - s.Gap, plus(t, s.Gap) }
+func (s *Spec) SessionRange(t int64) (from, to int64) { return minus(t, s.Gap), plus(t, s.Gap) }
 
 // Merge returns the session that covers both [start, end] and t.
 func Merge(start, end, t int64) (int64, int64) { return min(start, t), max(end, t) }
@@ -22,4 +22,6 @@ func (s *Spec) SessionClosed(end, streamTime int64) bool {
 }
 
 // SessionClosedBefore returns the smallest session end that is still open.
-func (s *Spec) SessionClosedBefore(streamTime int64) int64 { return streamTime - s.Gap - s.Grace }
+func (s *Spec) SessionClosedBefore(streamTime int64) int64 {
+	return minus(streamTime, plus(s.Gap, s.Grace))
+}

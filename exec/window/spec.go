@@ -57,9 +57,9 @@ func New(kind Kind, size, advance, gap int64, grace, retention *int64) (Spec, er
 
 func (s *Spec) minRetention() int64 {
 	if s.Kind == Session {
-		return s.Gap + s.Grace
+		return plus(s.Gap, s.Grace)
 	}
-	return s.Size + s.Grace
+	return plus(s.Size, s.Grace)
 }
 
 func (s *Spec) validate() error {
@@ -98,11 +98,13 @@ func (s *Spec) End(start int64) int64 { return plus(start, s.Size) }
 // Closed reports whether the time window that begins at start takes no more
 // rows. A row is late for a window that is closed at the stream time which
 // already includes the row itself.
-func (s *Spec) Closed(start, streamTime int64) bool { return s.End(start) <= streamTime-s.Grace }
+func (s *Spec) Closed(start, streamTime int64) bool { return start < s.ClosedBefore(streamTime) }
 
 // ClosedBefore returns the smallest start that is still open: windows that
 // begin before it are closed.
-func (s *Spec) ClosedBefore(streamTime int64) int64 { return streamTime - s.Grace - s.Size + 1 }
+func (s *Spec) ClosedBefore(streamTime int64) int64 {
+	return minus(streamTime, plus(s.Size-1, s.Grace))
+}
 
 // Horizon returns the least time (start of a time window, end of a session)
 // that is still in retention. What is before it is expired and no reader may
@@ -112,7 +114,7 @@ func (s *Spec) Horizon(streamTime int64) int64 {
 		return math.MinInt64
 	}
 	if s.Kind == Session {
-		return streamTime - s.Retention
+		return minus(streamTime, s.Retention)
 	}
-	return s.LastStart(streamTime) - s.Retention
+	return minus(s.LastStart(streamTime), s.Retention)
 }

@@ -284,7 +284,15 @@ func castText(b *vector.Builder, s string) string {
 	return ""
 }
 
-var timestampLayouts = []string{"2006-01-02T15:04:05.999Z07:00", "2006-01-02T15:04:05.999Z0700", "2006-01-02T15:04:05.999", "2006-01-02T15:04", "2006-01-02T15", "2006-01-02", "2006-01", "2006"}
+// timestampLayouts are how a TIMESTAMP may be written, each but the last two
+// with or without a zone.
+var timestampLayouts = func() []string {
+	var out []string
+	for _, l := range []string{"2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02T15", "2006-01-02"} {
+		out = append(out, l, l+"Z07:00", l+"Z0700")
+	}
+	return append(out, "2006-01", "2006")
+}()
 
 // appendTimeText appends a DATE, TIME or TIMESTAMP given as text.
 func appendTimeText(b *vector.Builder, s string) string {

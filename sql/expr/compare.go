@@ -15,6 +15,7 @@ func (k *compiler) comparison(e *sql.Comparison) typed {
 	if l.typ == nil || r.typ == nil {
 		return typed{}
 	}
+	l, r = k.pseudoTime(e, l, r)
 	l, r, ok := k.comparable(e.Pos(), e.Op, l, r)
 	if !ok {
 		return typed{}
@@ -54,9 +55,6 @@ func comparisonType(l, r *types.Type) (*types.Type, bool) {
 			return commonDecimal(asDecimal(l), asDecimal(r)), true
 		}
 		return arithmeticType("+", l, r), true
-	}
-	isTime := func(t *types.Type) bool {
-		return t.Kind() == types.KindDate || t.Kind() == types.KindTime || t.Kind() == types.KindTimestamp
 	}
 	switch {
 	case isTime(l) && r.Kind() == types.KindString:
@@ -173,19 +171,17 @@ func (k *compiler) in(e *sql.In) typed {
 	if of.typ == nil {
 		return typed{}
 	}
-	parts := []typed{of}
+	parts, t := k.common(e.Pos(), "IN", append([]typed{of}, k.exprs(e.List)...))
+	if t == nil {
+		if len(k.errs) > 0 {
+			return typed{}
+		}
+		parts = []typed{k.castTo(of, types.Boolean)} // only NULLs: never true
+	}
+	of = parts[0]
 	var tests []evaluator
-	for _, x := range e.List {
-		r := k.expr(x)
-		if r.typ == nil {
-			return typed{}
-		}
-		l, r, ok := k.comparable(x.Pos(), "=", of, r)
-		if !ok {
-			return typed{}
-		}
-		tests = append(tests, compareRows("=", l, r))
-		parts = append(parts, r)
+	for _, p := range parts[1:] {
+		tests = append(tests, compareRows("=", of, p))
 	}
 	return foldIf(typed{typ: types.Boolean, at: e.Pos(), eval: func(c *Context, b *vector.Batch, sel []int32) *vector.Vector {
 		v := vector.New(c.Arena, types.Boolean, b.N)

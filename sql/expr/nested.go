@@ -118,53 +118,6 @@ func (k *compiler) arrayIndex(e *sql.Subscript, of, index typed) typed {
 	}}, of, index)
 }
 
-// common coerces parts to one type.
-func (k *compiler) common(at types.Pos, what string, parts []typed) ([]typed, *types.Type) {
-	var t *types.Type
-	for _, p := range parts {
-		if p.typ == nil {
-			return nil, nil
-		}
-		switch {
-		case p.typ.Kind() == types.KindNull:
-		case t == nil:
-			t = p.typ
-		default:
-			u, ok := commonType(t, p.typ)
-			if !ok {
-				k.fail(at, what+": "+t.String()+" and "+p.typ.String()+" have no common type", "Use CAST.")
-				return nil, nil
-			}
-			t = u
-		}
-	}
-	if t == nil {
-		return nil, nil
-	}
-	out := make([]typed, len(parts))
-	for i, p := range parts {
-		out[i] = k.castTo(p, t)
-	}
-	return out, t
-}
-
-func commonType(a, b *types.Type) (*types.Type, bool) {
-	switch {
-	case a.Equal(b):
-		return a, true
-	case a.IsNumeric() && b.IsNumeric():
-		return comparisonType(a, b)
-	case a.Kind() == types.KindString && !b.IsNested():
-		return a, true
-	case b.Kind() == types.KindString && !a.IsNested():
-		return b, true
-	case a.Kind() == b.Kind() && a.Kind() == types.KindArray:
-		e, ok := commonType(a.Elem(), b.Elem())
-		return types.Array(e), ok
-	}
-	return nil, false
-}
-
 func (k *compiler) exprs(es []sql.Expr) []typed {
 	out := make([]typed, len(es))
 	for i, e := range es {

@@ -122,12 +122,46 @@ func (p *Pattern) bind(t *types.Type, b binding) (int, bool) {
 	case old.Equal(t):
 		return 4, true
 	case old.IsNumeric() && t.IsNumeric():
-		if t.Kind() > old.Kind() {
-			b[p.v] = t
-		}
+		b[p.v] = widerNumber(old, t)
 		return 6, true
+	case t.Kind() == types.KindString && isTime(old):
+		return 8, true
 	}
 	return 0, false
+}
+
+func isTime(t *types.Type) bool {
+	return t.Kind() == types.KindDate || t.Kind() == types.KindTime || t.Kind() == types.KindTimestamp
+}
+
+// widerNumber is the type that both numbers convert to.
+func widerNumber(a, b *types.Type) *types.Type {
+	switch {
+	case a.Kind() == types.KindDouble || b.Kind() == types.KindDouble:
+		return types.Double
+	case a.Kind() != types.KindDecimal && b.Kind() != types.KindDecimal:
+		if a.Kind() == types.KindBigint {
+			return a
+		}
+		return b
+	}
+	a, b = asDecimal(a), asDecimal(b)
+	scale := max(a.Scale(), b.Scale())
+	precision := min(types.MaxDecimalPrecision, scale+max(a.Precision()-a.Scale(), b.Precision()-b.Scale()))
+	return types.MustDecimal(precision, min(scale, precision))
+}
+
+// asDecimal is the DECIMAL that holds an integer type's values.
+func asDecimal(t *types.Type) *types.Type {
+	switch t.Kind() {
+	case types.KindInt:
+		return types.MustDecimal(10, 0)
+	case types.KindBigint:
+		return types.MustDecimal(19, 0)
+	case types.KindNull:
+		return types.MustDecimal(1, 0)
+	}
+	return t
 }
 
 // conversion is the cost of giving a from where to is wanted.
@@ -141,7 +175,7 @@ func conversion(from, to *types.Type) (int, bool) {
 		}
 		return int(to.Kind()) - int(from.Kind()), from.Kind() < to.Kind() && to.Kind() != types.KindDecimal && from.Kind() != types.KindDouble
 	case from.Kind() == types.KindString:
-		return 8, to.Kind() == types.KindDate || to.Kind() == types.KindTime || to.Kind() == types.KindTimestamp
+		return 8, isTime(to)
 	}
 	return 0, false
 }
@@ -171,14 +205,7 @@ func (p *Pattern) resolve(t *types.Type, b binding) *types.Type {
 		}
 		return types.Map(p.parts[0].resolve(types.Null, b), p.parts[1].resolve(types.Null, b))
 	case p.kind == types.KindDecimal:
-		switch t.Kind() {
-		case types.KindInt:
-			return types.MustDecimal(10, 0)
-		case types.KindBigint:
-			return types.MustDecimal(19, 0)
-		case types.KindNull:
-			return types.MustDecimal(1, 0)
-		}
+		return asDecimal(t)
 	}
 	return t
 }
