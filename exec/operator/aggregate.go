@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"bytes"
 	"fmt"
 	"sort"
 
@@ -373,7 +374,7 @@ func (a *aggregate) flushRetract(c *Context, out *rowBuilder) error {
 	return nil
 }
 
-// final emits the windows that have closed, by start, and then as they came.
+// final emits the windows that have closed, by start and then by key.
 func (a *aggregate) final(c *Context) (*vector.Batch, error) {
 	a.dirty = a.dirty[:0]
 	clear(a.marked)
@@ -385,6 +386,8 @@ func (a *aggregate) final(c *Context) (*vector.Batch, error) {
 		start int64
 	}
 	var list []closed
+	var expired [][]byte
+	horizon := a.spec.Horizon(a.time)
 	next := int64(1<<63 - 1)
 	a.store.Each(func(t *state.Table, slot int32) bool {
 		cells := t.Cells(0)
@@ -397,7 +400,9 @@ func (a *aggregate) final(c *Context) (*vector.Batch, error) {
 		if a.spec.Kind == window.Session {
 			at = end + a.spec.Gap + a.spec.Grace + 1
 		}
-		if at <= a.time {
+		if at <= a.time && a.spec.Kind != window.Session && start < horizon {
+			expired = append(expired, append([]byte(nil), key...))
+		} else if at <= a.time {
 			list = append(list, closed{append([]byte(nil), key...), start})
 		} else {
 			next = min(next, at)
@@ -405,7 +410,15 @@ func (a *aggregate) final(c *Context) (*vector.Batch, error) {
 		return true
 	})
 	a.closes = next
-	sort.SliceStable(list, func(i, j int) bool { return list[i].start < list[j].start })
+	for _, key := range expired {
+		a.store.Delete(key) // it closed and left retention in one step: never shown
+	}
+	sort.Slice(list, func(i, j int) bool {
+		if list[i].start != list[j].start {
+			return list[i].start < list[j].start
+		}
+		return bytes.Compare(list[i].key, list[j].key) < 0
+	})
 	out := newRowBuilder(c.Arena, a.schema, true, len(list))
 	for _, x := range list {
 		slot := a.store.ProbeOne(x.key)
@@ -418,19 +431,52 @@ func (a *aggregate) final(c *Context) (*vector.Batch, error) {
 	return out.finish(), nil
 }
 
+// horizon is the least time that is in retention. The greatest time of any
+// group stands for stream time, which it can only lag behind.
+func (g *Groups) horizon(t *state.Table) (ms int64, bounded bool) {
+	if g.window == nil || g.window.RetentionMS == nil {
+		return 0, false
+	}
+	time := int64(noStreamTime)
+	head := t.Cells(0)
+	for slot := range int32(t.Slots()) {
+		if !t.Dead(slot) {
+			time = max(time, *head.Int64(slot, slotTime))
+		}
+	}
+	spec, err := WindowSpec(g.window)
+	if err != nil {
+		return 0, false // the plan was checked when it was made
+	}
+	return spec.Horizon(time), true
+}
+
+// expired reports whether a window is before the horizon: a time window by its
+// start, a session by its end.
+func (g *Groups) expired(key []byte, horizon int64) bool {
+	start, end := windowOfKey(key)
+	if g.window.Kind == plan.Session {
+		return end < horizon
+	}
+	return start < horizon
+}
+
 // NewGroups returns what reading the state of an aggregate takes.
 func NewGroups(s *plan.Aggregate) (*Groups, error) {
 	g, _, err := newGroups(s)
 	return g, err
 }
 
-// Read returns the groups of a committed table for which keep is true.
+// Read returns the groups of a committed table for which keep is true. Where the
+// query gave a RETENTION, windows that have left it are not among them.
 func (g *Groups) Read(a *vector.Arena, t *state.Table, keep func(key []byte) bool) (*vector.Batch, error) {
 	var slots []int32
+	horizon, bounded := g.horizon(t)
 	for slot := range int32(t.Slots()) {
-		if !t.Dead(slot) && (keep == nil || keep(t.Key(slot))) {
-			slots = append(slots, slot)
+		if t.Dead(slot) || keep != nil && !keep(t.Key(slot)) || bounded && g.expired(t.Key(slot), horizon) {
+			continue
 		}
+		slots = append(slots, slot)
 	}
 	out := newRowBuilder(a, g.schema, g.window != nil, len(slots))
 	for k, kernel := range g.kernels {

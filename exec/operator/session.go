@@ -53,7 +53,12 @@ func (a *aggregate) sessionRow(c *Context, b *vector.Batch, args [][]*vector.Vec
 	a.time = max(a.time, t)
 	merged := session{t, t}
 	var old, rest []session
+	horizon := a.spec.Horizon(a.time)
 	for _, s := range a.directory()[string(key)] {
+		if s.end < horizon {
+			a.store.Delete(sessionKey(key, s)) // expired: nobody may see it any more
+			continue
+		}
 		if a.spec.Touches(s.start, s.end, t) {
 			old = append(old, s)
 			merged.start, merged.end = min(merged.start, s.start), max(merged.end, s.end)

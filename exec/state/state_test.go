@@ -77,6 +77,22 @@ func TestStoreAgainstMap(t *testing.T) {
 	}
 }
 
+// TestMetaFollowsTheOverlay holds values beside the keys to being dropped and
+// committed as keys are.
+func TestMetaFollowsTheOverlay(t *testing.T) {
+	s := NewStore("agg.0", layout)
+	s.SetMeta("time", AppendInt64(1))
+	s.Merge()
+	s.SetMeta("time", AppendInt64(99))
+	if got := Int64(s.Meta("time"), 0); got != 99 {
+		t.Errorf("before the abort: %d", got)
+	}
+	s.Abort()
+	if got := Int64(s.Meta("time"), 0); got != 1 {
+		t.Errorf("after the abort: %d, want 1", got)
+	}
+}
+
 func clone(m map[string]string) map[string]string {
 	out := map[string]string{}
 	for k, v := range m {

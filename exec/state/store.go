@@ -14,12 +14,13 @@ type Store struct {
 	overlay   *Table
 	dirty     map[int32]struct{} // committed slots changed since the last cut
 	meta      map[string][]byte  // small values beside the keys, e.g. stream time
+	metaNew   map[string][]byte  // those not committed yet
 	metaDirty bool
 }
 
 // NewStore returns an empty store.
 func NewStore(id string, l Layout) *Store {
-	return &Store{id: id, committed: NewTable(l), overlay: NewTable(l), dirty: map[int32]struct{}{}, meta: map[string][]byte{}}
+	return &Store{id: id, committed: NewTable(l), overlay: NewTable(l), dirty: map[int32]struct{}{}, meta: map[string][]byte{}, metaNew: map[string][]byte{}}
 }
 
 // ID returns the store's id.
@@ -131,14 +132,18 @@ func (s *Store) Each(f func(t *Table, slot int32) bool) {
 	}
 }
 
-// SetMeta keeps a small value beside the keys.
+// SetMeta keeps a small value beside the keys; Merge commits it, Abort drops it.
 func (s *Store) SetMeta(name string, value []byte) {
-	s.meta[name] = append([]byte(nil), value...)
-	s.metaDirty = true
+	s.metaNew[name] = append([]byte(nil), value...)
 }
 
 // Meta returns a value kept by SetMeta, nil if there is none.
-func (s *Store) Meta(name string) []byte { return s.meta[name] }
+func (s *Store) Meta(name string) []byte {
+	if v, ok := s.metaNew[name]; ok {
+		return v
+	}
+	return s.meta[name]
+}
 
 // Changed returns how many keys the overlay holds.
 func (s *Store) Changed() int { return s.overlay.Slots() }
@@ -146,6 +151,11 @@ func (s *Store) Changed() int { return s.overlay.Slots() }
 // Merge moves the overlay into the committed table: the commit's effects
 // become visible to readers, all together.
 func (s *Store) Merge() {
+	for name, v := range s.metaNew {
+		s.meta[name] = v
+		s.metaDirty = true
+	}
+	clear(s.metaNew)
 	if s.overlay.Slots() == 0 {
 		return
 	}
@@ -173,7 +183,10 @@ func (s *Store) Merge() {
 }
 
 // Abort drops what is not committed.
-func (s *Store) Abort() { s.overlay.Reset() }
+func (s *Store) Abort() {
+	s.overlay.Reset()
+	clear(s.metaNew)
+}
 
 // Bytes returns the memory the store holds.
 func (s *Store) Bytes() int { return s.committed.Bytes() + s.overlay.Bytes() }

@@ -212,5 +212,8 @@ func (t *Table) readSlot(slot int32, buf []byte) error {
 			buf = buf[n-1:]
 		}
 	}
+	if len(buf) > 0 {
+		return errSlot
+	}
 	return nil
 }
