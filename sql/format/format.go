@@ -16,10 +16,15 @@ type Cells struct {
 	Len []int32
 }
 
+var emptyCell = []byte{}
+
 // At returns the bytes of row i, nil if null.
 func (c *Cells) At(i int) []byte {
-	if c.Len[i] < 0 {
+	switch {
+	case c.Len[i] < 0:
 		return nil
+	case c.Len[i] == 0:
+		return emptyCell // not nil, even if Buf is
 	}
 	return c.Buf[c.Off[i] : c.Off[i]+c.Len[i]]
 }

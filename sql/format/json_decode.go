@@ -444,9 +444,15 @@ func (d *jsonDecoder) skip(i int) int {
 	}
 	switch c := b[i]; {
 	case c == '"':
-		end, _ := stringEnd(b, i+1)
+		end, escaped := stringEnd(b, i+1)
 		if end < 0 {
 			return d.malformed(i, "a closed string")
+		}
+		if escaped {
+			s, ok := unescape(d.scratch[:0], b[i+1:end])
+			if d.scratch = s; !ok {
+				return d.malformed(i, "a string with right escapes")
+			}
 		}
 		return end + 1
 	case c == '{' || c == '[':
