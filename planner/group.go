@@ -12,20 +12,12 @@ import (
 
 // group plans GROUP BY, the aggregates and HAVING.
 func (p *queryPlanner) group(items []selectItem) ([]selectItem, error) {
-	var exprs []sql.Expr
-	for _, e := range p.q.GroupBy {
-		r, err := p.rewrite(e)
-		if err != nil {
-			return nil, err
-		}
-		exprs = append(exprs, r)
+	if p.q.PartitionBy != nil {
+		return nil, fault(p.q.PartitionBy[0].Pos(), "", "GROUP BY and PARTITION BY can't stand together")
 	}
-	names, err := p.groupNames(exprs, items)
+	exprs, err := p.groupExprs()
 	if err != nil {
 		return nil, err
-	}
-	if p.q.PartitionBy != nil {
-		return nil, fault(p.q.GroupAt, "", "GROUP BY and PARTITION BY can't stand together")
 	}
 	table := p.step.Meta().IsTable
 	if table {
@@ -34,18 +26,101 @@ func (p *queryPlanner) group(items []selectItem) ([]selectItem, error) {
 		}
 		retractBelow(p.step)
 	}
-	same := p.isKey(exprs)
-	if err := p.rekey("group", exprs, names, true); err != nil {
+	if items, err = p.explode(items); err != nil {
+		return nil, err
+	}
+	p.addOrigin(items)
+	if err := p.groupKeys(exprs, items); err != nil {
 		return nil, err
 	}
 	p.step.Meta().Retract = table
-	var rel *relation
-	if !p.joined {
-		rel = p.sources[0]
-	}
-	p.step = p.exchange("exchange", p.step, rel, !same || table, p.partitions())
+	p.exchange("exchange", p.partitions())
 	p.step.Meta().Retract = table
-	return p.aggregate(items, exprs, names, table)
+	return p.aggregate(items, exprs, table)
+}
+
+// groupExprs returns what the rows are grouped by.
+func (p *queryPlanner) groupExprs() ([]sql.Expr, error) {
+	var exprs []sql.Expr
+	for _, e := range p.q.GroupBy {
+		r, err := p.rewrite(e)
+		if err != nil {
+			return nil, err
+		}
+		if c := findCall(r, function.Aggregate); c != nil {
+			return nil, fault(c.Pos(), "", "GROUP BY does not support aggregate functions: %s is an aggregate function.", c.Name)
+		}
+		for _, other := range exprs {
+			if sameText(other, r) {
+				return nil, fault(e.Pos(), "Remove it.", "Duplicate GROUP BY expression: %s", sql.PrintExpr(e))
+			}
+		}
+		exprs = append(exprs, r)
+	}
+	return exprs, nil
+}
+
+// groupKeys makes the grouping expressions the key. Rows that have that key
+// already stay where they are.
+func (p *queryPlanner) groupKeys(exprs []sql.Expr, items []selectItem) error {
+	labels := make([]string, len(exprs))
+	for i, e := range exprs {
+		labels[i] = label(e, items)
+	}
+	same, placed, before := p.isKey(exprs), p.placed, p.step
+	if err := p.rekey("group", exprs, labels, toGroup); err != nil {
+		return err
+	}
+	// A table's rows may leave their group's partition when the group is
+	// computed from values; the primary key never changes.
+	if same && (placed || p.placedBelow(before)) {
+		p.placed = true
+	}
+	return nil
+}
+
+// placedBelow reports whether s's rows lie where its key belongs.
+func (p *queryPlanner) placedBelow(s plan.Step) bool {
+	saved := p.step
+	p.step = s
+	ok := p.ownPlacement(p.keyFormat(s.Meta().Schema.Keys()), p.partitions())
+	p.step = saved
+	return ok
+}
+
+// addOrigin keeps ROWPARTITION and ROWOFFSET, which an exchange loses, as
+// columns if an aggregate asks for them.
+func (p *queryPlanner) addOrigin(items []selectItem) {
+	in := p.step.Meta()
+	pr := &plan.Project{Common: *in, Input: p.step}
+	pr.ID = "origin"
+	pr.Schema.Columns = append([]types.Column{}, in.Schema.Columns...)
+	for _, k := range in.Schema.Keys() {
+		pr.Keys = append(pr.Keys, k.Name)
+	}
+	for _, c := range in.Schema.Columns[len(pr.Keys):] {
+		pr.Values = append(pr.Values, plan.Expr{Name: c.Name, Text: sql.QuoteName(c.Name), Type: c.Type})
+	}
+	found := false
+	look := func(e sql.Expr) bool {
+		c, ok := e.(*sql.ColumnRef)
+		if ok && (c.Name == types.RowPartition || c.Name == types.RowOffset) && pr.Schema.Find(c.Name) < 0 {
+			found = true
+			t := expr.PseudoType(c.Name)
+			pr.Values = append(pr.Values, plan.Expr{Name: c.Name, Text: c.Name, Type: t})
+			pr.Schema.Columns = append(pr.Schema.Columns, types.Column{Name: c.Name, Type: t})
+		}
+		return true
+	}
+	for _, it := range items {
+		sql.Walk(it.expr, look)
+	}
+	if p.q.Having != nil {
+		sql.Walk(p.q.Having, look)
+	}
+	if found {
+		p.step = pr
+	}
 }
 
 // retractBelow asks the steps below for the previous rows of changes.
@@ -62,43 +137,8 @@ func retractBelow(s plan.Step) {
 	}
 }
 
-// groupNames names the key columns: by the select item that computes the same.
-func (p *queryPlanner) groupNames(exprs []sql.Expr, items []selectItem) ([]string, error) {
-	names := make([]string, len(exprs))
-	for i, e := range exprs {
-		text := sql.PrintExpr(e)
-		found := 0
-		for _, it := range items {
-			if sql.PrintExpr(it.expr) != text {
-				continue
-			}
-			if found++; found > 1 && p.target != "" {
-				return nil, fault(it.at, "Use AS_VALUE for a copy among the values.", "The projection contains a key column more than once: %s and %s.", types.QuoteAlways(names[i]), types.QuoteAlways(it.name))
-			}
-			names[i] = it.name
-		}
-		if found == 0 && p.target != "" {
-			return nil, fault(e.Pos(), "", "The query used to build %s must include the grouping expression%s %s in its projection (eg, SELECT %s...).",
-				types.QuoteAlways(p.target), plural(len(exprs)), joinNames(exprs), joinNames(exprs))
-		}
-		if found == 0 {
-			if names[i] = p.itemName(e); names[i] == "" {
-				names[i] = "KSQL_KEY_" + strconv.Itoa(i)
-			}
-		}
-	}
-	return names, nil
-}
-
-func plural(n int) string {
-	if n > 1 {
-		return "s"
-	}
-	return ""
-}
-
 // aggregate plans the Aggregate step and rewrites the items over its output.
-func (p *queryPlanner) aggregate(items []selectItem, exprs []sql.Expr, names []string, table bool) ([]selectItem, error) {
+func (p *queryPlanner) aggregate(items []selectItem, exprs []sql.Expr, table bool) ([]selectItem, error) {
 	in := p.step
 	agg := &plan.Aggregate{Common: plan.Common{ID: "agg", IsTable: true}, Input: in, Undo: table, EmitFinal: p.q.Emit == sql.EmitFinal}
 	agg.Schema.Columns = append(agg.Schema.Columns, in.Meta().Schema.Keys()...)
@@ -108,38 +148,28 @@ func (p *queryPlanner) aggregate(items []selectItem, exprs []sql.Expr, names []s
 			return nil, err
 		}
 	} else if agg.EmitFinal {
-		return nil, fault(p.q.At, "", "EMIT FINAL is only supported for windowed aggregations.")
+		return nil, fault(p.q.At, "Use EMIT CHANGES.", "EMIT FINAL is only supported for windowed aggregations.")
 	}
-	g := &grouping{p: p, agg: agg, exprs: exprs, names: names, in: in, calls: map[string]string{}}
-	// The columns below keep their names, but a key column hides its expression.
+	g := &grouping{p: p, agg: agg, exprs: exprs, in: in, calls: map[string]string{}}
+	var errs types.Errors
 	for i := range items {
-		e, err := g.rewrite(items[i].expr, items[i].at)
-		if err != nil {
+		e, err := g.rewrite(items[i].expr, "SELECT", items[i].at)
+		if !collect(&errs, err) {
 			return nil, err
 		}
 		items[i].expr = e
 	}
-	var having sql.Expr
-	if p.q.Having != nil {
-		h, err := p.rewrite(p.q.Having)
-		if err != nil {
-			return nil, err
-		}
-		if having, err = g.rewrite(h, p.q.Having.Pos()); err != nil {
-			return nil, err
-		}
+	having, err := g.having()
+	if !collect(&errs, err) {
+		return nil, err
 	}
-	if len(agg.Calls) == 0 && p.target != "" && having == nil && p.q.Window == nil && !table {
-		// Grouping alone keeps each key once; COUNT makes it a table.
-		if _, err := g.call(&sql.Call{Name: "COUNT", Star: true}); err != nil {
-			return nil, err
-		}
+	if len(errs) > 0 {
+		return nil, all(errs)
+	}
+	if len(agg.Calls) == 0 {
+		return nil, fault(p.q.GroupAt, "Add for example COUNT(*).", "GROUP BY requires aggregate functions in either the SELECT or HAVING clause.")
 	}
 	p.step = agg
-	p.keyExprs = nil
-	for _, n := range names {
-		p.keyExprs = append(p.keyExprs, &sql.ColumnRef{Name: n})
-	}
 	if having != nil {
 		agg.Retract = true
 		return items, p.filter("having", having)
@@ -164,34 +194,55 @@ type grouping struct {
 	p     *queryPlanner
 	agg   *plan.Aggregate
 	exprs []sql.Expr
-	names []string
 	in    plan.Step
 	calls map[string]string // printed call → column
 }
 
+// having rewrites the HAVING clause, nil if there is none.
+func (g *grouping) having() (sql.Expr, error) {
+	if g.p.q.Having == nil {
+		return nil, nil
+	}
+	h, err := g.p.rewrite(g.p.q.Having)
+	if err != nil {
+		return nil, err
+	}
+	return g.rewrite(h, "HAVING", g.p.q.Having.Pos())
+}
+
 // rewrite replaces grouping expressions by key columns and aggregates by the
 // columns that hold them; any other column is a fault.
-func (g *grouping) rewrite(e sql.Expr, at types.Pos) (sql.Expr, error) {
+func (g *grouping) rewrite(e sql.Expr, clause string, at types.Pos) (sql.Expr, error) {
 	var failed error
 	out := sql.Transform(e, func(x sql.Expr) sql.Expr {
 		if failed != nil {
 			return x
 		}
 		for i, k := range g.exprs {
-			if sql.PrintExpr(k) == sql.PrintExpr(x) {
-				return &sql.ColumnRef{Name: g.names[i]}
+			if sameText(k, x) {
+				return column(g.p.keys[i].name)
 			}
 		}
-		if c := aggregateCall(x); c != nil {
-			ref, err := g.call(c)
+		switch x := x.(type) {
+		case *sql.Call:
+			if function.Default().Find(x.Name) == nil {
+				_, failed = expr.Compile(x, scopeOf(g.in)) // says that there is none
+				return x
+			}
+			if callOf(x, function.Aggregate) == nil {
+				return x
+			}
+			ref, err := g.call(x)
 			if err != nil {
 				failed = err
 				return x
 			}
 			return ref
-		}
-		if c, ok := x.(*sql.ColumnRef); ok && !(pseudoName(c.Name) && g.agg.Window != nil) && scopeOf(g.in).Columns != nil && g.in.Meta().Schema.Find(c.Name) >= 0 {
-			failed = fault(at, "Either add the column(s) to the GROUP BY or remove them from the SELECT.", "Non-aggregate SELECT expression(s) not part of GROUP BY: %s", sql.PrintExpr(e))
+		case *sql.ColumnRef:
+			bound := x.Name == types.WindowStart || x.Name == types.WindowEnd
+			if (g.in.Meta().Schema.Find(x.Name) >= 0 || pseudoName(x.Name)) && !(bound && g.agg.Window != nil) {
+				failed = fault(at, "Either add the column(s) to the GROUP BY or remove them from the "+clause+".", "Non-aggregate %s expression(s) not part of GROUP BY: %s", clause, sql.PrintExpr(e))
+			}
 		}
 		return x
 	})
@@ -202,36 +253,49 @@ func (g *grouping) rewrite(e sql.Expr, at types.Pos) (sql.Expr, error) {
 func (g *grouping) call(c *sql.Call) (sql.Expr, error) {
 	text := sql.PrintExpr(c)
 	if name, ok := g.calls[text]; ok {
-		return &sql.ColumnRef{Name: name}, nil
+		return column(name), nil
 	}
-	name := "KSQL_AGG_VARIABLE_" + strconv.Itoa(len(g.agg.Calls))
-	call := plan.AggregateCall{Name: name, Function: c.Name}
-	var args []function.Arg
 	for _, a := range c.Args {
-		prog, err := expr.Compile(a, scopeOf(g.in))
-		if err != nil {
-			return nil, err
+		if inner := findCall(a, function.Aggregate); inner != nil {
+			return nil, fault(inner.Pos(), "", "Aggregate functions can not be nested: %s within %s", inner.Name, c.Name)
 		}
-		call.Args = append(call.Args, plan.Expr{Text: sql.PrintExpr(a), Type: prog.Type()})
-		args = append(args, function.Arg{Type: prog.Type(), Const: prog.Const()})
 	}
-	r, err := function.Default().Resolve(c.Name, function.Aggregate, args, nil)
+	args, err := compileArgs(c.Args, g.in)
 	if err != nil {
-		err.Pos = c.Pos()
 		return nil, err
 	}
-	if g.agg.Undo {
-		k, kerr := r.Signature.Aggregate(args)
-		if kerr != nil {
-			return nil, fault(c.Pos(), "", "%s: %v", c.Name, kerr)
-		}
-		if _, ok := k.(function.Undoer); !ok {
-			return nil, fault(c.Pos(), "", "The aggregation function(s) (%s) cannot be applied to a table source, only to a stream source.", c.Name)
-		}
+	call := plan.AggregateCall{Name: "KSQL_AGG_VARIABLE_" + strconv.Itoa(len(g.agg.Calls)), Function: c.Name}
+	for i, a := range c.Args {
+		call.Args = append(call.Args, plan.Expr{Text: sql.PrintExpr(a), Type: args[i].Type})
 	}
-	call.Type = r.Returns
+	if call.Type, err = g.resolve(c, args); err != nil {
+		return nil, err
+	}
 	g.agg.Calls = append(g.agg.Calls, call)
-	g.agg.Schema.Columns = append(g.agg.Schema.Columns, types.Column{Name: name, Type: r.Returns})
-	g.calls[text] = name
-	return &sql.ColumnRef{Name: name}, nil
+	g.agg.Schema.Columns = append(g.agg.Schema.Columns, types.Column{Name: call.Name, Type: call.Type})
+	g.calls[text] = call.Name
+	return column(call.Name), nil
+}
+
+// resolve returns the type of an aggregate's value.
+func (g *grouping) resolve(c *sql.Call, args []function.Arg) (*types.Type, error) {
+	r, rerr := function.Default().Resolve(c.Name, function.Aggregate, args, nil)
+	if rerr != nil {
+		rerr.Pos = c.Pos()
+		return nil, rerr
+	}
+	if !g.agg.Undo && (g.agg.Window == nil || g.agg.Window.Kind != plan.Session) {
+		return r.Returns, nil
+	}
+	k, err := r.Signature.Aggregate(args)
+	if err != nil {
+		return nil, fault(c.Pos(), "", "%s: %v", c.Name, err)
+	}
+	if _, ok := k.(function.Undoer); g.agg.Undo && !ok {
+		return nil, fault(c.Pos(), "", "The aggregation function(s) (%s) cannot be applied to a table source, only to a stream source.", c.Name)
+	}
+	if _, ok := k.(function.Merger); !g.agg.Undo && !ok {
+		return nil, unsupported(c.Pos(), c.Name+" in a SESSION window")
+	}
+	return r.Returns, nil
 }

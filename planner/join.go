@@ -1,12 +1,26 @@
 package planner
 
 import (
+	"slices"
 	"strconv"
 
 	"karst/planner/plan"
 	"karst/sql"
+	"karst/sql/expr"
 	"karst/sql/types"
 )
+
+// A side is one input of a join.
+type side struct {
+	step   plan.Step
+	keys   []keyColumn
+	placed bool
+	expr   sql.Expr // the side of ON, rewritten
+	typ    *types.Type
+	names  string // of its sources, for messages
+}
+
+func (p *queryPlanner) side() side { return side{step: p.step, keys: p.keys, placed: p.placed} }
 
 // join plans left JOIN right. Columns of joined sources are called
 // ALIAS_COLUMN from here on.
@@ -22,30 +36,39 @@ func (p *queryPlanner) join(j *sql.Join) error {
 		p.joined = true
 		p.qualify(p.sources[0])
 	}
-	left, leftKeys := p.step, p.keyExprs
+	left := p.side()
 	if err := p.from(ref); err != nil {
 		return err
 	}
 	right := p.sources[len(p.sources)-1]
+	for _, other := range p.sources[:len(p.sources)-1] {
+		if other.source == right.source {
+			return unsupported(ref.At, "joining "+right.source.Name+" to itself")
+		}
+	}
 	p.qualify(right)
-	rightStep, rightKeys := p.step, p.keyExprs
+	r := p.side()
 	if j.On == nil || j.Type == sql.CrossJoin {
 		return fault(j.At, "Join on an equality: ON a.x = b.y.", "a join needs an ON clause")
 	}
-	l, r, err := p.criteria(j, right)
-	if err != nil {
+	if err := p.criteria(j, &left, &r, right); err != nil {
 		return err
 	}
-	return p.joinSteps(j, left, leftKeys, l, rightStep, rightKeys, r, right)
+	if err := p.checkJoin(j, left, r, right); err != nil {
+		return err
+	}
+	return p.joinSteps(j, left, r)
 }
 
-// qualify renames a source's columns to ALIAS_COLUMN and adds its row time.
+// qualify renames a source's columns to ALIAS_COLUMN and adds its pseudo
+// columns; what nobody needs is not computed.
 func (p *queryPlanner) qualify(r *relation) {
-	in := r.step
-	m := *in.Meta()
-	pr := &plan.Project{Common: plan.Common{ID: "qualify." + r.alias, IsTable: m.IsTable, Window: m.Window}, Input: in}
+	m := *p.step.Meta()
+	pr := &plan.Project{Common: plan.Common{ID: "qualify." + r.alias, IsTable: m.IsTable, Window: m.Window}, Input: p.step}
+	p.keys = nil
 	for i, k := range m.Schema.Keys() {
 		name := "KEY_" + r.alias + "_" + strconv.Itoa(i)
+		p.keys = append(p.keys, keyColumn{name, []sql.Expr{column(r.alias + "_" + k.Name)}})
 		pr.Keys = append(pr.Keys, name)
 		k.Name = name
 		pr.Schema.Columns = append(pr.Schema.Columns, k)
@@ -57,140 +80,215 @@ func (p *queryPlanner) qualify(r *relation) {
 	for _, c := range m.Schema.Columns {
 		add(c.Name, c.Type)
 	}
-	add(types.RowTime, types.Bigint)
-	if m.Window != nil {
-		add(types.WindowStart, types.Bigint)
-		add(types.WindowEnd, types.Bigint)
+	for _, name := range []string{types.RowTime, types.RowPartition, types.RowOffset, types.WindowStart, types.WindowEnd} {
+		if bound := name == types.WindowStart || name == types.WindowEnd; !bound || m.Window != nil {
+			add(name, expr.PseudoType(name))
+		}
 	}
 	r.step = pr
 	p.step = pr
-	p.keyExprs = nil
-	for _, k := range r.source.Schema.Keys() {
-		p.keyExprs = append(p.keyExprs, &sql.ColumnRef{Name: r.alias + "_" + k.Name})
-	}
 }
 
-// criteria returns the sides of ON left = right, rewritten, right being the
-// source joined last.
-func (p *queryPlanner) criteria(j *sql.Join, right *relation) (l, r sql.Expr, err error) {
+// criteria reads ON left = right, right being of the source joined last.
+func (p *queryPlanner) criteria(j *sql.Join, left, right *side, rel *relation) error {
 	c, ok := j.On.(*sql.Comparison)
+	if l, and := j.On.(*sql.Logical); and && l.Op == "AND" {
+		return fault(j.On.Pos(), "Join on one expression, for example a STRUCT of both.", "Invalid join condition: joins on multiple conditions are not yet supported. Got %s.", sql.PrintExpr(j.On))
+	}
 	if !ok || c.Op != "=" {
-		return nil, nil, fault(j.On.Pos(), "", "Unsupported join expression: only an equality is supported, found %s", sql.PrintExpr(j.On))
+		return fault(j.On.Pos(), "", "Unsupported join expression: only an equality is supported, found %s", sql.PrintExpr(j.On))
 	}
-	side := func(e sql.Expr) (rewritten sql.Expr, ofRight, ofLeft bool, err error) {
-		if rewritten, err = p.rewrite(e); err != nil {
-			return
+	a, aOf, err := p.sourcesOf(c.Left)
+	if err != nil {
+		return err
+	}
+	b, bOf, err := p.sourcesOf(c.Right)
+	if err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		e  sql.Expr
+		of []*relation
+	}{{c.Left, aOf}, {c.Right, bOf}} {
+		if len(s.of) != 1 {
+			return fault(s.e.Pos(), "", "Invalid comparison expression '%s' in join '%s'. Each side of the join comparison must contain references from exactly one source.", sql.PrintExpr(s.e), sql.PrintExpr(c))
 		}
-		sql.Walk(rewritten, func(x sql.Expr) bool {
-			if col, ok := x.(*sql.ColumnRef); ok {
-				if right.step.Meta().Schema.Find(col.Name) >= 0 {
-					ofRight = true
-				} else {
-					ofLeft = true
-				}
-			}
-			return true
-		})
-		return
-	}
-	a, aRight, aLeft, err := side(c.Left)
-	if err != nil {
-		return nil, nil, err
-	}
-	b, bRight, bLeft, err := side(c.Right)
-	if err != nil {
-		return nil, nil, err
 	}
 	switch {
-	case aLeft && !aRight && bRight && !bLeft:
-		return a, b, nil
-	case bLeft && !bRight && aRight && !aLeft:
-		return b, a, nil
+	case bOf[0] == rel && aOf[0] != rel:
+		left.expr, right.expr, left.names = a, b, aOf[0].alias
+	case aOf[0] == rel && bOf[0] != rel:
+		left.expr, right.expr, left.names = b, a, bOf[0].alias
+	default:
+		return fault(j.On.Pos(), "", "A join criteria is expected to reference the source (%s) in the FROM clause, instead it references %s and %s", types.QuoteAlways(rel.alias), types.QuoteAlways(aOf[0].alias), types.QuoteAlways(bOf[0].alias))
 	}
-	return nil, nil, fault(j.On.Pos(), "", "Invalid comparison expression '%s' in join: each side must refer to one source. Each side of the join comparison must contain references from exactly one source.", sql.PrintExpr(j.On))
+	right.names = rel.alias
+	return p.joinTypes(j, left, right)
 }
 
-func sameExpr(a []sql.Expr, b sql.Expr) bool {
-	return len(a) == 1 && sql.PrintExpr(a[0]) == sql.PrintExpr(b)
+// joinTypes types both sides of ON, which must be equal.
+func (p *queryPlanner) joinTypes(j *sql.Join, left, right *side) error {
+	for _, s := range []*side{left, right} {
+		prog, err := expr.Compile(s.expr, scopeOf(s.step))
+		if err != nil {
+			return err
+		}
+		s.typ = prog.Type()
+	}
+	if !left.typ.Equal(right.typ) {
+		return fault(j.On.Pos(), "Use CAST.", "Invalid join condition: types don't match. Got %s{%s} = %s{%s}.", sql.PrintExpr(left.expr), left.typ, sql.PrintExpr(right.expr), right.typ)
+	}
+	return checkKeyType(sql.PrintExpr(left.expr), left.typ, j.On.Pos())
 }
 
-func (p *queryPlanner) joinSteps(j *sql.Join, left plan.Step, leftKeys []sql.Expr, l sql.Expr, right plan.Step, rightKeys []sql.Expr, r sql.Expr, rel *relation) error {
-	lt, rt := left.Meta().IsTable, right.Meta().IsTable
+// sourcesOf rewrites e and returns the sources it refers to.
+func (p *queryPlanner) sourcesOf(e sql.Expr) (sql.Expr, []*relation, error) {
+	r, err := p.rewrite(e)
+	if err != nil {
+		return nil, nil, err
+	}
+	var of []*relation
+	sql.Walk(r, func(x sql.Expr) bool {
+		c, ok := x.(*sql.ColumnRef)
+		if !ok {
+			return true
+		}
+		known := false
+		for _, rel := range p.sources {
+			if rel.step.Meta().Schema.Find(c.Name) < 0 {
+				continue
+			}
+			known = true
+			if !slices.Contains(of, rel) {
+				of = append(of, rel)
+			}
+		}
+		if !known && err == nil {
+			err = fault(c.Pos(), "", "JOIN ON column '%s' cannot be resolved.", c.Name)
+		}
+		return true
+	})
+	return r, of, err
+}
+
+func isKeyOf(s side) bool { return len(s.keys) == 1 && s.keys[0].is(s.expr) }
+
+// checkJoin refuses joins that ksqlDB's language does not have.
+func (p *queryPlanner) checkJoin(j *sql.Join, left, right side, rel *relation) error {
+	lt, rt := left.step.Meta().IsTable, right.step.Meta().IsTable
+	got := left.names + " " + string(j.Type) + " JOIN " + right.names
 	switch {
 	case lt && !rt:
-		return fault(j.At, "Put the stream on the left.", "Invalid join order: table-stream joins are not supported; only stream-table joins.")
-	case rt && !sameExpr(rightKeys, r):
-		return p.notPrimary(j, lt, r)
-	case lt && !sameExpr(leftKeys, l):
+		return fault(j.At, "Put the stream on the left.", "Invalid join order: table-stream joins are not supported; only stream-table joins. Got %s.", got)
+	case rt && !isKeyOf(right):
+		return p.notPrimary(j, lt)
+	case lt && !isKeyOf(left):
 		return unsupported(j.On.Pos(), "a foreign-key join")
 	case !lt && !rt && j.Within == nil:
-		return fault(j.At, "Add WITHIN, for example WITHIN 1 HOUR.", "Stream-Stream joins must have a WITHIN clause specified. None was provided.")
+		return fault(j.At, "Add WITHIN, for example WITHIN 1 HOUR.", "Stream-Stream joins must have a WITHIN clause specified. None was provided. Got %s.", got)
 	case rt && j.Within != nil:
 		return fault(j.Within.At, "Remove it.", "WITHIN is for joins of two streams; %s is a table", rel.alias)
 	case !lt && rt && (j.Type == sql.RightJoin || j.Type == sql.FullJoin):
-		return fault(j.At, "Use INNER or LEFT.", "Invalid join type: %s join of a stream with a table is not supported", j.Type)
+		return fault(j.At, "Use INNER or LEFT.", "Invalid join type: %s join is not supported for stream-table joins. Got %s.", j.Type, got)
 	}
-	n := p.partitions()
-	id := "join" + strconv.Itoa(len(p.sources)-1)
-	keyName := "KEY_" + strconv.Itoa(len(p.sources)-1)
-	var first *relation
-	if len(p.sources) == 2 {
-		first = p.sources[0]
-	}
-	var err error
-	if left, err = p.keyed(id+".left", left, leftKeys, l, keyName, first, n); err != nil {
-		return err
-	}
-	if right, err = p.keyed(id+".right", right, rightKeys, r, keyName, rel, n); err != nil {
-		return err
-	}
-	lk, rk := left.Meta().Schema.Keys()[0].Type, right.Meta().Schema.Keys()[0].Type
-	if !lk.Equal(rk) {
-		return fault(j.On.Pos(), "Use CAST.", "Invalid join condition: types don't match. Got %s{%s} = %s{%s}.", sql.PrintExpr(l), lk, sql.PrintExpr(r), rk)
-	}
-	m := plan.Common{ID: id, IsTable: lt, Window: left.Meta().Window}
-	m.Schema.Columns = append(m.Schema.Columns, left.Meta().Schema.Columns...)
-	m.Schema.Columns = append(m.Schema.Columns, right.Meta().Schema.Values()...)
+	return p.checkWindows(j, left, right)
+}
+
+// checkWindows refuses joins of keys whose windows differ: a window is part of
+// the key.
+func (p *queryPlanner) checkWindows(j *sql.Join, left, right side) error {
+	l, r := left.step.Meta().Window, right.step.Meta().Window
 	switch {
-	case !lt && !rt:
-		s := &plan.StreamStreamJoin{Common: m, Left: left, Right: right, Type: plan.JoinType(j.Type), BeforeMS: j.Within.Before.MS(), AfterMS: j.Within.After.MS()}
-		if j.Within.Grace != nil {
-			ms := j.Within.Grace.MS()
-			s.GraceMS = &ms
-		}
-		p.step = s
-	case !lt:
-		p.step = &plan.StreamTableJoin{Common: m, Stream: left, Table: right, Type: plan.JoinType(j.Type)}
-	default:
-		p.step = &plan.TableTableJoin{Common: m, Left: left, Right: right, Type: plan.JoinType(j.Type)}
+	case l == nil && r == nil:
+		return nil
+	case l == nil || r == nil:
+		return fault(j.At, "", "Can not join windowed source to non-windowed source. %s is %s, %s is %s.", left.names, windowed(l), right.names, windowed(r))
+	case !isKeyOf(left) || !isKeyOf(right):
+		return unsupported(j.On.Pos(), "implicit repartitioning of windowed sources")
+	case (l.Kind == plan.Session) != (r.Kind == plan.Session) || l.SizeMS != r.SizeMS:
+		return fault(j.At, "", "Can not join sources of different windows: %s is %s, %s is %s.", left.names, windowed(l), right.names, windowed(r))
 	}
-	// Either side's expression is the key; a FULL or RIGHT join's left side
-	// may be null, so the key column itself stands for both.
-	p.keyExprs = []sql.Expr{l}
-	p.alternate = append(p.alternate, r)
 	return nil
 }
 
-func (p *queryPlanner) notPrimary(j *sql.Join, tables bool, r sql.Expr) error {
-	what := "stream-table joins require to join on the primary key of the table"
+func windowed(w *plan.Window) string {
+	if w == nil {
+		return "not windowed"
+	}
+	return string(w.Kind) + " windowed"
+}
+
+func (p *queryPlanner) notPrimary(j *sql.Join, tables bool) error {
+	what := "stream-table joins require to join on the table's primary key"
 	if tables {
 		what = "table-table joins require to join on the primary key of the right input table"
 	}
 	return fault(j.On.Pos(), "", "Invalid join condition: %s. Got %s.", what, sql.PrintExpr(j.On))
 }
 
-// keyed returns s with its key being e, moved to the key's partition.
-func (p *queryPlanner) keyed(id string, s plan.Step, keys []sql.Expr, e sql.Expr, name string, rel *relation, n int) (plan.Step, error) {
-	same := sameExpr(keys, e)
-	saved := p.step
-	p.step = s
-	if !same {
-		if err := p.rekey(id+".rekey", []sql.Expr{e}, []string{name}, false); err != nil {
-			return nil, err
-		}
-		// A key that is a column of the same name as a value hides nothing.
+// joinSteps brings both sides' rows of a key to one partition and joins them.
+func (p *queryPlanner) joinSteps(j *sql.Join, left, right side) error {
+	id := "join" + strconv.Itoa(len(p.sources)-1)
+	n := p.partitions()
+	if err := p.keyed(id+".left", &left, n); err != nil {
+		return err
 	}
-	out := p.exchange(id+".exchange", p.step, rel, !same, n)
-	p.step = saved
-	return out, nil
+	if err := p.keyed(id+".right", &right, n); err != nil {
+		return err
+	}
+	p.joinedKey(j, left, right)
+	m := plan.Common{ID: id, IsTable: left.step.Meta().IsTable, Window: left.step.Meta().Window}
+	m.Schema.Columns = append(m.Schema.Columns, types.Column{Name: p.keys[0].name, Type: left.typ, Namespace: types.NamespaceKey})
+	m.Schema.Columns = append(m.Schema.Columns, left.step.Meta().Schema.Values()...)
+	m.Schema.Columns = append(m.Schema.Columns, right.step.Meta().Schema.Values()...)
+	switch {
+	case !right.step.Meta().IsTable:
+		s := &plan.StreamStreamJoin{Common: m, Left: left.step, Right: right.step, Type: plan.JoinType(j.Type), BeforeMS: j.Within.Before.MS(), AfterMS: j.Within.After.MS()}
+		if j.Within.Grace != nil {
+			ms := j.Within.Grace.MS()
+			s.GraceMS = &ms
+		}
+		p.step = s
+	case !m.IsTable:
+		p.step = &plan.StreamTableJoin{Common: m, Stream: left.step, Table: right.step, Type: plan.JoinType(j.Type)}
+	default:
+		p.step = &plan.TableTableJoin{Common: m, Left: left.step, Right: right.step, Type: plan.JoinType(j.Type)}
+	}
+	p.placed = true
+	return nil
+}
+
+// joinedKey says what has the value of the joined rows' key: both sides of ON
+// and all that equals them already. After a FULL join either side may be null,
+// so only the key column itself does; it, and a key that is no column at all,
+// go by a name made up.
+func (p *queryPlanner) joinedKey(j *sql.Join, left, right side) {
+	k := keyColumn{name: p.newNamer(p.q.From).unique("ROWKEY")}
+	p.synthetic = ""
+	if j.Type != sql.FullJoin {
+		k.same = []sql.Expr{left.expr}
+		if isKeyOf(left) {
+			k.same = slices.Clone(left.keys[0].same)
+		}
+		k.same = append(k.same, right.expr)
+	}
+	if len(k.columns()) == 0 {
+		p.synthetic = k.name
+		k.same = append([]sql.Expr{column(k.name)}, k.same...)
+	}
+	p.keys = []keyColumn{k}
+}
+
+// keyed makes s's key the side of ON and brings its rows to the key's
+// partition.
+func (p *queryPlanner) keyed(id string, s *side, n int) error {
+	p.step, p.keys, p.placed = s.step, s.keys, s.placed
+	if !isKeyOf(*s) {
+		if err := p.rekey(id+".rekey", []sql.Expr{s.expr}, []string{sql.PrintExpr(s.expr)}, toJoin); err != nil {
+			return err
+		}
+	}
+	p.exchange(id+".exchange", n)
+	s.step = p.step
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"karst/planner/plan"
 	"karst/sql"
 	"karst/sql/expr"
-	"karst/sql/function"
 	"karst/sql/types"
 )
 
@@ -20,8 +19,10 @@ type queryPlanner struct {
 	sources   []*relation
 	joined    bool
 	step      plan.Step
-	keyExprs  []sql.Expr // expressions whose value the key columns hold, rewritten, in order of the key columns
-	alternate []sql.Expr // other expressions equal to the single key column of a join
+	keys      []keyColumn // of step
+	placed    bool        // step's rows are in the partition of their key, by an exchange
+	synthetic string      // name by which the query may call a join's key that is no source's column
+	names     *namer
 }
 
 // A relation is one source of FROM.
@@ -56,15 +57,39 @@ func asQuery(q sql.QueryExpr, at types.Pos) (*sql.Query, error) {
 
 // planFrom plans FROM, the joins and WHERE.
 func (p *queryPlanner) planFrom() error {
+	p.names = p.newNamer(p.q.From)
 	if err := p.from(p.q.From); err != nil {
 		return err
 	}
-	if p.q.Where != nil {
-		e, err := p.rewrite(p.q.Where)
-		if err != nil {
-			return err
+	if err := p.checkSources(); err != nil {
+		return err
+	}
+	if p.q.Where == nil {
+		return nil
+	}
+	e, err := p.rewrite(p.q.Where)
+	if err != nil {
+		return err
+	}
+	return p.filter("where", e)
+}
+
+// checkSources refuses sources that the query can't be run on.
+func (p *queryPlanner) checkSources() error {
+	for _, r := range p.sources {
+		if r.source.IsTable() && r.source.Window != nil && p.target != "" {
+			return unsupported(r.at, "a persistent query on a windowed table ("+r.source.Name+")")
 		}
-		return p.filter("where", e)
+		if r.source.ValueFormat.Name != "KAFKA" {
+			continue
+		}
+		what := "JOIN"
+		if len(p.q.GroupBy) > 0 {
+			what = "GROUP BY"
+		} else if !p.joined {
+			continue
+		}
+		return fault(r.at, "Copy it to another format first.", "Source %s is using the 'KAFKA' value format. This format does not yet support %s.", r.source.Name, what)
 	}
 	return nil
 }
@@ -75,7 +100,7 @@ func (p *queryPlanner) filter(id string, e sql.Expr) error {
 		return err
 	}
 	if prog.Type().Kind() != types.KindBoolean {
-		return fault(e.Pos(), "", "Type error in WHERE or HAVING: expected BOOLEAN, found %s", prog.Type())
+		return fault(e.Pos(), "", "Type error in %s expression: should evaluate to BOOLEAN but is %s (%s).", strings.ToUpper(id), sql.PrintExpr(e), prog.Type())
 	}
 	m := *p.step.Meta()
 	m.ID = id
@@ -101,10 +126,10 @@ func (p *queryPlanner) from(r sql.Relation) error {
 		}
 		rel := &relation{alias: r.Alias, source: src, at: r.At, step: sourceStep(src, r.Alias)}
 		p.sources = append(p.sources, rel)
-		p.step = rel.step
-		p.keyExprs = nil
+		p.step, p.placed = rel.step, false
+		p.keys = nil
 		for _, k := range src.Schema.Keys() {
-			p.keyExprs = append(p.keyExprs, &sql.ColumnRef{Name: k.Name})
+			p.keys = append(p.keys, keyColumn{k.Name, []sql.Expr{column(k.Name)}})
 		}
 		return nil
 	case *sql.Join:
@@ -214,338 +239,140 @@ func (p *queryPlanner) partitions() int {
 
 // isKey reports whether the exprs, rewritten, are the step's key.
 func (p *queryPlanner) isKey(exprs []sql.Expr) bool {
-	if len(exprs) != len(p.keyExprs) || len(exprs) == 0 {
+	if len(exprs) != len(p.keys) || len(exprs) == 0 {
 		return false
 	}
 	for i := range exprs {
-		if sql.PrintExpr(exprs[i]) != sql.PrintExpr(p.keyExprs[i]) {
+		if !p.keys[i].is(exprs[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-// exchange moves rows to the partition of their key. A topic that one of our
-// queries writes is placed already; one that takes writes from outside may be
-// placed by another rule.
-func (p *queryPlanner) exchange(id string, s plan.Step, rel *relation, rekeyed bool, n int) plan.Step {
-	if !rekeyed && rel != nil && len(p.in.Catalog.TopicWriters(rel.source.Topic)) > 0 && p.in.Facts.Topics[rel.source.Topic] == n {
-		return s
+// exchange moves rows to the partition of their key, unless they are there. A
+// topic that takes writes from outside may be placed by another rule than
+// ours (librdkafka's clients use CRC32), so only the rows of a topic that one
+// of our queries made are where they belong, if its keys have the same bytes.
+func (p *queryPlanner) exchange(id string, n int) {
+	m := *p.step.Meta()
+	f := p.keyFormat(m.Schema.Keys())
+	if p.placed || p.ownPlacement(f, n) {
+		return
 	}
-	m := *s.Meta()
 	m.ID = id
-	m.Retract = false
-	return &plan.Exchange{Common: m, Input: s, Partitions: n, Carrier: plan.InProcess, KeyFormat: p.keyFormat(m.Schema.Keys())}
+	p.step = &plan.Exchange{Common: m, Input: p.step, Partitions: n, Carrier: plan.InProcess, KeyFormat: f}
+	p.placed = true
 }
 
-// keyFormat is the format by whose bytes keys are placed.
-func (p *queryPlanner) keyFormat(keys []types.Column) plan.Format {
-	f := p.sources[0].source.KeyFormat
-	if checkFormat(f, keys, true) != nil {
-		return plan.Format{Name: "JSON"}
+// ownPlacement reports whether step comes from a topic that one of our queries
+// made, with nothing between that changes keys, with n partitions and keys in
+// format f.
+func (p *queryPlanner) ownPlacement(f plan.Format, n int) bool {
+	for s := p.step; ; s = s.Inputs()[0] {
+		switch s := s.(type) {
+		case *plan.Source:
+			return s.KeyFormat.Name == f.Name && p.in.Facts.Topics[s.Topic] == n && p.made(s.Topic)
+		case *plan.Filter, *plan.Project, *plan.Explode:
+		default:
+			return false
+		}
 	}
-	return f
 }
 
-// rekey gives rows the key columns that exprs compute.
-func (p *queryPlanner) rekey(id string, exprs []sql.Expr, names []string, dropNulls bool) error {
+// made reports whether a query of ours made the topic.
+func (p *queryPlanner) made(topic string) bool {
+	for _, name := range p.in.Catalog.SourceNames() {
+		if s, _ := p.in.Catalog.Source(name); s.Topic == topic && s.CreatedBy != "" && !s.ReadOnly {
+			return true
+		}
+	}
+	return false
+}
+
+// keyFormat is the format by whose bytes keys are placed: that of the
+// left-most source, if it can hold them.
+func (p *queryPlanner) keyFormat(keys []types.Column) plan.Format {
+	for _, f := range []plan.Format{p.sources[0].source.KeyFormat, defaultFormat(p.in.Settings, "key", "KAFKA")} {
+		if f.Name != "NONE" && checkFormat(f, keys, true) == nil {
+			return f
+		}
+	}
+	return plan.Format{Name: "JSON"}
+}
+
+// A rekeyReason is what rows get a new key for.
+type rekeyReason int
+
+const (
+	toGroup     rekeyReason = iota // rows without key are dropped
+	toPartition                    // they stay
+	toJoin                         // all columns stay values, what the key is computed from too
+)
+
+// rekey gives rows the key columns that exprs compute; labels are what users
+// call them.
+func (p *queryPlanner) rekey(id string, exprs []sql.Expr, labels []string, why rekeyReason) error {
 	in := p.step
-	r := &plan.Rekey{Common: plan.Common{ID: id, IsTable: in.Meta().IsTable}, Input: in, DropNulls: dropNulls}
-	var schema types.Schema
+	r := &plan.Rekey{Common: plan.Common{ID: id, IsTable: in.Meta().IsTable}, Input: in, DropNulls: why == toGroup}
+	p.keys = nil
 	for i, e := range exprs {
 		prog, err := expr.Compile(e, scopeOf(in))
 		if err != nil {
 			return err
 		}
-		if prog.Type().Kind() == types.KindMap {
-			return fault(e.Pos(), "", "%s has type MAP, which can't be a key", sql.PrintExpr(e))
+		t := prog.Type()
+		if err := checkKeyType(labels[i], t, e.Pos()); err != nil {
+			return err
 		}
-		schema.Columns = append(schema.Columns, types.Column{Name: names[i], Type: prog.Type(), Namespace: types.NamespaceKey})
-		r.Keys = append(r.Keys, plan.Expr{Name: names[i], Text: sql.PrintExpr(e), Type: prog.Type()})
+		name := freshKey(i, in.Meta().Schema)
+		if c, ok := e.(*sql.ColumnRef); ok && why != toJoin && in.Meta().Schema.Find(c.Name) >= 0 {
+			name = c.Name
+		}
+		r.Schema.Columns = append(r.Schema.Columns, types.Column{Name: name, Type: t, Namespace: types.NamespaceKey})
+		r.Keys = append(r.Keys, plan.Expr{Name: name, Text: castText(e, t), Type: t})
+		p.keys = append(p.keys, keyColumn{name, []sql.Expr{column(name)}})
 	}
 	for _, c := range in.Meta().Schema.Columns {
-		if schema.Find(c.Name) < 0 {
-			schema.Columns = append(schema.Columns, types.Column{Name: c.Name, Type: c.Type})
+		if r.Schema.Find(c.Name) < 0 && (why != toJoin || c.Namespace != types.NamespaceKey) {
+			r.Schema.Columns = append(r.Schema.Columns, types.Column{Name: c.Name, Type: c.Type})
 		}
 	}
-	r.Schema = schema
-	p.step = r
+	p.step, p.placed = r, false
 	return nil
 }
 
-// A selectItem is one output column.
-type selectItem struct {
-	name string
-	expr sql.Expr // rewritten
-	at   types.Pos
+// freshKey is a name for the i-th key column that hides no column.
+func freshKey(i int, in types.Schema) string {
+	n := namer{used: map[string]bool{}}
+	for _, c := range in.Columns {
+		n.used[c.Name] = true
+	}
+	return n.unique("KSQL_KEY_" + strconv.Itoa(i))
 }
 
-// items expands the SELECT list.
-func (p *queryPlanner) items() ([]selectItem, error) {
-	var out []selectItem
-	generated := 0
-	for _, it := range p.q.Items {
-		switch x := it.Expr.(type) {
-		case nil:
-			star, err := p.star(it)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, star...)
-			continue
-		case *sql.StructAll:
-			all, err := p.structAll(x)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, all...)
-			continue
-		}
-		e, err := p.rewrite(it.Expr)
-		if err != nil {
-			return nil, err
-		}
-		name := it.Alias
-		if name == "" {
-			name = p.itemName(it.Expr)
-		}
-		if name == "" {
-			name = "KSQL_COL_" + strconv.Itoa(generated)
-			generated++
-		}
-		if pseudoName(name) && it.Alias != "" && p.target != "" {
-			return nil, fault(it.At, "Use another alias.", "Reserved column name in select: %s. Please remove or alias the column.", types.QuoteAlways(name))
-		}
-		out = append(out, selectItem{name, e, it.At})
-	}
-	seen := map[string]bool{}
-	for _, it := range out {
-		if seen[it.name] && p.target != "" {
-			return nil, fault(it.at, "Give one of them another alias.", "Duplicate value columns found in schema: %s", types.QuoteAlways(it.name))
-		}
-		seen[it.name] = true
-	}
-	return out, nil
-}
-
-// itemName is the name of a select item without an alias, "" if it must be
-// made up.
-func (p *queryPlanner) itemName(e sql.Expr) string {
-	switch e := e.(type) {
-	case *sql.ColumnRef:
-		if p.joined && p.ambiguous(e.Name) {
-			return e.Source + "_" + e.Name
-		}
-		return e.Name
-	case *sql.FieldRef:
-		return e.Field
-	}
-	return ""
-}
-
-// ambiguous reports whether more than one source has the column.
-func (p *queryPlanner) ambiguous(name string) bool {
-	n := 0
-	for _, r := range p.sources {
-		if r.source.Schema.Find(name) >= 0 || pseudoName(name) {
-			n++
-		}
-	}
-	return n > 1
-}
-
-// star expands * and source.*.
-func (p *queryPlanner) star(it sql.SelectItem) ([]selectItem, error) {
-	var out []selectItem
-	found := false
-	for _, r := range p.sources {
-		if it.Source != "" && it.Source != r.alias {
-			continue
-		}
-		found = true
-		cols := columnNames(r.source.Schema)
-		if r.source.Window != nil {
-			nk := len(r.source.Schema.Keys())
-			cols = append(append(append([]string{}, cols[:nk]...), types.WindowStart, types.WindowEnd), cols[nk:]...)
-			if p.target != "" {
-				cols = columnNames(r.source.Schema)
-			}
-		}
-		for _, c := range cols {
-			name := c
-			if p.joined {
-				name = r.alias + "_" + c
-			}
-			out = append(out, selectItem{name, &sql.ColumnRef{Name: name}, it.At})
-		}
-	}
-	if !found {
-		return nil, fault(it.At, "", "'%s' is not a source of this query", it.Source)
-	}
-	return out, nil
-}
-
-func (p *queryPlanner) structAll(x *sql.StructAll) ([]selectItem, error) {
-	of, err := p.rewrite(x.Of)
-	if err != nil {
-		return nil, err
-	}
-	prog, err := expr.Compile(of, scopeOf(p.step))
-	if err != nil {
-		return nil, err
-	}
-	if prog.Type().Kind() != types.KindStruct {
-		return nil, fault(x.Pos(), "", "'->*' takes a STRUCT, found %s", prog.Type())
-	}
-	var out []selectItem
-	for _, f := range prog.Type().Fields() {
-		out = append(out, selectItem{f.Name, &sql.FieldRef{Of: of, Field: f.Name}, x.Pos()})
-	}
-	return out, nil
-}
-
-// body plans what stands between FROM and the sink: grouping, PARTITION BY,
-// table functions. It returns the output columns over p.step.
-func (p *queryPlanner) body() ([]selectItem, error) {
-	items, err := p.items()
-	if err != nil {
-		return nil, err
-	}
-	aggregates := p.hasAggregates(items)
-	switch {
-	case len(p.q.GroupBy) > 0:
-		return p.group(items)
-	case aggregates != nil:
-		return nil, fault(aggregates.Pos(), "Add a GROUP BY clause.", "Use of aggregate function %s requires a GROUP BY clause.", aggregates.Name)
-	case p.q.Window != nil:
-		return nil, fault(p.q.Window.At, "Add a GROUP BY clause.", "WINDOW clause requires a GROUP BY clause.")
-	case p.q.Having != nil:
-		return nil, fault(p.q.Having.Pos(), "Use WHERE.", "HAVING clause requires a GROUP BY clause.")
-	}
-	if items, err = p.explode(items); err != nil {
-		return nil, err
-	}
-	if len(p.q.PartitionBy) > 0 {
-		return p.partitionBy(items)
-	}
-	return items, nil
-}
-
-func aggregateCall(e sql.Expr) *sql.Call {
-	c, ok := e.(*sql.Call)
-	if !ok {
+// checkKeyType refuses keys whose bytes may differ for equal values.
+func checkKeyType(name string, t *types.Type, at types.Pos) error {
+	if !holdsMap(t) {
 		return nil
 	}
-	if d := function.Default().Find(c.Name); d != nil && d.Kind == function.Aggregate {
-		return c
-	}
-	return nil
+	return fault(at, "Use a column of another type.", "Map keys, including types that contain maps, are not supported as the order of a map's entries is not fixed. Key column name: %s. Column type: %s.", types.QuoteAlways(name), t)
 }
 
-func (p *queryPlanner) hasAggregates(items []selectItem) *sql.Call {
-	var found *sql.Call
-	for _, it := range items {
-		sql.Walk(it.expr, func(e sql.Expr) bool {
-			if c := aggregateCall(e); c != nil && found == nil {
-				found = c
-			}
-			return true
-		})
-	}
-	return found
-}
-
-// explode plans table functions: each becomes a synthetic column.
-func (p *queryPlanner) explode(items []selectItem) ([]selectItem, error) {
-	var calls []plan.Expr
-	m := *p.step.Meta()
-	m.Schema.Columns = append([]types.Column{}, m.Schema.Columns...)
-	for i, it := range items {
-		c, ok := it.expr.(*sql.Call)
-		if !ok {
-			continue
-		}
-		d := function.Default().Find(c.Name)
-		if d == nil || d.Kind != function.Table {
-			continue
-		}
-		if m.IsTable {
-			return nil, fault(it.at, "", "Table source is not supported with table functions")
-		}
-		t, err := tableFunctionType(c, p.step)
-		if err != nil {
-			return nil, err
-		}
-		name := "KSQL_SYNTH_" + strconv.Itoa(len(calls))
-		calls = append(calls, plan.Expr{Name: name, Text: sql.PrintExpr(c), Type: t})
-		m.Schema.Columns = append(m.Schema.Columns, types.Column{Name: name, Type: t})
-		items[i].expr = &sql.ColumnRef{Name: name}
-	}
-	if len(calls) > 0 {
-		m.ID = "explode"
-		p.step = &plan.Explode{Common: m, Input: p.step, Calls: calls}
-	}
-	return items, nil
-}
-
-func tableFunctionType(c *sql.Call, in plan.Step) (*types.Type, error) {
-	var args []function.Arg
-	for _, a := range c.Args {
-		prog, err := expr.Compile(a, scopeOf(in))
-		if err != nil {
-			return nil, err
-		}
-		args = append(args, function.Arg{Type: prog.Type(), Const: prog.Const()})
-	}
-	r, err := function.Default().Resolve(c.Name, function.Table, args, nil)
-	if err != nil {
-		err.Pos = c.Pos()
-		return nil, err
-	}
-	return r.Returns, nil
-}
-
-func (p *queryPlanner) partitionBy(items []selectItem) ([]selectItem, error) {
-	if p.step.Meta().IsTable {
-		return nil, fault(p.q.PartitionBy[0].Pos(), "", "PARTITION BY is not supported on tables.")
-	}
-	var exprs []sql.Expr
-	var names []string
-	for i, e := range p.q.PartitionBy {
-		if l, ok := e.(*sql.Literal); ok && l.Kind == sql.LitNull && len(p.q.PartitionBy) == 1 {
-			break
-		}
-		r, err := p.rewrite(e)
-		if err != nil {
-			return nil, err
-		}
-		name := p.itemName(e)
-		if name == "" || p.joined {
-			name = "KSQL_COL_" + strconv.Itoa(i)
-		}
-		for _, it := range items {
-			if sql.PrintExpr(it.expr) == sql.PrintExpr(r) {
-				name = it.name
-			}
-		}
-		exprs, names = append(exprs, r), append(names, name)
-	}
-	if err := p.rekey("partition", exprs, names, false); err != nil {
-		return nil, err
-	}
-	// What computes the key is the key column now.
-	for i := range items {
-		for k, e := range exprs {
-			if sql.PrintExpr(items[i].expr) == sql.PrintExpr(e) {
-				items[i].expr = &sql.ColumnRef{Name: names[k]}
+func holdsMap(t *types.Type) bool {
+	switch t.Kind() {
+	case types.KindMap:
+		return true
+	case types.KindArray:
+		return holdsMap(t.Elem())
+	case types.KindStruct:
+		for _, f := range t.Fields() {
+			if holdsMap(f.Type) {
+				return true
 			}
 		}
 	}
-	p.keyExprs = nil
-	for _, n := range names {
-		p.keyExprs = append(p.keyExprs, &sql.ColumnRef{Name: n})
-	}
-	return items, nil
+	return false
 }
 
 // window turns a WINDOW clause into the plan's.
@@ -560,15 +387,4 @@ func planWindow(w *sql.WindowClause) *plan.Window {
 		out.RetentionMS = &ms
 	}
 	return out
-}
-
-func joinNames(es []sql.Expr) string {
-	var parts []string
-	for _, e := range es {
-		parts = append(parts, sql.PrintExpr(e))
-	}
-	if len(parts) > 1 {
-		return strings.Join(parts[:len(parts)-1], ", ") + " and " + parts[len(parts)-1]
-	}
-	return strings.Join(parts, "")
 }

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,47 +30,142 @@ func newQuery(qe sql.QueryExpr, in Input, target string, at types.Pos) (*queryPl
 }
 
 // project computes the output columns over p.step: those that are the key
-// become key columns, the others values.
+// become key columns, the others values. A client's query has values alone.
 func (p *queryPlanner) project(items []selectItem) error {
 	in := p.step.Meta()
-	keys := in.Schema.Keys()
-	pr := &plan.Project{Common: plan.Common{ID: "project", IsTable: in.IsTable, Window: in.Window, Retract: false}, Input: p.step, Keys: make([]string, len(keys))}
-	var values []types.Column
-	for _, it := range items {
-		if k := p.keyIndex(it.expr); k >= 0 && p.target != "" && pr.Keys[k] == "" {
-			pr.Keys[k] = it.name
-			continue
-		} else if k >= 0 && p.target != "" && p.exactKey(it.expr, k) {
-			return fault(it.at, "Use AS_VALUE for a copy among the values.", "The projection contains a key column more than once: %s and %s.", types.QuoteAlways(pr.Keys[k]), types.QuoteAlways(it.name))
-		}
-		prog, err := expr.Compile(it.expr, scopeOf(p.step))
-		if err != nil {
-			return err
-		}
-		t := prog.Type()
-		if t.Kind() == types.KindNull {
-			t = types.String
-		}
-		pr.Values = append(pr.Values, plan.Expr{Name: it.name, Text: castText(it.expr, prog.Type()), Type: t})
-		values = append(values, types.Column{Name: it.name, Type: t})
+	pr := &plan.Project{Common: plan.Common{ID: "project", IsTable: in.IsTable, Window: in.Window}, Input: p.step}
+	asKey, err := p.assignKeys(items)
+	if err != nil {
+		return err
 	}
-	for k := range keys {
-		if pr.Keys[k] == "" {
-			if p.target != "" {
-				return fault(p.q.At, "", "Key missing from projection (ie, SELECT). The query used to build %s must include the key column %s in its projection.", types.QuoteAlways(p.target), p.keyLabel(k, keys[k]))
-			}
-			pr.Keys[k] = "KSQL_KEY_" + strconv.Itoa(k)
+	for k, c := range in.Schema.Keys() {
+		name := "KSQL_KEY_" + strconv.Itoa(k)
+		if p.target != "" {
+			name = items[asKey[k]].name
 		}
-		c := keys[k]
-		c.Name = pr.Keys[k]
+		pr.Keys = append(pr.Keys, name)
+		c.Name = name
 		pr.Schema.Columns = append(pr.Schema.Columns, c)
 	}
-	if len(values) == 0 && p.target != "" {
-		return fault(p.q.At, "", "The projection contains no value columns.")
+	var errs types.Errors
+	for i, it := range items {
+		if slices.Contains(asKey, i) {
+			continue
+		}
+		prog, err := expr.Compile(it.expr, scopeOf(p.step))
+		if !collect(&errs, err) {
+			return err
+		} else if err != nil {
+			continue
+		}
+		t := prog.Type()
+		v := plan.Expr{Name: it.name, Text: castText(it.expr, t), Type: t}
+		if t.Kind() == types.KindNull {
+			v.Type = types.String
+		}
+		if pr.Schema.Find(v.Name) >= 0 && p.target != "" {
+			errs = append(errs, fault(it.at, "Give one of them another name with AS.", "Duplicate value columns found in schema: %s %s", types.QuoteAlways(v.Name), v.Type))
+		}
+		pr.Values = append(pr.Values, v)
+		pr.Schema.Columns = append(pr.Schema.Columns, types.Column{Name: v.Name, Type: v.Type})
 	}
-	pr.Schema.Columns = append(pr.Schema.Columns, values...)
+	if len(errs) > 0 {
+		return all(errs)
+	}
+	if len(pr.Values) == 0 && p.target != "" {
+		return fault(p.q.At, "Add a column that is not a key; AS_VALUE copies one.", "The projection contains no value columns.")
+	}
 	p.step = pr
 	return nil
+}
+
+// assignKeys returns for each key column the item that names it; none for a
+// client's query. With several expressions that equal a join's key, the first
+// that the projection has is the key and the others are values.
+func (p *queryPlanner) assignKeys(items []selectItem) ([]int, error) {
+	if p.target == "" {
+		return nil, nil
+	}
+	out := make([]int, len(p.keys))
+	var missing []keyColumn
+	for k, key := range p.keys {
+		out[k] = -1
+		for _, e := range key.same {
+			for i, it := range items {
+				switch {
+				case !sameText(it.expr, e):
+				case out[k] < 0:
+					out[k] = i
+				default:
+					return nil, fault(it.at, "Use AS_VALUE for a copy among the values.", "The projection contains a key column more than once: %s and %s.", types.QuoteAlways(items[out[k]].name), types.QuoteAlways(it.name))
+				}
+			}
+			if out[k] >= 0 {
+				break
+			}
+		}
+		if out[k] < 0 {
+			missing = append(missing, key)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, p.missingKeys(missing)
+	}
+	return out, nil
+}
+
+func (p *queryPlanner) missingKeys(missing []keyColumn) error {
+	var names []string
+	for i, k := range p.keys {
+		if slices.ContainsFunc(missing, func(m keyColumn) bool { return m.name == k.name }) {
+			names = append(names, p.keyLabel(i))
+		}
+	}
+	what := "key column"
+	switch {
+	case len(p.q.GroupBy) > 0:
+		what = "grouping expression"
+	case len(p.q.PartitionBy) > 0:
+		what = "partitioning expression"
+	case p.joined:
+		what = "join expression"
+	}
+	hint := "Add it to the SELECT."
+	if p.synthetic != "" && what == "join expression" {
+		hint = p.synthetic + " was added as a synthetic key column because the join criteria did not match any source column. Add it to the SELECT, with AS if it is to have another name."
+	}
+	return fault(p.q.At, hint, "Key missing from projection (ie, SELECT). The query used to build %s must include the %s %s in its projection.", types.QuoteAlways(p.target), what, strings.Join(names, " and "))
+}
+
+// keyLabel is how a user would write the i-th key column.
+func (p *queryPlanner) keyLabel(i int) string {
+	switch {
+	case len(p.q.GroupBy) > 0:
+		return sql.PrintExpr(p.q.GroupBy[i])
+	case len(p.q.PartitionBy) > 0:
+		return sql.PrintExpr(p.q.PartitionBy[i])
+	}
+	cols := p.keys[i].columns()
+	if len(cols) == 0 || p.synthetic != "" {
+		return p.keys[i].name
+	}
+	var names []string
+	for _, c := range cols {
+		names = append(names, p.userName(c.(*sql.ColumnRef).Name))
+	}
+	return strings.Join(names, " or ")
+}
+
+// userName turns ALIAS_COLUMN back into ALIAS.COLUMN.
+func (p *queryPlanner) userName(name string) string {
+	for _, r := range p.sources {
+		for _, c := range r.source.Schema.Columns {
+			if p.joined && r.alias+"_"+c.Name == name {
+				return sql.QuoteName(r.alias) + "." + sql.QuoteName(c.Name)
+			}
+		}
+	}
+	return sql.QuoteName(name)
 }
 
 // castText is an expression's text; a bare NULL is a STRING.
@@ -78,34 +174,6 @@ func castText(e sql.Expr, t *types.Type) string {
 		return "CAST(" + sql.PrintExpr(e) + " AS STRING)"
 	}
 	return sql.PrintExpr(e)
-}
-
-func (p *queryPlanner) keyLabel(k int, c types.Column) string {
-	if k < len(p.keyExprs) {
-		return sql.PrintExpr(p.keyExprs[k])
-	}
-	return c.Name
-}
-
-// keyIndex returns the key column that e is, or -1.
-func (p *queryPlanner) keyIndex(e sql.Expr) int {
-	for k := range p.keyExprs {
-		if p.exactKey(e, k) {
-			return k
-		}
-	}
-	if len(p.keyExprs) == 1 {
-		for _, a := range p.alternate {
-			if sql.PrintExpr(a) == sql.PrintExpr(e) {
-				return 0
-			}
-		}
-	}
-	return -1
-}
-
-func (p *queryPlanner) exactKey(e sql.Expr, k int) bool {
-	return sql.PrintExpr(p.keyExprs[k]) == sql.PrintExpr(e)
 }
 
 // planQuery plans everything below the sink.

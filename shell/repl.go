@@ -38,12 +38,12 @@ func (r *Runner) REPL(in *os.File) error {
 			pending.WriteByte('\n')
 		}
 		pending.WriteString(line)
-		if text := pending.String(); sql.Complete(text) {
+		if text := pending.String(); complete(text) {
 			pending.Reset()
 			r.interruptible(text)
 		}
 	}
-	p := prompt.New(execute, complete,
+	p := prompt.New(execute, suggest,
 		prompt.OptionParser(&keyReader{ConsoleParser: tty}),
 		prompt.OptionPrefix("ksh> "),
 		prompt.OptionLivePrefix(func() (string, bool) {
@@ -91,7 +91,7 @@ func (r *Runner) pipe(in io.Reader) error {
 		}
 		text.WriteString(lines.Text())
 		text.WriteByte('\n')
-		if sql.Complete(text.String()) {
+		if complete(text.String()) {
 			if err := r.Run(context.Background(), text.String()); err != nil {
 				fmt.Fprintln(r.Out, err)
 				failed = errors.New("a statement failed")
@@ -102,8 +102,14 @@ func (r *Runner) pipe(in io.Reader) error {
 	return errors.Join(failed, lines.Err())
 }
 
-// complete suggests keywords.
-func complete(d prompt.Document) []prompt.Suggest {
+// complete reports whether text ends with a whole statement.
+func complete(text string) bool {
+	statements, rest := sql.SplitStatements(text)
+	return len(statements) > 0 && rest.Text == ""
+}
+
+// suggest completes keywords.
+func suggest(d prompt.Document) []prompt.Suggest {
 	word := d.GetWordBeforeCursor()
 	if len(word) < 2 {
 		return nil

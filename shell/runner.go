@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"karst/server/api"
 	"karst/sql"
@@ -35,7 +36,7 @@ const maxScriptDepth = 10
 func (r *Runner) Run(ctx context.Context, text string) error {
 	// Variables are substituted statement by statement: a DEFINE counts for
 	// those after it.
-	for _, part := range sql.SplitStatements(text) {
+	for _, part := range statements(text) {
 		stmts, err := sql.Parse(part, sql.Options{Variables: r.Variables})
 		if err != nil {
 			return err
@@ -47,6 +48,18 @@ func (r *Runner) Run(ctx context.Context, text string) error {
 		}
 	}
 	return nil
+}
+
+// statements divides a script; the last statement may lack its semicolon.
+func statements(text string) []string {
+	var out []string
+	fragments, rest := sql.SplitStatements(text)
+	for _, f := range append(fragments, rest) {
+		if strings.TrimSpace(f.Text) != "" {
+			out = append(out, f.Text)
+		}
+	}
+	return out
 }
 
 func (r *Runner) statement(ctx context.Context, s sql.Statement, text string) error {

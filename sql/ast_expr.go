@@ -90,7 +90,7 @@ type (
 		Call        *Call
 		PartitionBy []Expr
 		OrderBy     []OrderItem
-		Frame       string // as written, "" if none
+		Frame       string // ROWS … or RANGE …, "" if none
 	}
 	// A Lambda is (x, y) => body.
 	Lambda struct {
@@ -370,6 +370,8 @@ func Transform(e Expr, f func(Expr) Expr) Expr {
 		return &StructLit{e.node, e.Names, list(e.Values)}
 	case *Call:
 		return &Call{e.node, e.Name, e.Distinct, e.Star, list(e.Args)}
+	case *WindowCall:
+		return transformWindowCall(e, t)
 	case *Lambda:
 		return &Lambda{e.node, e.Params, t(e.Body)}
 	case *Unary:
@@ -400,4 +402,20 @@ func Transform(e Expr, f func(Expr) Expr) Expr {
 		return &Cast{e.node, t(e.Of), e.To}
 	}
 	return e
+}
+
+// transformWindowCall keeps the function itself if f makes something else of
+// it: only a function stands before OVER.
+func transformWindowCall(e *WindowCall, t func(Expr) Expr) Expr {
+	w := &WindowCall{node: e.node, Call: e.Call, Frame: e.Frame}
+	if call, ok := t(e.Call).(*Call); ok {
+		w.Call = call
+	}
+	for _, x := range e.PartitionBy {
+		w.PartitionBy = append(w.PartitionBy, t(x))
+	}
+	for _, o := range e.OrderBy {
+		w.OrderBy = append(w.OrderBy, OrderItem{t(o.Expr), o.Desc})
+	}
+	return w
 }

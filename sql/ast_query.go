@@ -3,12 +3,17 @@ package sql
 import "karst/sql/types"
 
 // A QueryExpr is a SELECT or a set operation of several.
-type QueryExpr interface{ query() }
+type QueryExpr interface {
+	// Pos is where the query begins in its statement's text.
+	Pos() types.Pos
+	query()
+}
 
 // A Query is one SELECT.
 type Query struct {
 	At          types.Pos
 	With        []CTE
+	Recursive   bool // WITH RECURSIVE
 	Distinct    bool
 	Items       []SelectItem
 	From        Relation // nil only within set operations and subqueries without FROM
@@ -23,15 +28,27 @@ type Query struct {
 	Limit       *int64
 }
 
-// A SetOp is left UNION [ALL] | INTERSECT | EXCEPT right.
+// A SetOp is left UNION [ALL] | INTERSECT | EXCEPT right. What stands after
+// the last SELECT of a set operation belongs to the whole.
 type SetOp struct {
 	At          types.Pos
+	With        []CTE
+	Recursive   bool
 	Op          string
 	Left, Right QueryExpr
+	OrderBy     []OrderItem
+	Emit        Emit
+	Limit       *int64
 }
 
 func (*Query) query() {}
 func (*SetOp) query() {}
+
+// Pos implements QueryExpr.
+func (q *Query) Pos() types.Pos { return q.At }
+
+// Pos implements QueryExpr.
+func (q *SetOp) Pos() types.Pos { return q.At }
 
 // A CTE is one element of WITH.
 type CTE struct {

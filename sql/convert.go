@@ -1,22 +1,20 @@
 package sql
 
 import (
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/opcode"
 )
 
 // value converts an expression where ksqlDB's grammar takes only a value:
-// AND, OR, NOT and predicates must stand in parentheses there.
+// AND, OR, NOT and predicates must stand between parentheses there.
 func (c *converter) value(n ast.ExprNode) Expr {
 	e := c.expr(n)
-	if _, parens := n.(*ast.ParenthesesExpr); parens || e == nil {
-		return e
-	}
-	switch e.(type) {
-	case *Logical, *Not, *Comparison, *Between, *In, *Like, *IsNull:
-		c.p.failAt(c.p.toks[c.p.tokenAt(e.Pos())].start, "Syntax Error: a condition stands where a value is expected", "Put the condition between parentheses.")
+	if _, parens := n.(*ast.ParenthesesExpr); !parens && !c.p.failed && precedence(e) < precValue {
+		c.p.failAt(e.Pos(), "Syntax Error: a condition stands where a value is expected", "Put the condition between parentheses.")
 	}
 	return e
 }
@@ -29,14 +27,102 @@ func (c *converter) exprs(ns []ast.ExprNode) []Expr {
 	return out
 }
 
-var comparisonOps = map[opcode.Op]string{opcode.EQ: "=", opcode.NE: "<>", opcode.LT: "<", opcode.LE: "<=", opcode.GT: ">", opcode.GE: ">=", opcode.NullEQ: OpIsNotDistinct}
+// node is the place of an expression of tidb's.
+func (c *converter) node(n ast.Node) node { return node{c.p.toks[c.leftmost(n)].at} }
 
-var arithmeticOps = map[opcode.Op]string{opcode.Plus: "+", opcode.Minus: "-", opcode.Mul: "*", opcode.Div: "/", opcode.Mod: "%", opcode.Or: "||"}
+// at returns the place of e, which is nil after a fault.
+func at(e Expr) node {
+	if e == nil {
+		return node{}
+	}
+	return node{e.Pos()}
+}
+
+// leftmost returns the first token of what n stands for, but for parentheses.
+func (c *converter) leftmost(n ast.Node) int {
+	switch n := n.(type) {
+	case *ast.ColumnNameExpr:
+		return c.firstOf(n.Name.Schema.O, n.Name.Table.O, n.Name.Name.O)
+	case *ast.TableName:
+		return c.firstOf(n.Schema.O, n.Name.O)
+	case *ast.FuncCallExpr:
+		switch prefix, i := c.decode(n.FnName.O); prefix {
+		case "sub", "fld", "all":
+			return c.leftmost(n.Args[0])
+		default:
+			return i
+		}
+	case *ast.UnaryOperationExpr:
+		return c.before(n.V)
+	case *ast.ExistsSubqueryExpr:
+		return c.before(n.Sel)
+	case *ast.SelectStmt:
+		return c.leftmost(n.Fields.Fields[0].Expr)
+	}
+	if first := firstPart(n); first != nil {
+		return c.leftmost(first)
+	}
+	return len(c.p.toks) - 1
+}
+
+func (c *converter) firstOf(names ...string) int {
+	for _, name := range names {
+		if name != "" {
+			_, i := c.decode(name)
+			return i
+		}
+	}
+	return len(c.p.toks) - 1
+}
+
+// before returns the token before n and the parentheses around it: that of the
+// operator.
+func (c *converter) before(n ast.Node) int {
+	i := c.leftmost(n) - 1
+	for i > 0 && c.p.toks[i].isOp("(") {
+		i--
+	}
+	return max(i, 0)
+}
+
+// firstPart returns the part of n that begins it, nil if it is not known.
+func firstPart(n ast.Node) ast.Node {
+	switch n := n.(type) {
+	case *ast.ParenthesesExpr:
+		return n.Expr
+	case *ast.BinaryOperationExpr:
+		return n.L
+	case *ast.BetweenExpr:
+		return n.Expr
+	case *ast.PatternInExpr:
+		return n.Expr
+	case *ast.PatternLikeOrIlikeExpr:
+		return n.Expr
+	case *ast.IsNullExpr:
+		return n.Expr
+	case *ast.WindowFuncExpr:
+		return n.Args[0]
+	case *ast.RowExpr:
+		return n.Values[0]
+	case *ast.SubqueryExpr:
+		return n.Query
+	case *ast.SetOprStmt:
+		return n.SelectList.Selects[0]
+	case *ast.SetOprSelectList:
+		return n.Selects[0]
+	case *ast.TableSource:
+		return n.Source
+	case *ast.Join:
+		return n.Left
+	}
+	return nil
+}
 
 func (c *converter) expr(n ast.ExprNode) Expr {
-	if c.p.failed {
+	if c.p.failed || !c.enter() {
 		return nil
 	}
+	defer c.leave()
 	switch n := n.(type) {
 	case *ast.ColumnNameExpr:
 		return c.column(n)
@@ -54,52 +140,48 @@ func (c *converter) expr(n ast.ExprNode) Expr {
 	case *ast.PatternInExpr:
 		return c.in(n)
 	case *ast.PatternLikeOrIlikeExpr:
-		of := c.value(n.Expr)
-		l := &Like{node: at(of), Of: of, Pattern: c.value(n.Pattern), Negate: n.Not}
-		if n.Escape != '\\' {
-			l.Escape = string(rune(n.Escape))
-		}
-		return l
+		return c.like(n)
 	case *ast.IsNullExpr:
 		of := c.value(n.Expr)
 		return &IsNull{at(of), of, n.Not}
-	case *ast.CaseExpr:
-		return c.caseExpr(n)
 	case *ast.WindowFuncExpr:
 		return c.windowCall(n)
 	case *ast.SubqueryExpr:
-		return &Subquery{Query: c.resultSet(n.Query)}
+		return &Subquery{node: c.node(n), Query: c.resultSet(n.Query)}
 	case *ast.ExistsSubqueryExpr:
 		if s, ok := n.Sel.(*ast.SubqueryExpr); ok {
-			return &Subquery{Query: c.resultSet(s.Query), Exists: true, Negate: n.Not}
+			return &Subquery{node: c.node(n), Query: c.resultSet(s.Query), Exists: true, Negate: n.Not}
 		}
 	}
-	c.p.fail("an expression")
+	c.faultAt(n, expectExpr)
 	return nil
 }
 
-// at returns the place of e; nil is the zero place.
-func at(e Expr) node {
-	if e == nil {
-		return node{}
-	}
-	return node{e.Pos()}
-}
-
 func (c *converter) column(n *ast.ColumnNameExpr) Expr {
-	name := n.Name.Name.O
-	here := node{c.pos(name)}
-	if n.Name.Schema.O != "" {
-		c.fault(c.token(name), "at most one '.' in a column's name")
-		return nil
+	source, name := n.Name.Table.O, n.Name.Name.O
+	if source != "" {
+		return &ColumnRef{c.node(n), c.name(source), c.fieldName(name)}
 	}
-	if n.Name.Table.O != "" {
-		return &ColumnRef{node{c.pos(n.Name.Table.O)}, c.name(n.Name.Table.O), c.fieldName(name)}
-	}
-	if lit := tokenLiteral(c.token(name), here); lit != nil {
+	t := c.token(name)
+	if lit := tokenLiteral(t); lit != nil {
+		c.p.checkNumber(lit)
 		return lit
 	}
-	return &ColumnRef{here, "", c.name(name)}
+	return &ColumnRef{node{t.at}, "", c.name(name)}
+}
+
+// checkNumber reports a number that no type holds.
+func (p *parser) checkNumber(l *Literal) {
+	switch l.Kind {
+	case LitInteger:
+		if _, err := strconv.ParseInt(l.Text, 10, 64); err != nil {
+			p.failAt(l.At, "Syntax Error: the number "+l.Text+" is too large for BIGINT", "Write it as a DECIMAL: "+l.Text+".0")
+		}
+	case LitDouble:
+		if _, err := strconv.ParseFloat(l.Text, 64); err != nil {
+			p.failAt(l.At, "Syntax Error: the number overflows DOUBLE: "+l.Text, "")
+		}
+	}
 }
 
 // fieldName is the name after a point or an arrow, where reserved words do
@@ -111,69 +193,63 @@ func (c *converter) fieldName(leaf string) string {
 	return c.name(leaf)
 }
 
+// leafOf returns the name of an unqualified leaf, "" for anything else.
 func leafOf(n ast.ExprNode) string {
-	if col, ok := n.(*ast.ColumnNameExpr); ok {
+	if col, ok := n.(*ast.ColumnNameExpr); ok && col.Name.Table.O == "" {
 		return col.Name.Name.O
 	}
 	return ""
 }
 
+// call converts a function or what a reserved function stands for.
 func (c *converter) call(n *ast.FuncCallExpr) Expr {
-	name := n.FnName.O
-	if !strings.HasPrefix(name, "__") {
-		return c.function(n)
-	}
-	args := n.Args
-	switch name {
-	case "__fld":
-		of := c.expr(args[0])
+	prefix, i := c.decode(n.FnName.O)
+	args, here := n.Args, node{c.p.toks[i].at}
+	switch prefix {
+	case "f":
+		return c.function(here, i, args)
+	case "fld":
+		of := c.value(args[0])
 		return &FieldRef{at(of), of, c.fieldName(leafOf(args[1]))}
-	case "__structall":
-		of := c.expr(args[0])
+	case "all":
+		of := c.value(args[0])
 		return &StructAll{at(of), of}
-	case "__sub":
-		of := c.expr(args[0])
-		if len(args) != 2 {
-			c.p.fail("one index")
-			return nil
+	case "sub":
+		return c.subscript(i, args)
+	case "arr":
+		return &ArrayLit{here, c.exprs(args)}
+	case "map":
+		return c.mapLit(here, args)
+	case "str":
+		return c.structLit(here, args)
+	case "lam":
+		return c.lambda(here, args)
+	case "case":
+		if e, ok := args[0].(*ast.CaseExpr); ok {
+			return c.caseExpr(here, e)
 		}
-		return &Subscript{at(of), of, c.value(args[1])}
-	case "__array":
-		list := c.exprs(args)
-		return &ArrayLit{c.first(list), list}
-	case "__map":
-		return c.mapLit(args)
-	case "__struct":
-		return c.structLit(args)
-	case "__lambda":
-		return c.lambda(args)
-	case "__cast":
-		return c.cast(args)
-	case "__lit":
-		return c.timeLit(args)
+	case "cast":
+		return &Cast{here, c.expr(args[0]), c.r.types[i]}
+	case "lit":
+		kind := map[string]LiteralKind{"DATE": LitDate, "TIME": LitTime, "TIMESTAMP": LitTimestamp}[c.p.toks[i].upper]
+		return &Literal{here, kind, c.token(leafOf(args[0])).text}
 	}
-	c.p.fail("a function")
+	c.fault(c.p.toks[min(i+1, len(c.p.toks)-1)], "an operator")
 	return nil
 }
 
-// first is the place of a literal by its first element; the opening word
-// itself is not in the rewritten text.
-func (c *converter) first(list []Expr) node {
-	if len(list) == 0 || list[0] == nil {
-		return node{}
+func (c *converter) subscript(open int, args []ast.ExprNode) Expr {
+	if len(args) != 2 {
+		c.fault(c.p.toks[open], "one index between brackets")
+		return nil
 	}
-	return at(list[0])
+	of := c.value(args[0])
+	return &Subscript{at(of), of, c.value(args[1])}
 }
 
-func (c *converter) function(n *ast.FuncCallExpr) Expr {
-	name := n.FnName.O
-	f := &Call{node: node{c.pos(name)}}
-	if t := c.token(name); t.kind == tokWord {
-		f.Name = t.upper
-	} else {
-		f.Name = strings.ToUpper(t.text)
-	}
-	args := n.Args
+func (c *converter) function(here node, i int, args []ast.ExprNode) Expr {
+	t := c.p.toks[i]
+	f := &Call{node: here, Name: strings.ToUpper(t.text)}
 	if len(args) > 0 {
 		switch leafOf(args[0]) {
 		case "__star":
@@ -186,34 +262,22 @@ func (c *converter) function(n *ast.FuncCallExpr) Expr {
 	return f
 }
 
-func (c *converter) mapLit(args []ast.ExprNode) Expr {
-	if len(args)%2 != 0 {
-		c.p.failAt(c.p.tok().start, "Syntax Error: a MAP needs key := value pairs", "")
-		return nil
-	}
-	m := &MapLit{}
-	for i := 0; i < len(args); i += 2 {
+func (c *converter) mapLit(here node, args []ast.ExprNode) Expr {
+	m := &MapLit{node: here}
+	for i := 0; i+1 < len(args); i += 2 {
 		m.Keys = append(m.Keys, c.expr(args[i]))
 		m.Values = append(m.Values, c.expr(args[i+1]))
 	}
-	m.node = c.first(m.Keys)
 	return m
 }
 
-func (c *converter) structLit(args []ast.ExprNode) Expr {
-	s := &StructLit{}
-	if len(args)%2 != 0 {
-		c.p.failAt(c.p.tok().start, "Syntax Error: a STRUCT needs name := value pairs", "")
-		return nil
-	}
-	for i := 0; i < len(args); i += 2 {
+func (c *converter) structLit(here node, args []ast.ExprNode) Expr {
+	s := &StructLit{node: here}
+	for i := 0; i+1 < len(args); i += 2 {
 		leaf := leafOf(args[i])
 		if leaf == "" {
-			c.p.failAt(c.p.tok().start, "Syntax Error: a STRUCT's field names are plain names", "")
+			c.faultAt(args[i], expectName)
 			return nil
-		}
-		if i == 0 {
-			s.node = node{c.pos(leaf)}
 		}
 		s.Names = append(s.Names, c.name(leaf))
 		s.Values = append(s.Values, c.expr(args[i+1]))
@@ -221,82 +285,70 @@ func (c *converter) structLit(args []ast.ExprNode) Expr {
 	return s
 }
 
-func (c *converter) lambda(args []ast.ExprNode) Expr {
-	l := &Lambda{}
-	for i, a := range args[:len(args)-1] {
-		leaf := leafOf(a)
-		if i == 0 {
-			l.node = node{c.pos(leaf)}
-		}
-		l.Params = append(l.Params, c.name(leaf))
+func (c *converter) lambda(here node, args []ast.ExprNode) Expr {
+	last := len(args) - 1
+	l := &Lambda{node: here}
+	for _, a := range args[:last] {
+		l.Params = append(l.Params, c.name(leafOf(a)))
 	}
-	l.Body = c.expr(args[len(args)-1])
+	l.Body = c.expr(args[last])
 	return l
 }
 
-func (c *converter) cast(args []ast.ExprNode) Expr {
-	of := c.value(args[0])
-	saved := c.p.i
-	c.p.i = c.index(leafOf(args[1]))
-	to := c.p.typeRef()
-	if !c.p.failed && !c.p.tok().isOp(")") {
-		c.p.fail("')'")
-	}
-	if !c.p.failed {
-		c.p.i = saved
-	}
-	return &Cast{at(of), of, to}
-}
+var comparisonOps = map[opcode.Op]string{opcode.EQ: "=", opcode.NE: "<>", opcode.LT: "<", opcode.LE: "<=", opcode.GT: ">", opcode.GE: ">=", opcode.NullEQ: OpIsNotDistinct}
 
-func (c *converter) timeLit(args []ast.ExprNode) Expr {
-	word, text := c.token(leafOf(args[0])), c.token(leafOf(args[1]))
-	kind := map[string]LiteralKind{"DATE": LitDate, "TIME": LitTime, "TIMESTAMP": LitTimestamp}[word.upper]
-	return &Literal{node{c.p.lex.position(word.start)}, kind, text.text}
-}
+var arithmeticOps = map[opcode.Op]string{opcode.Plus: "+", opcode.Minus: "-", opcode.Mul: "*", opcode.Div: "/", opcode.Mod: "%", opcode.Or: "||"}
 
 func (c *converter) binary(n *ast.BinaryOperationExpr) Expr {
 	switch n.Op {
-	case opcode.LogicAnd, opcode.LogicOr:
-		l, r := c.expr(n.L), c.expr(n.R)
-		op := "AND"
-		if n.Op == opcode.LogicOr {
-			op = "OR"
-		}
-		return &Logical{at(l), op, l, r}
+	case opcode.LogicAnd:
+		l := c.expr(n.L)
+		return &Logical{at(l), "AND", l, c.expr(n.R)}
+	case opcode.LogicOr:
+		l := c.expr(n.L)
+		return &Logical{at(l), "OR", l, c.expr(n.R)}
 	}
-	if op, ok := comparisonOps[n.Op]; ok {
-		l := c.value(n.L)
-		if v, isVar := n.R.(*ast.VariableExpr); isVar && v.Value != nil {
-			return &Comparison{at(l), OpIsDistinct, l, c.value(v.Value)}
-		}
-		return &Comparison{at(l), op, l, c.value(n.R)}
-	}
+	l := c.value(n.L)
 	if op, ok := arithmeticOps[n.Op]; ok {
-		l := c.value(n.L)
 		return &Binary{at(l), op, l, c.value(n.R)}
 	}
-	c.p.fail("an operator")
-	return nil
+	op, ok := comparisonOps[n.Op]
+	if !ok {
+		c.faultAt(n, expectExpr)
+		return nil
+	}
+	if v, assigned := n.R.(*ast.VariableExpr); assigned && v.Value != nil {
+		return &Comparison{at(l), OpIsDistinct, l, c.value(v.Value)}
+	}
+	return &Comparison{at(l), op, l, c.value(n.R)}
 }
 
 func (c *converter) unary(n *ast.UnaryOperationExpr) Expr {
 	switch n.Op {
 	case opcode.Not, opcode.Not2:
 		of := c.expr(n.V)
-		return &Not{at(of), of}
-	case opcode.Minus, opcode.Plus:
-		of := c.value(n.V)
-		op := "-"
-		if n.Op == opcode.Plus {
-			op = "+"
+		if s, ok := of.(*Subquery); ok && s.Exists {
+			return &Subquery{node: c.node(n), Query: s.Query, Exists: true, Negate: !s.Negate}
 		}
-		if l, ok := of.(*Literal); ok && op == "-" && l.Kind >= LitInteger && l.Kind <= LitDouble && !strings.HasPrefix(l.Text, "-") {
-			return &Literal{l.node, l.Kind, "-" + l.Text}
-		}
-		return &Unary{at(of), op, of}
+		return &Not{c.node(n), of}
+	case opcode.Plus:
+		return &Unary{c.node(n), "+", c.value(n.V)}
+	case opcode.Minus:
+		return c.minus(n)
 	}
-	c.p.fail("an operator")
+	c.faultAt(n, expectExpr)
 	return nil
+}
+
+// minus makes a negative literal of a number.
+func (c *converter) minus(n *ast.UnaryOperationExpr) Expr {
+	if leaf := leafOf(n.V); leaf != "" && c.token(leaf).isNumber() && !strings.HasPrefix(c.token(leaf).text, "-") {
+		l := tokenLiteral(c.token(leaf))
+		l.node, l.Text = c.node(n), "-"+l.Text
+		c.p.checkNumber(l)
+		return l
+	}
+	return &Unary{c.node(n), "-", c.value(n.V)}
 }
 
 func (c *converter) in(n *ast.PatternInExpr) Expr {
@@ -307,11 +359,34 @@ func (c *converter) in(n *ast.PatternInExpr) Expr {
 		return e
 	}
 	e.List = c.exprs(n.List)
+	if s, ok := e.List[0].(*Subquery); ok && len(e.List) == 1 && !s.Exists {
+		e.Query, e.List = s.Query, nil
+	}
 	return e
 }
 
-func (c *converter) caseExpr(n *ast.CaseExpr) Expr {
-	e := &Case{}
+func (c *converter) like(n *ast.PatternLikeOrIlikeExpr) Expr {
+	of := c.value(n.Expr)
+	l := &Like{node: at(of), Of: of, Negate: n.Not}
+	pattern := n.Pattern
+	if p, ok := pattern.(*ast.ParenthesesExpr); ok { // of the rewriting
+		pattern = p.Expr
+	}
+	if f, ok := pattern.(*ast.FuncCallExpr); ok && len(f.Args) == 2 {
+		if prefix, _ := c.decode(f.FnName.O); prefix == "esc" {
+			t := c.token(leafOf(f.Args[1]))
+			if utf8.RuneCountInString(t.text) != 1 {
+				c.fault(t, "one character")
+			}
+			pattern, l.Escape = f.Args[0], t.text
+		}
+	}
+	l.Pattern = c.value(pattern)
+	return l
+}
+
+func (c *converter) caseExpr(here node, n *ast.CaseExpr) Expr {
+	e := &Case{node: here}
 	if n.Value != nil {
 		e.Operand = c.value(n.Value)
 	}
@@ -321,32 +396,22 @@ func (c *converter) caseExpr(n *ast.CaseExpr) Expr {
 	if n.ElseClause != nil {
 		e.Else = c.expr(n.ElseClause)
 	}
-	e.node = at(e.Operand)
-	if e.Operand == nil {
-		e.node = at(e.Whens[0].Cond)
-	}
 	return e
 }
 
+// windowCall converts f(…) OVER (…): the function is the argument.
 func (c *converter) windowCall(n *ast.WindowFuncExpr) Expr {
-	call, ok := c.expr(n.Args[0]).(*Call)
+	f, ok := c.expr(n.Args[0]).(*Call)
 	if !ok {
-		c.p.fail("a function before OVER")
+		c.faultAt(n, "a function before OVER")
 		return nil
 	}
-	w := &WindowCall{node: call.node, Call: call}
+	w := &WindowCall{node: f.node, Call: f, Frame: c.r.frames[c.leftmost(n)]}
 	if n.Spec.PartitionBy != nil {
 		for _, it := range n.Spec.PartitionBy.Items {
 			w.PartitionBy = append(w.PartitionBy, c.expr(it.Expr))
 		}
 	}
-	if n.Spec.OrderBy != nil {
-		for _, it := range n.Spec.OrderBy.Items {
-			w.OrderBy = append(w.OrderBy, OrderItem{c.expr(it.Expr), it.Desc})
-		}
-	}
-	if n.Spec.Frame != nil {
-		w.Frame = "given"
-	}
+	w.OrderBy = c.orderBy(n.Spec.OrderBy)
 	return w
 }

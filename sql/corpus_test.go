@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -83,50 +82,6 @@ func checkCorpus(t *testing.T, name, text string, c corpusCase) {
 			t.Errorf("%s: printed and parsed again is another tree\n%s\n%s\n%s", name, text, printed, Print(again[0]))
 		}
 	}
-}
-
-// Equal compares statements without positions and texts.
-func Equal(a, b Statement) bool { return equal(reflect.ValueOf(a), reflect.ValueOf(b)) }
-
-func equal(a, b reflect.Value) bool {
-	if a.Kind() != b.Kind() {
-		return false
-	}
-	switch a.Kind() {
-	case reflect.Interface, reflect.Pointer:
-		if a.IsNil() || b.IsNil() {
-			return a.IsNil() == b.IsNil()
-		}
-		return a.Elem().Type() == b.Elem().Type() && equal(a.Elem(), b.Elem())
-	case reflect.Struct:
-		if a.Type().Name() == "Pos" || a.Type().Name() == "stmt" {
-			return true
-		}
-		for i := range a.NumField() {
-			if !equal(a.Field(i), b.Field(i)) {
-				return false
-			}
-		}
-		return true
-	case reflect.Slice:
-		if a.Len() != b.Len() {
-			return false
-		}
-		for i := range a.Len() {
-			if !equal(a.Index(i), b.Index(i)) {
-				return false
-			}
-		}
-		return true
-	case reflect.String:
-		return a.String() == b.String()
-	case reflect.Bool:
-		return a.Bool() == b.Bool()
-	}
-	if a.CanUint() {
-		return a.Uint() == b.Uint()
-	}
-	return a.Int() == b.Int()
 }
 
 func FuzzParse(f *testing.F) {

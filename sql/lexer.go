@@ -28,18 +28,27 @@ type token struct {
 	text       string
 	upper      string
 	start, end int // bytes of the script
+	at         types.Pos
 }
 
 func (t token) isWord(w string) bool { return t.kind == tokWord && t.upper == w }
 func (t token) isOp(o string) bool   { return t.kind == tokOp && t.upper == o }
+func (t token) isNumber() bool {
+	return t.kind == tokInteger || t.kind == tokDecimal || t.kind == tokDouble
+}
 
 // A lexer splits a script. Faults are collected in errs.
 type lexer struct {
-	src   string
-	pos   int
-	toks  []token
-	lines []int // byte offsets at which lines begin
-	errs  types.Errors
+	src  string
+	pos  int
+	toks []token
+	errs types.Errors
+	all  bool // no limits: lex all there is
+	open int  // where a string, name, variable or comment begins that has no end, or -1
+
+	// The place of byte known, from which position goes on.
+	known   int
+	knownAt types.Pos
 }
 
 func isLetter(c byte) bool {
@@ -50,47 +59,47 @@ func isWordByte(c byte) bool  { return isLetter(c) || isDigit(c) || c == '@' }
 func isSpaceByte(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' }
 
 func newLexer(src string) *lexer {
-	l := &lexer{src: src, lines: []int{0}}
-	for i := range len(src) {
-		if src[i] == '\n' {
-			l.lines = append(l.lines, i+1)
-		}
-	}
-	return l
+	return &lexer{src: src, open: -1, knownAt: types.Pos{Line: 1, Column: 1}}
 }
 
-// position turns a byte offset into line and column.
+// position turns a byte offset into line and column. Asked in ascending order
+// it reads the text once.
 func (l *lexer) position(at int) types.Pos {
-	at = min(at, len(l.src))
-	lo, hi := 0, len(l.lines)
-	for hi-lo > 1 {
-		if mid := (lo + hi) / 2; l.lines[mid] <= at {
-			lo = mid
-		} else {
-			hi = mid
-		}
+	if at < l.known {
+		l.known, l.knownAt = 0, types.Pos{Line: 1, Column: 1}
 	}
-	return types.Pos{Line: lo + 1, Column: utf8.RuneCountInString(l.src[l.lines[lo]:at]) + 1}
+	s := l.src[l.known:min(at, len(l.src))]
+	if n := strings.LastIndexByte(s, '\n'); n >= 0 {
+		l.knownAt = types.Pos{Line: l.knownAt.Line + strings.Count(s, "\n"), Column: 1}
+		s = s[n+1:]
+	}
+	l.knownAt.Column += utf8.RuneCountInString(s)
+	l.known = min(at, len(l.src))
+	return l.knownAt
 }
 
-func (l *lexer) fault(at int, message, hint string) {
-	l.errs = append(l.errs, &types.Error{Kind: types.ErrParse, Pos: l.position(at), Message: message, Hint: hint})
+func (l *lexer) fault(at types.Pos, message, hint string) {
+	if len(l.errs) < maxErrors {
+		l.errs = append(l.errs, &types.Error{Kind: types.ErrParse, Pos: at, Message: message, Hint: hint})
+	}
 }
 
 func (l *lexer) add(kind tokenKind, end int) *token {
-	l.toks = append(l.toks, token{kind: kind, text: l.src[l.pos:end], start: l.pos, end: end})
+	l.toks = append(l.toks, token{kind: kind, text: l.src[l.pos:end], start: l.pos, end: end, at: l.position(l.pos)})
 	l.pos = end
 	return &l.toks[len(l.toks)-1]
 }
 
-// run lexes the whole text; the last token is tokEOF.
+// run lexes the whole text, or as much as the limits allow; the last token is
+// tokEOF.
 func (l *lexer) run() []token {
-	for l.pos < len(l.src) {
+	for l.pos < len(l.src) && (l.all || len(l.toks) <= maxTokens && len(l.errs) < maxErrors) {
 		if l.skipBlank() {
 			continue
 		}
 		l.token()
 	}
+	l.pos = len(l.src)
 	l.add(tokEOF, len(l.src))
 	return l.toks
 }
@@ -109,8 +118,7 @@ func (l *lexer) skipBlank() bool {
 	case strings.HasPrefix(s, "/*"):
 		n := strings.Index(s[2:], "*/")
 		if n < 0 {
-			l.fault(l.pos, "Syntax Error: comment is not closed", "End it with */.")
-			l.pos = len(l.src)
+			l.unclosed("comment", "*/")
 		} else {
 			l.pos += n + 4
 		}
@@ -195,10 +203,9 @@ func (l *lexer) quoted(q byte) {
 		if n < 0 {
 			what := "string"
 			if q != '\'' {
-				what = "quoted identifier"
+				what = "quoted name"
 			}
-			l.fault(l.pos, "Syntax Error: "+what+" is not closed", "End it with "+string(q)+".")
-			l.pos = len(l.src)
+			l.unclosed(what, string(q))
 			return
 		}
 		i += n + 1
@@ -216,11 +223,16 @@ func (l *lexer) quoted(q byte) {
 	t.text = strings.ReplaceAll(t.text[1:len(t.text)-1], string(q)+string(q), string(q))
 }
 
+// unclosed reports something that has no end, and ends the text.
+func (l *lexer) unclosed(what, end string) {
+	l.fault(l.position(l.pos), "Syntax Error: the "+what+" is not closed", "End it with "+end)
+	l.open, l.pos = l.pos, len(l.src)
+}
+
 func (l *lexer) variable() {
 	n := strings.IndexByte(l.src[l.pos:], '}')
 	if n < 0 {
-		l.fault(l.pos, "Syntax Error: variable reference is not closed", "End it with }.")
-		l.pos = len(l.src)
+		l.unclosed("variable", "}")
 		return
 	}
 	t := l.add(tokVariable, l.pos+n+1)
@@ -234,11 +246,22 @@ func (l *lexer) operator(next byte) {
 		n = 2
 	}
 	op := l.src[l.pos : l.pos+n]
-	if !strings.Contains("<>!=<=>=||:=->=>+-*/%()[],.;", op) || op == ":" || op == "|" || op == "!" {
+	if n == 1 && !strings.Contains("<>=+-*/%()[],.;", op) {
 		_, size := utf8.DecodeRuneInString(l.src[l.pos:])
-		l.fault(l.pos, "Syntax Error: unexpected character '"+l.src[l.pos:l.pos+size]+"'", "")
+		l.fault(l.position(l.pos), "Syntax Error: unexpected character '"+l.src[l.pos:l.pos+size]+"'", characterHints[op])
 		l.pos += size
 		return
 	}
 	l.add(tokOp, l.pos+n).upper = op
+}
+
+// characterHints say what to write for characters other dialects know.
+var characterHints = map[string]string{
+	"!": "Write NOT, or <> for 'is not equal'.",
+	"&": "Write AND.",
+	"|": "Write OR, or || to join strings.",
+	":": "Write -> for the field of a struct, := for the value of a struct's field or a map's key.",
+	"{": "Write STRUCT(name := value, …) or MAP(key := value, …).",
+	"$": "Write ${name} for a variable.",
+	"#": "Comments begin with -- or stand between /* and */.",
 }

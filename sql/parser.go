@@ -2,6 +2,7 @@ package sql
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,26 +11,32 @@ import (
 
 // Limits of what is parsed.
 const (
-	maxScriptBytes = 1 << 20
-	maxStatements  = 1000
-	maxTokens      = 200_000
+	maxScriptBytes     = 1 << 20
+	maxStatements      = 1000
+	maxTokens          = 200_000 // of a script
+	maxStatementTokens = 100_000 // a tree has at most as many nodes
+	maxDepth           = 200     // of nesting
+	maxChain           = 5000    // of operators in a row
+	maxErrors          = 20      // that are reported
 )
 
 // Options of parsing.
 type Options struct {
-	// Variables are the values of ${name}; names compare without case.
+	// Variables are the values of ${name}; names compare without case. DEFINE
+	// and UNDEFINE in a script hold for the statements after them.
 	Variables map[string]string
 }
 
 // Parse parses a script of statements, each ended by a semicolon (the last
-// one may lack it). All syntax errors are returned, as types.Errors.
+// one may lack it). The syntax errors of all statements are returned, as
+// types.Errors; a limit that was exceeded is an error of kind ErrLimit.
 func Parse(text string, opts Options) ([]Statement, error) {
 	p, err := newParser(text, opts)
 	if err != nil {
 		return nil, err
 	}
 	var out []Statement
-	for !p.done() {
+	for !p.done() && len(p.lex.errs) < maxErrors {
 		if p.acceptOp(";") {
 			continue
 		}
@@ -37,23 +44,26 @@ func Parse(text string, opts Options) ([]Statement, error) {
 			p.failLimit(fmt.Sprintf("more than %d statements in one request", maxStatements))
 			break
 		}
-		start := p.i
-		s := p.statement()
-		if s != nil && !p.tok().isOp(";") && !p.done() {
-			p.fail("';'")
+		if s := p.scriptStatement(); s != nil {
+			out = append(out, s)
 		}
-		if p.failed {
-			p.recover()
-			continue
-		}
-		from, to := p.toks[start].start, p.toks[p.i-1].end
-		s.setSource(p.lex.position(from), p.lex.src[from:to])
-		out = append(out, s)
 	}
 	if len(p.lex.errs) > 0 {
 		return nil, p.lex.errs
 	}
 	return out, nil
+}
+
+// ParseStatement parses text that is exactly one statement.
+func ParseStatement(text string, opts Options) (Statement, error) {
+	stmts, err := Parse(text, opts)
+	if err != nil {
+		return nil, err
+	}
+	if len(stmts) != 1 {
+		return nil, types.Errors{types.Errorf(types.ErrParse, types.Pos{Line: 1, Column: 1}, "Syntax Error: expected one statement, found %d", len(stmts))}
+	}
+	return stmts[0], nil
 }
 
 // ParseExpr parses one expression, such as a plan holds.
@@ -62,12 +72,15 @@ func ParseExpr(text string) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, ok := p.exprList(len(p.toks)-1, anyExpr)
-	if !ok {
-		return nil, p.lex.errs
+	list := p.exprs()
+	if !p.failed && !p.done() {
+		p.fail("an operator", "the end of the expression")
 	}
-	if len(list) != 1 {
-		return nil, types.Errorf(types.ErrParse, types.Pos{}, "expected one expression, found %d", len(list))
+	if !p.failed && len(list) != 1 {
+		p.failAt(list[1].Pos(), "Syntax Error: expected one expression, found "+strconv.Itoa(len(list)), "")
+	}
+	if p.failed {
+		return nil, p.lex.errs
 	}
 	return list[0], nil
 }
@@ -88,14 +101,6 @@ func ParseType(text string) (TypeRef, error) {
 	return t, nil
 }
 
-// Complete reports whether text ends with a whole statement: its last token
-// is a semicolon, outside of strings and comments.
-func Complete(text string) bool {
-	l := newLexer(text)
-	toks := l.run()
-	return len(l.errs) == 0 && len(toks) > 1 && toks[len(toks)-2].isOp(";")
-}
-
 // A parser works on the tokens of a script. After a fault in a statement
 // failed is set and the rest of that statement is skipped.
 type parser struct {
@@ -103,76 +108,158 @@ type parser struct {
 	toks   []token
 	i      int
 	failed bool
+	vars   variables
+	depth  int // of nesting
 }
 
 func newParser(text string, opts Options) (*parser, error) {
 	if len(text) > maxScriptBytes {
-		return nil, types.Errorf(types.ErrLimit, types.Pos{}, "the statements are %d bytes long; at most %d are taken", len(text), maxScriptBytes)
+		return nil, limitError(types.Pos{}, fmt.Sprintf("the statements are %d bytes long; at most %d are taken", len(text), maxScriptBytes))
 	}
 	l := newLexer(text)
 	l.run()
-	l.substitute(opts.Variables)
 	if len(l.toks) > maxTokens {
-		return nil, types.Errorf(types.ErrLimit, types.Pos{}, "the statements have %d words; at most %d are taken", len(l.toks), maxTokens)
+		return nil, limitError(types.Pos{}, fmt.Sprintf("the statements have more than %d words", maxTokens))
 	}
 	if len(l.errs) > 0 {
 		return nil, l.errs
 	}
-	return &parser{lex: l, toks: l.toks}, nil
+	return &parser{lex: l, toks: l.toks, vars: newVariables(opts.Variables)}, nil
+}
+
+func limitError(at types.Pos, message string) types.Errors {
+	return types.Errors{{Kind: types.ErrLimit, Pos: at, Message: message, Hint: "Split the request into smaller ones."}}
+}
+
+// scriptStatement parses the statement at the current token, and the variables
+// it defines; nil after a fault, with the statement skipped.
+func (p *parser) scriptStatement() Statement {
+	start := p.i
+	end := p.i + slices.IndexFunc(p.toks[p.i:], token.endsStatement)
+	if end-start > maxStatementTokens {
+		p.failLimit(fmt.Sprintf("a statement of more than %d words", maxStatementTokens))
+		return nil
+	}
+	var s Statement
+	if p.failed = !p.lex.substitute(p.toks[start:end], p.vars); !p.failed {
+		s = p.statement()
+	}
+	if !p.failed && !p.tok().endsStatement() {
+		p.failEnd(s)
+	}
+	if p.failed {
+		p.failed, p.i = false, end
+		return nil
+	}
+	p.setSource(s, start)
+	if d, ok := s.(*Define); ok {
+		p.vars[d.Name] = d.Value
+		if d.Undefine {
+			delete(p.vars, d.Name)
+		}
+	}
+	return s
+}
+
+func (t token) endsStatement() bool { return t.kind == tokEOF || t.isOp(";") }
+
+// failEnd reports what follows a statement that could end here.
+func (p *parser) failEnd(s Statement) {
+	expected := []string{"';'"}
+	if c, ok := s.(*CreateSource); ok && c.As == nil {
+		if c.With == nil {
+			expected = []string{"WITH", "';'"}
+		}
+		if !c.HasColumns && !c.ReadOnly {
+			expected = append([]string{"AS"}, expected...)
+		}
+		if !c.HasColumns && c.With == nil {
+			expected = append([]string{"'('"}, expected...)
+		}
+	}
+	p.fail(expected...)
+}
+
+// setSource gives s its place and text: from token start to the last one read.
+func (p *parser) setSource(s Statement, start int) {
+	from, to := p.toks[start], p.toks[p.i-1]
+	s.setSource(from.at, p.lex.src[from.start:to.end])
 }
 
 func (p *parser) tok() token         { return p.toks[p.i] }
 func (p *parser) done() bool         { return p.tok().kind == tokEOF }
-func (p *parser) pos() types.Pos     { return p.lex.position(p.tok().start) }
-func (p *parser) at() node           { return node{p.pos()} }
+func (p *parser) pos() types.Pos     { return p.tok().at }
 func (p *parser) peek(n int) token   { return p.toks[min(p.i+n, len(p.toks)-1)] }
 func (p *parser) word(w string) bool { return p.tok().isWord(w) }
 
-// recover skips to the end of the statement, so that the next one's faults
-// are found too.
-func (p *parser) recover() {
-	for !p.done() && !p.tok().isOp(";") {
-		p.i++
-	}
-	p.failed = false
-}
+// source returns a token as it was typed.
+func (p *parser) source(t token) string { return p.lex.src[t.start:t.end] }
 
 // fail reports the current token as unexpected; expected says what could
 // stand there.
-func (p *parser) fail(expected ...string) {
-	if p.failed {
-		return
+func (p *parser) fail(expected ...string) { p.failToken(p.tok(), expected...) }
+
+func (p *parser) failToken(t token, expected ...string) {
+	message := "Syntax Error: unexpected " + p.describeToken(t)
+	if len(expected) > 0 {
+		message += ", expected " + orList(expected)
 	}
-	found := "'" + p.lex.src[p.tok().start:p.tok().end] + "'"
-	if p.done() {
-		found = "the end of the text"
-	}
-	message := "Syntax Error: unexpected " + found
-	switch len(expected) {
-	case 0:
-	case 1:
-		message += ", expected " + expected[0]
-	default:
-		message += ", expected " + strings.Join(expected[:len(expected)-1], ", ") + " or " + expected[len(expected)-1]
-	}
-	p.failAt(p.tok().start, message, "")
+	p.failAt(t.at, message, hintFor(t, expected))
 }
 
-func (p *parser) failAt(at int, message, hint string) {
+// describeToken names a token in a message, cut if it is long.
+func (p *parser) describeToken(t token) string {
+	if t.kind == tokEOF {
+		return "the end of the text"
+	}
+	text := []rune(p.source(t))
+	if len(text) > 40 {
+		text = append(text[:40], '…')
+	}
+	return "'" + string(text) + "'"
+}
+
+func orList(list []string) string {
+	last := len(list) - 1
+	if last == 0 {
+		return list[0]
+	}
+	return strings.Join(list[:last], ", ") + " or " + list[last]
+}
+
+// hintFor says what to do where one of expected should stand instead of t.
+func hintFor(t token, expected []string) string {
+	wantsName := slices.Contains(expected, expectName)
+	switch {
+	case wantsName && t.kind == tokString:
+		return "Names stand between double quotes or back quotes, strings between single quotes."
+	case wantsName && t.kind == tokWord && reservedWords[t.upper]:
+		return t.upper + " is a word of the language: put it between back quotes to use it as a name."
+	case slices.Contains(expected, expectString) && t.kind == tokQuoted:
+		return "Strings stand between single quotes."
+	}
+	return ""
+}
+
+func (p *parser) failAt(at types.Pos, message, hint string) {
 	if !p.failed {
 		p.failed = true
 		p.lex.fault(at, message, hint)
 	}
 }
 
+// failLimit gives up the whole script.
 func (p *parser) failLimit(message string) {
+	p.lex.errs = append(p.lex.errs, limitError(p.pos(), message)...)
 	p.failed = true
-	p.lex.errs = append(p.lex.errs, &types.Error{Kind: types.ErrLimit, Pos: p.pos(), Message: message})
 	p.i = len(p.toks) - 1
 }
 
 // accept steps over the words if they come next.
 func (p *parser) accept(words ...string) bool {
+	if p.failed {
+		return false
+	}
 	for i, w := range words {
 		if !p.peek(i).isWord(w) {
 			return false
@@ -183,18 +270,15 @@ func (p *parser) accept(words ...string) bool {
 }
 
 func (p *parser) acceptOp(op string) bool {
-	if p.tok().isOp(op) {
-		p.i++
-		return true
+	if p.failed || !p.tok().isOp(op) {
+		return false
 	}
-	return false
+	p.i++
+	return true
 }
 
 func (p *parser) expect(words ...string) {
 	for _, w := range words {
-		if p.failed {
-			return
-		}
 		if !p.accept(w) {
 			p.fail(w)
 		}
@@ -202,7 +286,7 @@ func (p *parser) expect(words ...string) {
 }
 
 func (p *parser) expectOp(op string) {
-	if !p.failed && !p.acceptOp(op) {
+	if !p.acceptOp(op) {
 		p.fail("'" + op + "'")
 	}
 }
@@ -214,24 +298,40 @@ func (p *parser) oneOf(words ...string) string {
 			return w
 		}
 	}
-	if !p.failed {
-		p.fail(words...)
-	}
+	p.fail(words...)
 	return ""
 }
+
+// list reads one or more items divided by commas.
+func (p *parser) list(item func()) {
+	for !p.failed {
+		item()
+		if !p.acceptOp(",") {
+			return
+		}
+	}
+}
+
+// What stands in messages for classes of tokens.
+const (
+	expectName    = "a name"
+	expectString  = "a string between single quotes"
+	expectInteger = "a whole number"
+	expectExpr    = "an expression"
+)
 
 // name reads an identifier, folded to upper case unless quoted.
 func (p *parser) name() string {
 	if p.failed {
 		return ""
 	}
-	t := p.tok()
-	if name, ok := identifier(t); ok {
-		p.i++
-		return name
+	name, ok := identifier(p.tok())
+	if !ok {
+		p.fail(expectName)
+		return ""
 	}
-	p.fail("a name")
-	return ""
+	p.i++
+	return name
 }
 
 // identifier returns the name that a token is.
@@ -245,12 +345,40 @@ func identifier(t token) (string, bool) {
 	return "", false
 }
 
+func (p *parser) names() []string {
+	var names []string
+	p.list(func() { names = append(names, p.name()) })
+	return names
+}
+
+// exactName reads a name that is not folded, such as a topic's, or a string.
+func (p *parser) exactName() string {
+	t := p.tok()
+	switch {
+	case p.failed:
+		return ""
+	case t.kind == tokString:
+		return p.str()
+	case t.kind == tokWord, t.kind == tokQuoted && isDigit(p.lex.src[t.start]):
+		p.i++
+		return p.source(t)
+	}
+	return p.name()
+}
+
+func (p *parser) nameOrString() string {
+	if p.tok().kind == tokString {
+		return p.str()
+	}
+	return p.name()
+}
+
 func (p *parser) str() string {
 	if p.failed {
 		return ""
 	}
 	if p.tok().kind != tokString {
-		p.fail("a string in single quotes")
+		p.fail(expectString)
 		return ""
 	}
 	p.i++
@@ -263,7 +391,7 @@ func (p *parser) integer() int64 {
 	}
 	n, err := strconv.ParseInt(p.tok().text, 10, 64)
 	if p.tok().kind != tokInteger || err != nil {
-		p.fail("an integer")
+		p.fail(expectInteger)
 		return 0
 	}
 	p.i++
@@ -273,261 +401,3 @@ func (p *parser) integer() int64 {
 // ifNotExists reads IF NOT EXISTS; ifExists reads IF EXISTS.
 func (p *parser) ifNotExists() bool { return p.accept("IF", "NOT", "EXISTS") }
 func (p *parser) ifExists() bool    { return p.accept("IF", "EXISTS") }
-
-// typeRef reads a type.
-func (p *parser) typeRef() TypeRef {
-	if p.failed {
-		return TypeRef{}
-	}
-	r := TypeRef{At: p.pos()}
-	if p.tok().kind == tokQuoted {
-		r.Name = p.name()
-		return r
-	}
-	word := p.tok().upper
-	if p.tok().kind != tokWord {
-		p.fail("a type")
-		return r
-	}
-	if kind, ok := typeNames[word]; ok {
-		p.i++
-		r.Kind = kind
-		p.typeParams(&r, word)
-		return r
-	}
-	r.Name = p.name()
-	return r
-}
-
-var typeNames = map[string]types.Kind{
-	"BOOLEAN": types.KindBoolean, "INT": types.KindInt, "INTEGER": types.KindInt, "BIGINT": types.KindBigint,
-	"DOUBLE": types.KindDouble, "DECIMAL": types.KindDecimal, "DEC": types.KindDecimal, "NUMERIC": types.KindDecimal,
-	"STRING": types.KindString, "VARCHAR": types.KindString,
-	"BYTES": types.KindBytes, "DATE": types.KindDate, "TIME": types.KindTime, "TIMESTAMP": types.KindTimestamp,
-	"ARRAY": types.KindArray, "MAP": types.KindMap, "STRUCT": types.KindStruct,
-}
-
-func (p *parser) typeParams(r *TypeRef, word string) {
-	switch r.Kind {
-	case types.KindString:
-		if word == "VARCHAR" && p.acceptOp("(") { // the length is not kept
-			p.integer()
-			p.expectOp(")")
-		}
-	case types.KindDecimal:
-		r.Params = []int{types.MaxDecimalPrecision, 10}
-		if p.acceptOp("(") {
-			r.Params = []int{int(p.integer()), 0}
-			if p.acceptOp(",") {
-				r.Params[1] = int(p.integer())
-			}
-			p.expectOp(")")
-		}
-	case types.KindArray:
-		p.expectOp("<")
-		r.Elem = p.typeRefPointer()
-		p.closeAngle()
-	case types.KindMap:
-		p.expectOp("<")
-		r.Key = p.typeRefPointer()
-		p.expectOp(",")
-		r.Elem = p.typeRefPointer()
-		p.closeAngle()
-	case types.KindStruct:
-		p.structFields(r)
-	}
-}
-
-func (p *parser) typeRefPointer() *TypeRef {
-	t := p.typeRef()
-	return &t
-}
-
-func (p *parser) structFields(r *TypeRef) {
-	if p.acceptOp("<>") {
-		return
-	}
-	p.expectOp("<")
-	for !p.failed && !p.tok().isOp(">") {
-		name := p.name()
-		r.Fields = append(r.Fields, FieldTypeRef{name, p.typeRef()})
-		if !p.acceptOp(",") {
-			break
-		}
-	}
-	p.closeAngle()
-}
-
-// closeAngle reads '>'; one that the lexer took together with what follows
-// ('>=') can't occur in a type.
-func (p *parser) closeAngle() { p.expectOp(">") }
-
-// duration reads a number and a unit.
-func (p *parser) duration() Duration {
-	d := Duration{N: p.integer()}
-	if p.failed {
-		return d
-	}
-	unit := strings.TrimSuffix(p.tok().upper, "S")
-	if _, ok := unitMS[unit]; !ok || p.tok().kind != tokWord {
-		p.fail("a unit of time (MILLISECONDS, SECONDS, MINUTES, HOURS, DAYS)")
-		return d
-	}
-	p.i++
-	d.Unit = unit
-	return d
-}
-
-// window reads WINDOW [name] kind (…).
-func (p *parser) window() (*WindowClause, bool) {
-	w := &WindowClause{At: p.pos()}
-	p.expect("WINDOW")
-	if !p.peek(1).isOp("(") {
-		w.Name = p.name()
-	}
-	w.Kind = p.oneOf("TUMBLING", "HOPPING", "SESSION")
-	p.expectOp("(")
-	switch w.Kind {
-	case "SESSION":
-		w.Gap = p.duration()
-	case "HOPPING":
-		p.expect("SIZE")
-		w.Size = p.duration()
-		p.expectOp(",")
-		p.expect("ADVANCE", "BY")
-		w.Advance = p.duration()
-	default:
-		p.expect("SIZE")
-		w.Size = p.duration()
-	}
-	for !p.failed && p.acceptOp(",") {
-		switch p.oneOf("RETENTION", "GRACE") {
-		case "RETENTION":
-			d := p.duration()
-			w.Retention = &d
-		case "GRACE":
-			p.expect("PERIOD")
-			d := p.duration()
-			w.Grace = &d
-		}
-	}
-	p.expectOp(")")
-	return w, !p.failed
-}
-
-// within reads WITHIN d or WITHIN (before, after), and a grace period.
-func (p *parser) within() (*Within, bool) {
-	w := &Within{At: p.pos()}
-	p.expect("WITHIN")
-	if p.acceptOp("(") {
-		w.Before = p.duration()
-		p.expectOp(",")
-		w.After = p.duration()
-		p.expectOp(")")
-	} else {
-		w.Before = p.duration()
-		w.After = w.Before
-	}
-	if p.accept("GRACE", "PERIOD") {
-		d := p.duration()
-		w.Grace = &d
-	}
-	return w, !p.failed
-}
-
-// with reads a WITH clause if there is one.
-func (p *parser) with() []Property {
-	if p.failed || !p.accept("WITH") {
-		return nil
-	}
-	props := []Property{}
-	p.expectOp("(")
-	for !p.failed && !p.tok().isOp(")") {
-		at := p.pos()
-		name := ""
-		if p.tok().kind == tokString {
-			name = strings.ToUpper(p.str())
-		} else {
-			name = strings.ToUpper(p.name())
-		}
-		p.expectOp("=")
-		props = append(props, Property{At: at, Name: name, Value: p.literal()})
-		if !p.acceptOp(",") {
-			break
-		}
-	}
-	p.expectOp(")")
-	return props
-}
-
-// literal reads a constant.
-func (p *parser) literal() *Literal {
-	if p.failed {
-		return nil
-	}
-	at := p.at()
-	neg := p.tok().isOp("-")
-	if neg {
-		p.i++
-	}
-	l := tokenLiteral(p.tok(), at)
-	if l == nil || neg && (l.Kind < LitInteger || l.Kind > LitDouble) {
-		p.fail("a literal")
-		return nil
-	}
-	if neg {
-		l.Text = "-" + l.Text
-	}
-	p.i++
-	return l
-}
-
-// tokenLiteral returns the literal that a token is, or nil.
-func tokenLiteral(t token, at node) *Literal {
-	switch t.kind {
-	case tokString:
-		return &Literal{at, LitString, t.text}
-	case tokInteger:
-		return &Literal{at, LitInteger, t.text}
-	case tokDecimal:
-		return &Literal{at, LitDecimal, t.text}
-	case tokDouble:
-		return &Literal{at, LitDouble, t.text}
-	case tokWord:
-		switch t.upper {
-		case "TRUE", "FALSE":
-			return &Literal{at, LitBoolean, t.upper}
-		case "NULL":
-			return &Literal{at, LitNull, t.upper}
-		}
-	}
-	return nil
-}
-
-// SplitStatements returns the statements of a script as texts, each with its
-// semicolon; what can't be lexed is one text.
-func SplitStatements(text string) []string {
-	l := newLexer(text)
-	toks := l.run()
-	if len(l.errs) > 0 {
-		return []string{text}
-	}
-	var out []string
-	start := -1
-	for _, t := range toks {
-		switch {
-		case t.kind == tokEOF:
-			if start >= 0 {
-				out = append(out, text[start:])
-			}
-		case t.isOp(";"):
-			if start >= 0 {
-				out = append(out, text[start:t.end])
-			}
-			start = -1
-		case start < 0:
-			start = t.start
-		}
-	}
-	return out
-}

@@ -9,8 +9,8 @@ func (p *parser) statement() Statement {
 	return s
 }
 
-var statementWords = []string{"SELECT", "CREATE", "INSERT", "DROP", "ALTER", "SHOW", "LIST", "DESCRIBE", "EXPLAIN", "PRINT", "TERMINATE",
-	"PAUSE", "RESUME", "SET", "UNSET", "DEFINE", "UNDEFINE", "RUN", "ASSERT", "WITH"}
+var statementWords = []string{"SELECT", "WITH", "CREATE", "INSERT", "DROP", "ALTER", "SHOW", "LIST", "DESCRIBE", "EXPLAIN", "PRINT", "TERMINATE",
+	"PAUSE", "RESUME", "SET", "UNSET", "DEFINE", "UNDEFINE", "RUN SCRIPT", "ASSERT"}
 
 func (p *parser) statementBody() Statement {
 	switch {
@@ -18,7 +18,8 @@ func (p *parser) statementBody() Statement {
 		return &SelectStmt{Query: p.query()}
 	case p.accept("CREATE"):
 		return p.create()
-	case p.accept("INSERT", "INTO"):
+	case p.accept("INSERT"):
+		p.expect("INTO")
 		return p.insert()
 	case p.accept("DROP"):
 		return p.drop()
@@ -34,6 +35,18 @@ func (p *parser) statementBody() Statement {
 		return p.print()
 	case p.word("TERMINATE"), p.word("PAUSE"), p.word("RESUME"):
 		return p.control()
+	case p.accept("RUN"):
+		p.expect("SCRIPT")
+		return &RunScript{File: p.str()}
+	case p.accept("ASSERT"):
+		return p.assert()
+	}
+	return p.setting()
+}
+
+// setting reads SET, UNSET, DEFINE or UNDEFINE.
+func (p *parser) setting() Statement {
+	switch {
 	case p.accept("SET"):
 		name := p.str()
 		p.expectOp("=")
@@ -46,11 +59,6 @@ func (p *parser) statementBody() Statement {
 		return &Define{Name: name, Value: p.str()}
 	case p.accept("UNDEFINE"):
 		return &Define{Undefine: true, Name: p.name()}
-	case p.accept("RUN"):
-		p.expect("SCRIPT")
-		return &RunScript{File: p.str()}
-	case p.accept("ASSERT"):
-		return p.assert()
 	}
 	p.fail(statementWords...)
 	return nil
@@ -73,40 +81,30 @@ func (p *parser) create() Statement {
 	return p.createSource(orReplace)
 }
 
-func (p *parser) nameOrString() string {
-	if p.tok().kind == tokString {
-		return p.str()
-	}
-	return p.name()
-}
-
 // createSource reads [SOURCE] STREAM|TABLE … after CREATE [OR REPLACE].
 func (p *parser) createSource(orReplace bool) *CreateSource {
 	s := &CreateSource{OrReplace: orReplace, ReadOnly: p.accept("SOURCE")}
-	s.Table = p.oneOf("STREAM", "TABLE") == "TABLE"
+	s.Table = p.sourceKind(orReplace) == "TABLE"
 	s.IfNotExists = p.ifNotExists()
 	s.Name = p.name()
-	if !p.failed && p.acceptOp("(") {
+	if p.acceptOp("(") {
 		s.HasColumns = true
-		s.Columns = p.columns()
+		p.list(func() { s.Columns = append(s.Columns, p.column()) })
 		p.expectOp(")")
 	}
 	s.With = p.with()
-	if !p.failed && !s.HasColumns && p.accept("AS") {
+	if !s.HasColumns && !s.ReadOnly && p.accept("AS") {
 		s.As = p.query()
 	}
 	return s
 }
 
-func (p *parser) columns() []ColumnDef {
-	var cols []ColumnDef
-	for !p.failed && !p.tok().isOp(")") {
-		cols = append(cols, p.column())
-		if !p.acceptOp(",") {
-			break
-		}
+func (p *parser) sourceKind(orReplace bool) string {
+	words := []string{"STREAM", "TABLE"}
+	if !orReplace && !p.toks[max(0, p.i-1)].isWord("SOURCE") && !p.word("STREAM") && !p.word("TABLE") {
+		p.fail("STREAM", "TABLE", "OR REPLACE", "SOURCE", "SINK", "TYPE")
 	}
-	return cols
+	return p.oneOf(words...)
 }
 
 func (p *parser) column() ColumnDef {
@@ -130,74 +128,36 @@ func (p *parser) column() ColumnDef {
 
 func (p *parser) insert() Statement {
 	target := p.name()
-	if p.failed {
-		return nil
+	if p.word("WITH") && p.peek(1).isOp("(") {
+		s := &InsertSelect{Target: target, With: p.with()}
+		s.Query = p.query()
+		return s
 	}
 	if p.word("WITH") || p.word("SELECT") {
-		s := &InsertSelect{Target: target}
-		if p.word("WITH") && p.peek(1).isOp("(") {
-			s.With = p.with()
-		}
-		if !p.failed {
-			s.Query = p.query()
-		}
-		return s
+		return &InsertSelect{Target: target, Query: p.query()}
 	}
 	s := &InsertValues{Target: target}
 	if p.acceptOp("(") {
-		s.Columns = p.nameList()
+		s.Columns = p.names()
 		p.expectOp(")")
 	}
+	if s.Columns == nil && !p.word("VALUES") {
+		p.fail("'('", "VALUES", "SELECT", "WITH")
+	}
 	p.expect("VALUES")
-	p.expectOp("(")
 	s.Values = p.values()
 	return s
 }
 
-func (p *parser) nameList() []string {
-	var names []string
-	for !p.failed {
-		names = append(names, p.name())
-		if !p.acceptOp(",") {
-			break
-		}
-	}
-	return names
-}
-
-// values reads expressions up to the closing parenthesis and steps over it.
+// values reads expressions between parentheses.
 func (p *parser) values() []Expr {
-	if p.failed {
-		return nil
+	p.expectOp("(")
+	list := p.exprs()
+	if !p.tok().isOp(")") {
+		p.fail("an operator", "','", "')'")
 	}
-	end := p.closing()
-	if end < 0 {
-		p.i = len(p.toks) - 1
-		p.fail("')'")
-		return nil
-	}
-	list, ok := p.exprList(end, anyExpr)
-	if !ok {
-		return nil
-	}
-	p.i = end + 1
+	p.expectOp(")")
 	return list
-}
-
-// closing returns the position of the parenthesis that closes the level the
-// current token is in, or -1.
-func (p *parser) closing() int {
-	depth := 1
-	for j := p.i; p.toks[j].kind != tokEOF && !p.toks[j].isOp(";"); j++ {
-		if p.toks[j].isOp("(") {
-			depth++
-		} else if p.toks[j].isOp(")") {
-			if depth--; depth == 0 {
-				return j
-			}
-		}
-	}
-	return -1
 }
 
 func (p *parser) drop() Statement {
@@ -208,7 +168,10 @@ func (p *parser) drop() Statement {
 		return &DropConnector{IfExists: p.ifExists(), Name: p.nameOrString()}
 	default:
 		s := &DropSource{Table: what == "TABLE", IfExists: p.ifExists(), Name: p.name()}
-		s.DeleteTopic = !p.failed && p.accept("DELETE", "TOPIC")
+		if p.accept("DELETE") {
+			p.expect("TOPIC")
+			s.DeleteTopic = true
+		}
 		return s
 	}
 }
@@ -222,54 +185,57 @@ func (p *parser) alter() Statement {
 		return s
 	}
 	s := &AlterSource{Table: what == "TABLE", Name: p.name()}
-	for !p.failed {
+	p.list(func() {
 		p.expect("ADD")
 		p.accept("COLUMN")
 		s.Add = append(s.Add, ColumnDef{At: p.pos(), Name: p.name(), Type: p.typeRef()})
-		if !p.acceptOp(",") {
-			break
-		}
-	}
+	})
 	return s
 }
 
 func (p *parser) show() Statement {
-	s := &Show{All: p.accept("ALL")}
-	if p.word("SOURCE") || p.word("SINK") {
+	s := &Show{}
+	switch {
+	case p.accept("ALL"):
+		p.expect("TOPICS")
+		s.What, s.All = "TOPICS", true
+	case p.word("SOURCE"), p.word("SINK"):
 		s.Scope = p.tok().upper
 		p.i++
+		p.expect("CONNECTORS")
+		s.What = "CONNECTORS"
+	default:
+		s.What = p.oneOf("TOPICS", "STREAMS", "TABLES", "QUERIES", "PROPERTIES", "FUNCTIONS", "TYPES", "VARIABLES", "CONNECTORS", "CONNECTOR")
 	}
-	s.What = p.oneOf("TOPICS", "STREAMS", "TABLES", "QUERIES", "PROPERTIES", "FUNCTIONS", "TYPES", "VARIABLES", "CONNECTORS", "CONNECTOR")
-	if s.What == "CONNECTOR" {
+	switch s.What {
+	case "CONNECTOR":
 		p.expect("PLUGINS")
 		s.What = "CONNECTOR PLUGINS"
+	case "TOPICS", "STREAMS", "TABLES", "QUERIES":
+		s.Extended = p.accept("EXTENDED")
 	}
-	s.Extended = !p.failed && p.accept("EXTENDED")
 	return s
 }
 
 func (p *parser) describe() Statement {
 	s := &Describe{What: "SOURCE"}
 	switch {
-	case p.accept("FUNCTION"):
-		s.What = "FUNCTION"
-	case p.accept("CONNECTOR"):
-		s.What = "CONNECTOR"
-		s.Name = p.nameOrString()
+	case p.word("FUNCTION") && !p.peek(1).endsStatement():
+		p.i++
+		s.What, s.Name = "FUNCTION", p.nameOrString()
 		return s
-	case (p.word("STREAMS") || p.word("TABLES")) && !p.peek(1).isOp("."):
+	case p.word("CONNECTOR") && !p.peek(1).endsStatement():
+		p.i++
+		s.What, s.Name = "CONNECTOR", p.nameOrString()
+		return s
+	case p.word("STREAMS"), p.word("TABLES"):
 		s.What = p.tok().upper
 		p.i++
 		s.Extended = p.accept("EXTENDED")
 		return s
-	case p.word("EXTENDED") && p.peek(1).kind == tokWord:
-		p.i++
-		s.Extended = true
 	}
 	s.Name = p.name()
-	if !p.failed && p.accept("EXTENDED") {
-		s.Extended = true
-	}
+	s.Extended = p.accept("EXTENDED")
 	return s
 }
 
@@ -281,8 +247,7 @@ func (p *parser) explain() Statement {
 			if inner == nil {
 				return nil
 			}
-			from, to := p.toks[start].start, p.toks[p.i-1].end
-			inner.setSource(p.lex.position(from), p.lex.src[from:to])
+			p.setSource(inner, start)
 			return &Explain{Statement: inner}
 		}
 	}
@@ -291,10 +256,7 @@ func (p *parser) explain() Statement {
 
 // queryID reads a query's id, which is exact but usually typed unquoted.
 func (p *parser) queryID() string {
-	if p.failed {
-		return ""
-	}
-	if t := p.tok(); t.kind == tokWord {
+	if t := p.tok(); t.kind == tokWord && !p.failed {
 		p.i++
 		return t.text
 	}
@@ -302,38 +264,46 @@ func (p *parser) queryID() string {
 }
 
 func (p *parser) print() Statement {
-	s := &PrintTopic{}
-	if t := p.tok(); t.kind == tokWord { // topics' names are exact
-		p.i++
-		s.Topic = t.text
-		for (p.tok().isOp("-") || p.tok().isOp(".")) && p.toks[p.i-1].end == p.tok().start && p.peek(1).start == p.tok().end {
-			s.Topic += p.lex.src[p.tok().start:p.peek(1).end]
-			p.i += 2
+	s := &PrintTopic{Topic: p.topicName()}
+	if p.accept("FROM") {
+		p.expect("BEGINNING")
+		s.FromBeginning = true
+	}
+	if p.accept("INTERVAL") || p.accept("SAMPLE") {
+		if s.Interval = p.integer(); s.Interval == 0 && !p.failed {
+			p.i--
+			p.fail("a whole number from 1")
 		}
-	} else {
-		s.Topic = p.nameOrString()
 	}
-	s.FromBeginning = !p.failed && p.accept("FROM", "BEGINNING")
-	if !p.failed && (p.accept("INTERVAL") || p.accept("SAMPLE")) {
-		s.Interval = p.integer()
-	}
-	if !p.failed && p.accept("LIMIT") {
+	if p.accept("LIMIT") {
 		n := p.integer()
 		s.Limit = &n
 	}
 	return s
 }
 
+// topicName reads a topic's name: exact, and with points and dashes even if
+// it is not quoted.
+func (p *parser) topicName() string {
+	name := p.exactName()
+	for t := p.tok(); !p.failed && (t.isOp("-") || t.isOp(".")); t = p.tok() {
+		next := p.peek(1)
+		joined := p.toks[p.i-1].end == t.start && t.end == next.start
+		if !joined || next.kind != tokWord && next.kind != tokQuoted && next.kind != tokInteger {
+			break
+		}
+		name += p.lex.src[t.start:next.end]
+		p.i += 2
+	}
+	return name
+}
+
 func (p *parser) control() Statement {
 	s := &QueryControl{Action: p.tok().upper}
 	p.i++
-	p.accept("QUERY")
-	if p.word("ALL") {
-		p.i++
-		s.All = true
-		return s
+	if s.All = p.accept("ALL"); !s.All {
+		s.ID = p.queryID()
 	}
-	s.ID = p.queryID()
 	return s
 }
 
@@ -341,58 +311,65 @@ func (p *parser) assert() Statement {
 	notExists := p.accept("NOT", "EXISTS")
 	switch {
 	case p.accept("TOPIC"):
-		s := &AssertTopic{NotExists: notExists, Topic: p.nameExact(), With: p.with()}
+		s := &AssertTopic{NotExists: notExists, Topic: p.topicName(), With: p.with()}
 		s.Timeout = p.timeout()
 		return s
 	case p.accept("SCHEMA"):
-		s := &AssertSchema{NotExists: notExists}
-		if p.accept("SUBJECT") {
-			s.Subject = p.nameExact()
-		}
-		if !p.failed && p.accept("ID") {
-			n := p.integer()
-			s.ID = &n
-		}
-		s.Timeout = p.timeout()
-		return s
+		return p.assertSchema(notExists)
+	case notExists:
+		p.fail("TOPIC", "SCHEMA")
+		return nil
 	case p.word("STREAM"), p.word("TABLE"):
-		return &AssertSource{Source: p.createSource(false)}
-	case p.accept("NULL", "VALUES"):
-		s := &AssertValues{Null: true, Source: p.name()}
-		p.assertColumns(s, "KEY")
-		return s
+		return p.assertSource()
+	case p.accept("NULL"):
+		p.expect("VALUES")
+		return p.assertValues(&AssertValues{Null: true}, "KEY")
 	case p.accept("VALUES"):
-		s := &AssertValues{Source: p.name()}
-		p.assertColumns(s, "VALUES")
-		return s
+		return p.assertValues(&AssertValues{}, "VALUES")
 	}
-	p.fail("VALUES", "NULL VALUES", "STREAM", "TABLE", "TOPIC", "SCHEMA")
+	p.fail("VALUES", "NULL VALUES", "STREAM", "TABLE", "TOPIC", "SCHEMA", "NOT EXISTS")
 	return nil
 }
 
-func (p *parser) assertColumns(s *AssertValues, word string) {
-	if !p.failed && p.acceptOp("(") {
-		s.Columns = p.nameList()
+func (p *parser) assertSchema(notExists bool) Statement {
+	s := &AssertSchema{NotExists: notExists}
+	if p.accept("SUBJECT") {
+		s.Subject = p.topicName()
+	}
+	if p.accept("ID") {
+		n := p.integer()
+		s.ID = &n
+	}
+	s.Timeout = p.timeout()
+	return s
+}
+
+func (p *parser) assertSource() Statement {
+	start := p.i
+	src := p.createSource(false)
+	if src.As != nil || src.IfNotExists {
+		p.failToken(p.toks[start], "a stream or table with its columns and properties")
+	}
+	if !p.failed {
+		p.setSource(src, start)
+	}
+	return &AssertSource{Source: src}
+}
+
+func (p *parser) assertValues(s *AssertValues, word string) Statement {
+	s.Source = p.name()
+	if p.acceptOp("(") {
+		s.Columns = p.names()
 		p.expectOp(")")
 	}
 	p.expect(word)
-	p.expectOp("(")
 	s.Values = p.values()
-}
-
-// nameExact reads a name that is not folded, such as a topic's.
-func (p *parser) nameExact() string {
-	if t := p.tok(); t.kind == tokWord && !p.failed {
-		p.i++
-		return t.text
-	}
-	return p.nameOrString()
+	return s
 }
 
 func (p *parser) timeout() *Duration {
-	if p.failed || !p.accept("TIMEOUT") {
+	if !p.accept("TIMEOUT") {
 		return nil
 	}
-	d := p.duration()
-	return &d
+	return p.durationPointer()
 }

@@ -2,26 +2,33 @@ package sql
 
 import (
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"karst/sql/types"
 )
 
-var plainName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
-
 // QuoteName returns name as it must be typed: between back quotes unless it is
 // a plain upper-case word without a meaning of its own.
 func QuoteName(name string) string {
-	if plainName.MatchString(name) && !reservedWords[name] && !contextualWords[name] {
+	if isPlain(name) && !reservedWords[name] && !contextualWords[name] {
 		return name
 	}
 	return types.QuoteAlways(name)
 }
 
+// isPlain reports whether name is a word that folding leaves as it is.
+func isPlain(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c != '_' && (c < 'A' || c > 'Z') && (i == 0 || !isDigit(c)) {
+			return false
+		}
+	}
+	return name != ""
+}
+
 // contextualWords are syntax in some places; the printer quotes them.
-var contextualWords = wordSet("LEFT RIGHT FULL INNER CROSS EMIT WINDOW WITHIN PARTITION ESCAPE ARRAY MAP STRUCT EXISTS ASC DESC DATE TIME TIMESTAMP INTERSECT EXCEPT IF VALUES OVER SET ALL SOURCE")
+var contextualWords = wordSet("LEFT", "RIGHT", "FULL", "INNER", "CROSS", "EMIT", "WINDOW", "WITHIN", "PARTITION", "ESCAPE", "ARRAY", "MAP", "STRUCT", "EXISTS",
+	"ASC", "DESC", "DATE", "TIME", "TIMESTAMP", "INTERSECT", "EXCEPT", "IF", "OVER", "SET", "ALL", "SOURCE", "AT", "ROWS", "RANGE")
 
 // PrintExpr returns e as SQL text that parses to an equal tree.
 func PrintExpr(e Expr) string {
@@ -61,7 +68,7 @@ func (r TypeRef) String() string {
 		for i, f := range r.Fields {
 			parts[i] = QuoteName(f.Name) + " " + f.Type.String()
 		}
-		return "STRUCT<" + strings.Join(parts, ", ") + " >"
+		return "STRUCT<" + strings.Join(parts, ", ") + ">"
 	}
 	return r.Kind.String()
 }
@@ -76,23 +83,73 @@ func (p *printer) put(parts ...string) {
 
 func (p *printer) list(es []Expr) {
 	for i, e := range es {
-		if i > 0 {
-			p.put(", ")
-		}
+		p.put(comma(i))
 		p.expr(e)
 	}
 }
 
-// operand prints e in parentheses if it is more than a primary.
-func (p *printer) operand(e Expr) {
+func comma(i int) string { return opt(i > 0, ", ") }
+
+// How much an expression binds, from least to most.
+const (
+	precLambda = iota
+	precOr
+	precAnd
+	precNot
+	precPredicate
+	precValue // what follows is a value in the grammar
+	precAdd
+	precMul
+	precSign
+	precPrimary
+
+	precConcat = precValue
+)
+
+func precedence(e Expr) int {
 	switch e := e.(type) {
-	case *Binary, *Comparison, *Logical, *Not, *IsNull, *Between, *In, *Like, *Unary, *Lambda:
-	case *Literal:
-		if !strings.HasPrefix(e.Text, "-") || e.Kind == LitString {
-			p.expr(e)
-			return
+	case *Lambda:
+		return precLambda
+	case *Logical:
+		if e.Op == "OR" {
+			return precOr
 		}
-	default:
+		return precAnd
+	case *Not:
+		return precNot
+	case *Subquery:
+		if e.Negate {
+			return precNot
+		}
+	case *Comparison, *IsNull, *Between, *In, *Like:
+		return precPredicate
+	case *Binary:
+		return binaryPrecedence(e.Op)
+	case *Unary:
+		return precSign
+	case *Literal:
+		if isNumber(e) && strings.HasPrefix(e.Text, "-") {
+			return precSign
+		}
+	}
+	return precPrimary
+}
+
+func binaryPrecedence(op string) int {
+	switch op {
+	case "||":
+		return precConcat
+	case "+", "-":
+		return precAdd
+	}
+	return precMul
+}
+
+func isNumber(l *Literal) bool { return l.Kind >= LitInteger && l.Kind <= LitDouble }
+
+// operand prints e, between parentheses if it binds less than least.
+func (p *printer) operand(e Expr, least int) {
+	if precedence(e) >= least {
 		p.expr(e)
 		return
 	}
@@ -101,12 +158,7 @@ func (p *printer) operand(e Expr) {
 	p.put(")")
 }
 
-func not(negate bool) string {
-	if negate {
-		return " NOT"
-	}
-	return ""
-}
+func not(negate bool) string { return opt(negate, " NOT") }
 
 func (p *printer) expr(e Expr) {
 	switch e := e.(type) {
@@ -118,32 +170,24 @@ func (p *printer) expr(e Expr) {
 		}
 		p.put(QuoteName(e.Name))
 	case *FieldRef:
-		p.operand(e.Of)
+		p.operand(e.Of, precPrimary)
 		p.put("->", QuoteName(e.Field))
 	case *StructAll:
-		p.operand(e.Of)
+		p.operand(e.Of, precPrimary)
 		p.put("->*")
 	case *Subscript:
-		p.operand(e.Of)
+		p.operand(e.Of, precPrimary)
 		p.put("[")
-		p.expr(e.Index)
+		p.operand(e.Index, precValue)
 		p.put("]")
 	case *ArrayLit:
 		p.put("ARRAY[")
 		p.list(e.Elems)
 		p.put("]")
 	case *MapLit:
-		p.put("MAP(")
-		for i := range e.Keys {
-			p.pair(i, e.Keys[i], "", e.Values[i])
-		}
-		p.put(")")
+		p.mapLit(e)
 	case *StructLit:
-		p.put("STRUCT(")
-		for i := range e.Names {
-			p.pair(i, nil, e.Names[i], e.Values[i])
-		}
-		p.put(")")
+		p.structLit(e)
 	case *Call:
 		p.call(e)
 	case *WindowCall:
@@ -151,18 +195,15 @@ func (p *printer) expr(e Expr) {
 	case *Lambda:
 		p.put("(")
 		for i, x := range e.Params {
-			if i > 0 {
-				p.put(", ")
-			}
-			p.put(QuoteName(x))
+			p.put(comma(i), QuoteName(x))
 		}
 		p.put(") => ")
-		p.operand(e.Body)
+		p.expr(e.Body)
 	case *Case:
 		p.caseExpr(e)
 	case *Cast:
 		p.put("CAST(")
-		p.operand(e.Of)
+		p.expr(e.Of)
 		p.put(" AS ", e.To.String(), ")")
 	case *Subquery:
 		p.subquery(e)
@@ -171,29 +212,50 @@ func (p *printer) expr(e Expr) {
 	}
 }
 
+func (p *printer) mapLit(m *MapLit) {
+	p.put("MAP(")
+	for i := range m.Keys {
+		p.put(comma(i))
+		p.expr(m.Keys[i])
+		p.put(" := ")
+		p.expr(m.Values[i])
+	}
+	p.put(")")
+}
+
+func (p *printer) structLit(s *StructLit) {
+	p.put("STRUCT(")
+	for i := range s.Names {
+		p.put(comma(i), QuoteName(s.Names[i]), " := ")
+		p.expr(s.Values[i])
+	}
+	p.put(")")
+}
+
 func (p *printer) operator(e Expr) {
 	switch e := e.(type) {
 	case *Unary:
-		p.put(e.Op, " ")
-		p.operand(e.Of)
+		p.unary(e)
 	case *Binary:
-		p.infix(e.Left, e.Op, e.Right)
+		prec := binaryPrecedence(e.Op)
+		p.infix(e.Left, prec, e.Op, e.Right, prec+1)
 	case *Comparison:
-		p.infix(e.Left, e.Op, e.Right)
+		p.infix(e.Left, precValue, e.Op, e.Right, precValue)
 	case *Logical:
-		p.infix(e.Left, e.Op, e.Right)
+		prec := precedence(e)
+		p.infix(e.Left, prec, e.Op, e.Right, prec+1)
 	case *Not:
 		p.put("NOT ")
-		p.operand(e.Of)
+		p.operand(e.Of, precNot)
 	case *IsNull:
-		p.operand(e.Of)
+		p.operand(e.Of, precValue)
 		p.put(" IS", not(e.Negate), " NULL")
 	case *Between:
-		p.operand(e.Of)
+		p.operand(e.Of, precValue)
 		p.put(not(e.Negate), " BETWEEN ")
-		p.infix(e.Low, "AND", e.High)
+		p.infix(e.Low, precValue, "AND", e.High, precValue)
 	case *In:
-		p.operand(e.Of)
+		p.operand(e.Of, precValue)
 		p.put(not(e.Negate), " IN (")
 		if e.Query != nil {
 			p.query(e.Query)
@@ -201,32 +263,32 @@ func (p *printer) operator(e Expr) {
 		p.list(e.List)
 		p.put(")")
 	case *Like:
-		p.operand(e.Of)
+		p.operand(e.Of, precValue)
 		p.put(not(e.Negate), " LIKE ")
-		p.operand(e.Pattern)
+		p.operand(e.Pattern, precValue)
 		if e.Escape != "" {
 			p.put(" ESCAPE ", types.QuoteString(e.Escape))
 		}
 	}
 }
 
-func (p *printer) infix(l Expr, op string, r Expr) {
-	p.operand(l)
-	p.put(" ", op, " ")
-	p.operand(r)
+// unary keeps "--" apart, which would begin a comment, and -(5), which is not
+// the literal -5.
+func (p *printer) unary(e *Unary) {
+	p.put(e.Op)
+	least := precSign
+	if l, ok := e.Of.(*Literal); ok && e.Op == "-" && isNumber(l) {
+		least = precPrimary + 1
+	} else if precedence(e.Of) == precSign {
+		p.put(" ")
+	}
+	p.operand(e.Of, least)
 }
 
-func (p *printer) pair(i int, key Expr, name string, value Expr) {
-	if i > 0 {
-		p.put(", ")
-	}
-	if key != nil {
-		p.expr(key)
-	} else {
-		p.put(QuoteName(name))
-	}
-	p.put(" := ")
-	p.operand(value)
+func (p *printer) infix(l Expr, left int, op string, r Expr, right int) {
+	p.operand(l, left)
+	p.put(" ", op, " ")
+	p.operand(r, right)
 }
 
 func (p *printer) literal(l *Literal) {
@@ -258,26 +320,25 @@ func (p *printer) call(c *Call) {
 
 func (p *printer) windowCall(w *WindowCall) {
 	p.call(w.Call)
-	p.put(" OVER (")
-	if len(w.PartitionBy) > 0 {
-		p.put("PARTITION BY ")
-		p.list(w.PartitionBy)
+	var parts []string
+	part := func(print func(in *printer)) {
+		var in printer
+		print(&in)
+		if in.Len() > 0 {
+			parts = append(parts, in.String())
+		}
 	}
-	p.orderBy(w.OrderBy)
-	p.put(")")
+	part(func(in *printer) { in.clauseList("PARTITION BY ", w.PartitionBy, precOr) })
+	part(func(in *printer) { in.orderBy(w.OrderBy) })
+	part(func(in *printer) { in.put(w.Frame) })
+	p.put(" OVER (", strings.Join(parts, " "), ")")
 }
 
 func (p *printer) orderBy(items []OrderItem) {
 	for i, o := range items {
-		if i == 0 {
-			p.put(" ORDER BY ")
-		} else {
-			p.put(", ")
-		}
-		p.expr(o.Expr)
-		if o.Desc {
-			p.put(" DESC")
-		}
+		p.put(opt(i == 0, "ORDER BY "), comma(i))
+		p.operand(o.Expr, precOr)
+		p.put(opt(o.Desc, " DESC"))
 	}
 }
 
@@ -285,17 +346,17 @@ func (p *printer) caseExpr(c *Case) {
 	p.put("CASE")
 	if c.Operand != nil {
 		p.put(" ")
-		p.operand(c.Operand)
+		p.operand(c.Operand, precValue)
 	}
 	for _, w := range c.Whens {
 		p.put(" WHEN ")
-		p.operand(w.Cond)
+		p.expr(w.Cond)
 		p.put(" THEN ")
-		p.operand(w.Result)
+		p.expr(w.Result)
 	}
 	if c.Else != nil {
 		p.put(" ELSE ")
-		p.operand(c.Else)
+		p.expr(c.Else)
 	}
 	p.put(" END")
 }
@@ -309,150 +370,5 @@ func (p *printer) subquery(s *Subquery) {
 	}
 	p.put("(")
 	p.query(s.Query)
-	p.put(")")
-}
-
-func (p *printer) query(q QueryExpr) {
-	switch q := q.(type) {
-	case *SetOp:
-		p.query(q.Left)
-		p.put(" ", q.Op, " ")
-		p.query(q.Right)
-	case *Query:
-		p.selectQuery(q)
-	}
-}
-
-func (p *printer) selectQuery(q *Query) {
-	for i, c := range q.With {
-		if i == 0 {
-			p.put("WITH ")
-		} else {
-			p.put(", ")
-		}
-		p.put(QuoteName(c.Name), " AS (")
-		p.query(c.Query)
-		p.put(") ")
-	}
-	p.put("SELECT ")
-	if q.Distinct {
-		p.put("DISTINCT ")
-	}
-	for i, it := range q.Items {
-		if i > 0 {
-			p.put(", ")
-		}
-		p.item(it)
-	}
-	if q.From != nil {
-		p.put(" FROM ")
-		p.relation(q.From)
-	}
-	if q.Window != nil {
-		p.window(q.Window)
-	}
-	p.clause(" WHERE ", q.Where)
-	p.exprClause(" GROUP BY ", q.GroupBy)
-	p.exprClause(" PARTITION BY ", q.PartitionBy)
-	p.clause(" HAVING ", q.Having)
-	p.orderBy(q.OrderBy)
-	switch q.Emit {
-	case EmitChanges:
-		p.put(" EMIT CHANGES")
-	case EmitFinal:
-		p.put(" EMIT FINAL")
-	}
-	if q.Limit != nil {
-		p.put(" LIMIT ", strconv.FormatInt(*q.Limit, 10))
-	}
-}
-
-func (p *printer) item(it SelectItem) {
-	switch {
-	case it.Expr == nil && it.Source != "":
-		p.put(QuoteName(it.Source), ".*")
-	case it.Expr == nil:
-		p.put("*")
-	default:
-		p.expr(it.Expr)
-		if it.Alias != "" {
-			p.put(" AS ", QuoteName(it.Alias))
-		}
-	}
-}
-
-func (p *printer) clause(word string, e Expr) {
-	if e != nil {
-		p.put(word)
-		p.expr(e)
-	}
-}
-
-func (p *printer) exprClause(word string, es []Expr) {
-	for i, e := range es {
-		if i == 0 {
-			p.put(word)
-		} else {
-			p.put(", ")
-		}
-		p.operand(e)
-	}
-}
-
-func (p *printer) relation(r Relation) {
-	switch r := r.(type) {
-	case *SourceRef:
-		p.put(QuoteName(r.Name))
-		if r.Alias != r.Name {
-			p.put(" AS ", QuoteName(r.Alias))
-		}
-	case *Derived:
-		p.put("(")
-		p.query(r.Query)
-		p.put(")")
-		if r.Alias != "" {
-			p.put(" AS ", QuoteName(r.Alias))
-		}
-	case *Join:
-		p.relation(r.Left)
-		if r.Type == InnerJoin {
-			p.put(" JOIN ")
-		} else {
-			p.put(" ", string(r.Type), " JOIN ")
-		}
-		p.relation(r.Right)
-		if w := r.Within; w != nil {
-			p.put(" WITHIN (", w.Before.String(), ", ", w.After.String(), ")")
-			if w.Grace != nil {
-				p.put(" GRACE PERIOD ", w.Grace.String())
-			}
-		}
-		p.clause(" ON ", r.On)
-	}
-}
-
-// String returns the duration as it is written in SQL.
-func (d Duration) String() string { return strconv.FormatInt(d.N, 10) + " " + d.Unit + "S" }
-
-func (p *printer) window(w *WindowClause) {
-	p.put(" WINDOW ")
-	if w.Name != "" {
-		p.put(QuoteName(w.Name), " ")
-	}
-	p.put(w.Kind, " (")
-	switch w.Kind {
-	case "SESSION":
-		p.put(w.Gap.String())
-	case "HOPPING":
-		p.put("SIZE ", w.Size.String(), ", ADVANCE BY ", w.Advance.String())
-	default:
-		p.put("SIZE ", w.Size.String())
-	}
-	if w.Retention != nil {
-		p.put(", RETENTION ", w.Retention.String())
-	}
-	if w.Grace != nil {
-		p.put(", GRACE PERIOD ", w.Grace.String())
-	}
 	p.put(")")
 }

@@ -6,6 +6,7 @@ import (
 	"karst/sql/types"
 )
 
+// opt is text if b, else "".
 func opt(b bool, text string) string {
 	if b {
 		return text

@@ -93,7 +93,9 @@ func (t *tour) run(ctx context.Context) error {
 // statements shows and runs each statement with the comment above it.
 func (t *tour) statements(ctx context.Context) error {
 	rest := demo.Statements
-	for _, s := range sql.SplitStatements(rest) {
+	fragments, _ := sql.SplitStatements(rest)
+	for _, f := range fragments {
+		s := f.Text
 		at := strings.Index(rest, s)
 		lines := strings.Split(strings.TrimSpace(rest[:at]), "\n")
 		rest = rest[at+len(s):]

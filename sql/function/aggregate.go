@@ -1,6 +1,9 @@
 package function
 
 import (
+	"bytes"
+	"strings"
+
 	"karst/sql/types"
 	"karst/sql/vector"
 
@@ -70,6 +73,15 @@ func aggregate(ps string, make func(args []Arg) AggregateKernel) Signature {
 		Returns: func(args []Arg, _ map[string]*types.Type) (*types.Type, error) { return make(args).Result(), nil }}
 }
 
+// ordered has a signature for each type whose values have an order.
+func ordered(make func(args []Arg) AggregateKernel, more ...string) []Signature {
+	var out []Signature
+	for _, t := range []string{"INT", "BIGINT", "DOUBLE", "DECIMAL", "STRING", "BYTES", "DATE", "TIME", "TIMESTAMP"} {
+		out = append(out, aggregate(strings.Join(append([]string{"value " + t}, more...), ", "), make))
+	}
+	return out
+}
+
 func aggregateFunctions() []Def {
 	def := func(name, description string, sigs ...Signature) Def {
 		return Def{Name: name, Kind: Aggregate, Category: CategoryAggregate, Description: description, Signatures: sigs}
@@ -78,18 +90,21 @@ func aggregateFunctions() []Def {
 		def("COUNT", "The number of rows, or of values that are not null.", aggregate("", newCount), aggregate("value ANY", newCount)),
 		def("SUM", "The sum of the values.", aggregate("value INT", newSum), aggregate("value BIGINT", newSum), aggregate("value DOUBLE", newSum), aggregate("value DECIMAL", newSum)),
 		def("AVG", "The mean of the values.", aggregate("value DOUBLE", newAvg)),
-		def("MIN", "The smallest value.", aggregate("value T", func(a []Arg) AggregateKernel { return newExtreme(a, -1) })),
-		def("MAX", "The largest value.", aggregate("value T", func(a []Arg) AggregateKernel { return newExtreme(a, 1) })),
+		def("MIN", "The smallest value.", ordered(func(a []Arg) AggregateKernel { return newExtreme(a, -1) })...),
+		def("MAX", "The largest value.", ordered(func(a []Arg) AggregateKernel { return newExtreme(a, 1) })...),
 		def("LATEST_BY_OFFSET", "The value, or the n values, that came last.", offsetSignatures(true)...),
 		def("EARLIEST_BY_OFFSET", "The value, or the n values, that came first.", offsetSignatures(false)...),
-		def("COLLECT_LIST", "All values, in the order of their arrival.", aggregate("value T", func(a []Arg) AggregateKernel { return newCollect(a, false) })),
-		def("COLLECT_SET", "All different values, in the order of their first arrival.", aggregate("value T", func(a []Arg) AggregateKernel { return newCollect(a, true) })),
-		def("COUNT_DISTINCT", "The number of different values.", aggregate("value T", newCountDistinct)),
-		def("TOPK", "The k largest values.", aggregate("value T, k !INT", func(a []Arg) AggregateKernel { return newTopK(a, false) })),
-		def("TOPKDISTINCT", "The k largest different values.", aggregate("value T, k !INT", func(a []Arg) AggregateKernel { return newTopK(a, true) })),
+		def("COLLECT_LIST", "All values, in the order of their arrival.", aggregate("value T", newCollectList)),
+		def("COLLECT_SET", "All different values, in the order of their first arrival.", aggregate("value T", newCollectSet)),
+		def("COUNT_DISTINCT", "The number of different values that are not null.", aggregate("value ANY", newCountDistinct)),
+		def("ATTR", "The value that all rows share; null if they differ.", aggregate("value T", newAttr)),
+		def("TOPK", "The k largest values; with further columns, structs of the value and these.", topKSignatures()...),
+		def("TOPKDISTINCT", "The k largest different values.", ordered(func(a []Arg) AggregateKernel { return newTopK(a, true) }, "k !INT")...),
 		def("HISTOGRAM", "How often each text occurs.", aggregate("value STRING", newHistogram)),
-		def("STDDEV_SAMP", "The variance's root of the values as a sample.", aggregate("value DOUBLE", newStddev)),
-		def("STDDEV_SAMPLE", "The variance's root of the values as a sample.", aggregate("value DOUBLE", newStddev)),
+		def("STDDEV_SAMP", "The variance of the values as a sample.", aggregate("value DOUBLE", func([]Arg) AggregateKernel { return newMoments(false) })),
+		def("STDDEV_SAMPLE", "The standard deviation of the values as a sample.", aggregate("value DOUBLE", func([]Arg) AggregateKernel { return newMoments(true) })),
+		def("CORRELATION", "Pearson's correlation of two columns.", aggregate("x DOUBLE, y DOUBLE", newCorrelation)),
+		def("SUM_LIST", "The sum of the elements of lists.", aggregate("list ARRAY<INT>", newSumList), aggregate("list ARRAY<BIGINT>", newSumList), aggregate("list ARRAY<DOUBLE>", newSumList)),
 	}
 }
 
@@ -261,10 +276,44 @@ func newExtreme(args []Arg, want int) AggregateKernel {
 			c.Cells.SetBlob(into, 0, blob)
 		}
 	}
-	if t.Kind() == types.KindInt || t.Kind() == types.KindBigint || t.Kind() == types.KindDouble {
+	switch t.Kind() {
+	case types.KindInt, types.KindBigint, types.KindDouble, types.KindDate, types.KindTime, types.KindTimestamp:
 		return newNumberExtreme(t, want)
+	case types.KindString, types.KindBytes:
+		return newTextExtreme(t, want)
 	}
 	return f
+}
+
+// newTextExtreme keeps the value behind a byte that tells it from no value.
+func newTextExtreme(t *types.Type, want int) AggregateKernel {
+	offer := func(c *AggregateCall, g int32, text []byte) {
+		old := c.Cells.Blob(g, 0)
+		if len(old) > 0 && bytes.Compare(text, old[1:]) != want {
+			return
+		}
+		blob := c.Cells.ResizeBlob(g, 0, 1+len(text))
+		blob[0] = 1
+		copy(blob[1:], text)
+	}
+	return &fold{fixed: vector.BlobCellBytes, blobs: []int{0}, result: t,
+		step: func(c *AggregateCall, row int, g int32) {
+			if !c.Args[0].IsNull(row) {
+				offer(c, g, c.Args[0].Str(row))
+			}
+		},
+		value: func(c *AggregateCall, b *vector.Builder, g int32) {
+			if blob := c.Cells.Blob(g, 0); len(blob) > 0 {
+				b.Bytes(blob[1:])
+			} else {
+				b.Null()
+			}
+		},
+		merge: func(c *AggregateCall, into, from int32) {
+			if blob := c.Cells.Blob(from, 0); len(blob) > 0 {
+				offer(c, into, bytes.Clone(blob[1:]))
+			}
+		}}
 }
 
 // newNumberExtreme keeps a flag and the value in place.
@@ -290,9 +339,9 @@ func newNumberExtreme(t *types.Type, want int) AggregateKernel {
 			return
 		}
 		switch t.Kind() {
-		case types.KindInt:
+		case types.KindInt, types.KindDate, types.KindTime:
 			offer(c, g, int64(x.I32[row]), 0)
-		case types.KindBigint:
+		case types.KindBigint, types.KindTimestamp:
 			offer(c, g, x.I64[row], 0)
 		default:
 			offer(c, g, 0, x.F64[row])
@@ -302,12 +351,12 @@ func newNumberExtreme(t *types.Type, want int) AggregateKernel {
 		switch {
 		case *c.Cells.Int64(g, 0) == 0:
 			b.Null()
-		case t.Kind() == types.KindInt:
-			b.Int32(int32(*c.Cells.Int64(g, 8)))
-		case t.Kind() == types.KindBigint:
+		case t.Kind() == types.KindDouble:
+			b.Float64(*c.Cells.Float64(g, 8))
+		case t.Kind() == types.KindBigint || t.Kind() == types.KindTimestamp:
 			b.Int64(*c.Cells.Int64(g, 8))
 		default:
-			b.Float64(*c.Cells.Float64(g, 8))
+			b.Int32(int32(*c.Cells.Int64(g, 8)))
 		}
 	}
 	f.merge = func(c *AggregateCall, into, from int32) {
@@ -337,5 +386,3 @@ func oneBlobValue(c *AggregateCall, b *vector.Builder, g int32) {
 		panic("function: state of an aggregate: " + err.Error())
 	}
 }
-
-func newStddev([]Arg) AggregateKernel { return newMoments() }

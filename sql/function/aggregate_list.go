@@ -2,8 +2,8 @@ package function
 
 import (
 	"bytes"
-	"math"
 	"sort"
+	"strconv"
 
 	"karst/sql/types"
 	"karst/sql/vector"
@@ -11,9 +11,6 @@ import (
 
 // Lists are kept in one blob: values one after another, each as
 // vector.AppendValue writes it. Order, length and duplicates are the kernel's.
-
-// defaultCollectLimit bounds COLLECT_LIST and COLLECT_SET.
-const defaultCollectLimit = 1000
 
 // readList decodes a blob's values.
 func readList(t *types.Type, blob []byte) *vector.Vector {
@@ -91,29 +88,63 @@ func lastIsNew(v *vector.Vector) bool {
 	return true
 }
 
-func newCollect(args []Arg, distinct bool) AggregateKernel {
-	t := args[0].Type
-	return listFold(t, types.Array(t), true, func(v *vector.Vector) []int {
-		if distinct && !lastIsNew(v) {
-			return firstN(v.Len-1, defaultCollectLimit)
-		}
-		return firstN(v.Len, defaultCollectLimit)
-	}, asArray)
-}
-
 func newTopK(args []Arg, distinct bool) AggregateKernel {
-	t, k := args[0].Type, 1
-	if args[1].Const != nil {
-		k = int(args[1].Const.I32[0])
+	t, last := args[0].Type, args[len(args)-1]
+	k := 1
+	if last.Const != nil {
+		k = int(last.Const.I32[0])
+	}
+	if len(args) > 2 {
+		return newTopRows(args[:len(args)-1], k)
 	}
 	return listFold(t, types.Array(t), false, func(v *vector.Vector) []int {
 		at := firstN(v.Len, v.Len)
 		if distinct && !lastIsNew(v) {
 			at = at[:v.Len-1]
 		}
-		sort.SliceStable(at, func(x, y int) bool { return vector.Compare(v, at[x], v, at[y]) > 0 })
-		return at[:min(len(at), max(k, 0))]
+		return largest(v, v, at, k)
 	}, asArray)
+}
+
+// largest returns the k positions of at whose sort values are the largest,
+// earlier ones first among equals.
+func largest(v, sortBy *vector.Vector, at []int, k int) []int {
+	at = at[:min(len(at), v.Len)]
+	sort.SliceStable(at, func(x, y int) bool { return vector.Compare(sortBy, at[x], sortBy, at[y]) > 0 })
+	return at[:min(len(at), max(k, 0))]
+}
+
+// newTopRows keeps structs of the value to sort by and further columns.
+func newTopRows(cols []Arg, k int) AggregateKernel {
+	fields := []types.Field{{Name: "sort_col", Type: cols[0].Type}}
+	for i, c := range cols[1:] {
+		fields = append(fields, types.Field{Name: "col" + strconv.Itoa(i), Type: c.Type})
+	}
+	t := types.Struct(fields...)
+	f := listFold(t, types.Array(t), false, func(v *vector.Vector) []int {
+		return largest(v, v.Kids[0], firstN(v.Len, v.Len), k)
+	}, asArray).(*fold)
+	inner := f.step
+	f.step = func(c *AggregateCall, row int, g int32) {
+		if c.Args[0].IsNull(row) {
+			return
+		}
+		rows := *c
+		rows.Args = []*vector.Vector{{Type: t, Len: c.Args[0].Len, Kids: c.Args[:len(cols)]}}
+		inner(&rows, row, g)
+	}
+	return f
+}
+
+// topKSignatures take up to eight further columns.
+func topKSignatures() []Signature {
+	out := ordered(func(a []Arg) AggregateKernel { return newTopK(a, false) }, "k !INT")
+	text := "value T"
+	for i := range 8 {
+		text += ", col" + strconv.Itoa(i) + " ANY"
+		out = append(out, aggregate(text+", k !INT", func(a []Arg) AggregateKernel { return newTopK(a, false) }))
+	}
+	return out
 }
 
 // offsetSignatures are LATEST_BY_OFFSET's and EARLIEST_BY_OFFSET's: a value,
@@ -140,12 +171,14 @@ func offsetSignatures(latest bool) []Signature {
 }
 
 func newOffset(t *types.Type, latest, ignoreNulls bool) AggregateKernel {
+	var scratch []byte
 	f := &fold{fixed: vector.BlobCellBytes, blobs: []int{0}, result: t, value: oneBlobValue}
 	f.step = func(c *AggregateCall, row int, g int32) {
 		if ignoreNulls && c.Args[0].IsNull(row) || !latest && c.Cells.Blob(g, 0) != nil {
 			return
 		}
-		c.Cells.SetBlob(g, 0, vector.AppendValue(nil, c.Args[0], row))
+		scratch = vector.AppendValue(scratch[:0], c.Args[0], row)
+		c.Cells.SetBlob(g, 0, scratch)
 	}
 	f.merge = func(c *AggregateCall, into, from int32) {
 		if blob := c.Cells.Blob(from, 0); blob != nil && (latest || c.Cells.Blob(into, 0) == nil) {
@@ -153,16 +186,6 @@ func newOffset(t *types.Type, latest, ignoreNulls bool) AggregateKernel {
 		}
 	}
 	return f
-}
-
-func newCountDistinct(args []Arg) AggregateKernel {
-	t := args[0].Type
-	return listFold(t, types.Bigint, false, func(v *vector.Vector) []int {
-		if !lastIsNew(v) {
-			return firstN(v.Len-1, v.Len)
-		}
-		return firstN(v.Len, v.Len)
-	}, func(b *vector.Builder, v *vector.Vector) { b.Int64(int64(v.Len)) })
 }
 
 // newHistogram keeps a MAP of counts in a blob, in the order of first arrival.
@@ -215,54 +238,4 @@ func newHistogram([]Arg) AggregateKernel {
 				}
 			}
 		}}}
-}
-
-// newMoments keeps count, sum and sum of squares.
-func newMoments() AggregateKernel {
-	signed := func(sign float64) func(c *AggregateCall, row int, g int32) {
-		return func(c *AggregateCall, row int, g int32) {
-			if !c.Args[0].IsNull(row) {
-				x := c.Args[0].F64[row]
-				*c.Cells.Float64(g, 0) += sign
-				*c.Cells.Float64(g, 8) += sign * x
-				*c.Cells.Float64(g, 16) += sign * x * x
-			}
-		}
-	}
-	return &undoFold{fold{fixed: 24, result: types.Double, step: signed(1), undo: signed(-1),
-		value: func(c *AggregateCall, b *vector.Builder, g int32) {
-			n, sum, squares := *c.Cells.Float64(g, 0), *c.Cells.Float64(g, 8), *c.Cells.Float64(g, 16)
-			if n < 2 {
-				b.Float64(0)
-				return
-			}
-			b.Float64(math.Sqrt(max(0, (squares-sum*sum/n)/(n-1))))
-		},
-		merge: func(c *AggregateCall, into, from int32) {
-			for off := 0; off < 24; off += 8 {
-				*c.Cells.Float64(into, off) += *c.Cells.Float64(from, off)
-			}
-		}}}
-}
-
-func tableFunctions() []Def {
-	return []Def{{Name: "EXPLODE", Kind: Table, Category: CategoryTable, Description: "A row for each element of an array.",
-		Signatures: []Signature{{Params: params("list ARRAY<T>"), Returns: variable("T"), NullTolerant: true, Table: func([]Arg) (TableKernel, error) {
-			return func(c *Call) ([]int32, *vector.Vector, error) {
-				kid := c.Args[0].Kids[0]
-				counts := make([]int32, len(c.Sel))
-				b := vector.NewBuilder(c.Arena, kid.Type, c.N)
-				for n, i := range c.Sel {
-					if c.Args[0].IsNull(int(i)) {
-						continue
-					}
-					from, to := span(c.Args[0], int(i))
-					for j := from; j < to; j++ {
-						b.Append(kid, j)
-					}
-					counts[n] = int32(to - from)
-				}
-				return counts, b.Finish(), nil
-			}, nil
-		}}}}}
 }
