@@ -101,39 +101,65 @@ func (k *Sink) Run(c *Context, b *vector.Batch) (*SinkRecords, error) {
 	o.Keys.Reset()
 	o.Values.Reset()
 	o.Times, o.Rows, o.Headers = o.Times[:0], o.Rows[:0], b.Headers
-	var one [1]int32
 	for n := range b.Rows() {
-		i := b.Row(n)
-		op := b.Op(i)
-		if op == vector.Retract {
-			continue
+		if i := b.Row(n); b.Op(i) != vector.Retract {
+			o.Rows = append(o.Rows, int32(i))
+			o.Times = append(o.Times, k.time(c, b, i))
 		}
-		one[0] = int32(i)
-		if err := k.key(b, keys, one[:]); err != nil {
-			return nil, err
-		}
-		if op == vector.Delete {
-			o.Values.Null()
-		} else if err := k.values.Encode(values, one[:], &o.Values); err != nil {
-			return nil, err
-		}
-		o.Times, o.Rows = append(o.Times, k.time(c, b, i)), append(o.Rows, int32(i))
 	}
-	return o, nil
+	if err := k.encodeKeys(b, keys); err != nil {
+		return nil, err
+	}
+	return o, k.encodeValues(b, values)
 }
 
-// key encodes a row's key, with its window after it.
-func (k *Sink) key(b *vector.Batch, keys []*vector.Vector, row []int32) error {
-	o := &k.out.Keys
-	if len(keys) == 0 {
-		o.Null()
+// encodeKeys encodes the keys of the rows to write, each with its window
+// after it.
+func (k *Sink) encodeKeys(b *vector.Batch, keys []*vector.Vector) error {
+	o := &k.out
+	switch {
+	case len(keys) == 0:
+		for range o.Rows {
+			o.Keys.Null()
+		}
 		return nil
+	case k.step.Window == nil:
+		return k.keys.Encode(keys, o.Rows, &o.Keys)
 	}
+	for n := range o.Rows {
+		if err := k.windowedKey(b, keys, o.Rows[n:n+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// encodeValues encodes the values of the rows to write, in runs of rows that
+// have one.
+func (k *Sink) encodeValues(b *vector.Batch, values []*vector.Vector) error {
+	rows, out := k.out.Rows, &k.out.Values
+	for from := 0; from < len(rows); {
+		if b.Op(int(rows[from])) == vector.Delete {
+			out.Null()
+			from++
+			continue
+		}
+		to := from + 1
+		for to < len(rows) && b.Op(int(rows[to])) != vector.Delete {
+			to++
+		}
+		if err := k.values.Encode(values, rows[from:to], out); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+func (k *Sink) windowedKey(b *vector.Batch, keys []*vector.Vector, row []int32) error {
+	o := &k.out.Keys
 	if err := k.keys.Encode(keys, row, o); err != nil {
 		return err
-	}
-	if k.step.Window == nil {
-		return nil
 	}
 	n := len(o.Len) - 1
 	before := len(o.Buf)
