@@ -47,7 +47,7 @@ type aggregate struct {
 	keys   state.Keys
 	slots  []int32
 	dirty  []int32 // overlay slots changed since the last Flush, in order
-	marked map[int32]bool
+	marked []bool  // by slot: stands in dirty
 	assign window.Assigned
 	open   openWindows // for EMIT FINAL
 	dir    map[string][]session
@@ -57,7 +57,7 @@ type aggregate struct {
 }
 
 func newAggregate(s *plan.Aggregate, d Deps) (Operator, error) {
-	a := &aggregate{step: s, every: d.EveryChange || s.EmitFinal, marked: map[int32]bool{}, changedMark: map[string]bool{}}
+	a := &aggregate{step: s, every: d.EveryChange || s.EmitFinal, changedMark: map[string]bool{}}
 	g, args, err := newGroups(s)
 	if err != nil {
 		return nil, err
@@ -138,8 +138,7 @@ func (a *aggregate) Store() *state.Store { return a.store }
 // Reset implements Resetter.
 func (a *aggregate) Reset() {
 	a.time = state.Int64(a.store.Meta(metaTime), noStreamTime)
-	a.dirty = a.dirty[:0]
-	clear(a.marked)
+	a.unmark()
 	a.changed = a.changed[:0]
 	clear(a.changedMark)
 	a.dir = nil
@@ -243,15 +242,32 @@ func (a *aggregate) fold(c *Context, b *vector.Batch, args [][]*vector.Vector, r
 	for n, g := range a.slots {
 		t := head.Int64(g, slotTime)
 		*t = max(*t, b.Time[rows[n]])
-		if !a.marked[g] {
-			a.marked[g] = true
-			a.dirty = append(a.dirty, g)
+		if !a.every {
+			a.mark(g)
 		}
 	}
 	for k, kernel := range a.kernels {
 		a.update(c, b, k, kernel, args[k], rows, a.slots, false)
 	}
 	return nil, nil
+}
+
+// mark notes that slot g has changed since the last Flush.
+func (a *aggregate) mark(g int32) {
+	if int(g) >= len(a.marked) {
+		a.marked = append(a.marked, make([]bool, int(g)+1)...)
+	}
+	if !a.marked[g] {
+		a.marked[g] = true
+		a.dirty = append(a.dirty, g)
+	}
+}
+
+func (a *aggregate) unmark() {
+	for _, g := range a.dirty {
+		a.marked[g] = false
+	}
+	a.dirty = a.dirty[:0]
 }
 
 // update folds rows in or takes them back, in runs of one kind.
@@ -417,8 +433,7 @@ func (a *aggregate) Flush(c *Context) (*vector.Batch, error) {
 	} else if err := a.emit(c, out, a.dirty); err != nil {
 		return nil, err
 	}
-	a.dirty = a.dirty[:0]
-	clear(a.marked)
+	a.unmark()
 	return out.finish(), nil
 }
 
