@@ -1,9 +1,8 @@
 package operator
 
 import (
-	"bytes"
 	"fmt"
-	"sort"
+	"slices"
 
 	"karst/exec/state"
 	"karst/exec/window"
@@ -20,7 +19,8 @@ const (
 	slotTime     = 0
 	slotFlags    = 8
 	slotHead     = 16
-	flagFinal    = 1 // the window's last value has been emitted
+	flagFinal    = 1 // the window's last value has been emitted, or never will be
+	flagListed   = 4 // the window stands in openWindows, for EMIT FINAL
 	metaTime     = "stream-time"
 	noStreamTime = -1
 )
@@ -47,14 +47,17 @@ type aggregate struct {
 	keys   state.Keys
 	slots  []int32
 	dirty  []int32 // overlay slots changed since the last Flush, in order
-	marked map[int32]bool
+	marked []bool  // by slot: stands in dirty
 	assign window.Assigned
-	closes int64 // no window closes before stream time is this, for EMIT FINAL
+	open   openWindows // for EMIT FINAL
 	dir    map[string][]session
+	// Of sessions: the keys of those changed since the last Flush.
+	changed     []string
+	changedMark map[string]bool
 }
 
 func newAggregate(s *plan.Aggregate, d Deps) (Operator, error) {
-	a := &aggregate{step: s, every: d.EveryChange || s.EmitFinal, marked: map[int32]bool{}}
+	a := &aggregate{step: s, every: d.EveryChange || s.EmitFinal, changedMark: map[string]bool{}}
 	g, args, err := newGroups(s)
 	if err != nil {
 		return nil, err
@@ -135,10 +138,11 @@ func (a *aggregate) Store() *state.Store { return a.store }
 // Reset implements Resetter.
 func (a *aggregate) Reset() {
 	a.time = state.Int64(a.store.Meta(metaTime), noStreamTime)
-	a.dirty = a.dirty[:0]
-	clear(a.marked)
-	a.closes = 0
+	a.unmark()
+	a.changed = a.changed[:0]
+	clear(a.changedMark)
 	a.dir = nil
+	a.listOpen()
 }
 
 // Run implements Operator.
@@ -155,36 +159,45 @@ func (a *aggregate) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
 		}
 	}
 	before := a.time
-	var out *vector.Batch
-	var err error
-	if a.window != nil && a.spec.Kind == window.Session {
-		out, err = a.sessions(c, b, args)
-	} else {
-		rows, starts := a.assignRows(c, b)
-		out, err = a.fold(c, b, args, rows, starts)
-	}
+	out, err := a.apply(c, b, args)
 	if a.time != before {
 		a.store.SetMeta(metaTime, state.AppendInt64(a.time))
-	}
-	if err == nil && a.step.EmitFinal {
-		return a.final(c)
 	}
 	return out, err
 }
 
-// assignRows returns the rows to fold and, if windowed, the window of each;
-// rows without a value go no further.
-func (a *aggregate) assignRows(c *Context, b *vector.Batch) (rows []int32, starts []int64) {
-	sel := b.Selected(c.Arena)
-	if b.Ops != nil && !a.step.Undo {
-		kept := c.Arena.Int32s(len(sel))[:0]
-		for _, i := range sel {
-			if b.Ops[i] == vector.Upsert {
-				kept = append(kept, i)
-			}
-		}
-		sel = kept
+func (a *aggregate) apply(c *Context, b *vector.Batch, args [][]*vector.Vector) (*vector.Batch, error) {
+	sel := a.foldable(c, b)
+	if a.window != nil && a.spec.Kind == window.Session {
+		return a.sessions(c, b, sel, args)
 	}
+	before := a.time
+	rows, starts := a.assignRows(c, b, sel)
+	out, err := a.fold(c, b, args, rows, starts)
+	if err == nil && a.step.EmitFinal {
+		return a.final(c, b.Time, sel, before)
+	}
+	return out, err
+}
+
+// foldable returns the rows to fold. A row without a value is none: what it
+// deletes in a table is taken back by its Retract row.
+func (a *aggregate) foldable(c *Context, b *vector.Batch) []int32 {
+	sel := b.Selected(c.Arena)
+	if b.Ops == nil {
+		return sel
+	}
+	kept := c.Arena.Int32s(len(sel))[:0]
+	for _, i := range sel {
+		if b.Ops[i] == vector.Upsert || b.Ops[i] == vector.Retract && a.step.Undo {
+			kept = append(kept, i)
+		}
+	}
+	return kept
+}
+
+// assignRows returns the rows to fold and, if windowed, the window of each.
+func (a *aggregate) assignRows(c *Context, b *vector.Batch, sel []int32) (rows []int32, starts []int64) {
 	if a.window == nil {
 		for _, i := range sel {
 			a.time = max(a.time, b.Time[i])
@@ -215,18 +228,22 @@ func (a *aggregate) fold(c *Context, b *vector.Batch, args [][]*vector.Vector, r
 		}
 		a.keys.Close()
 	}
-	a.slots = append(a.slots[:0], make([]int32, len(rows))...)
+	a.slots = slices.Grow(a.slots[:0], len(rows))[:len(rows)]
 	a.store.Probe(&a.keys, a.slots)
-	if a.every && !a.step.EmitFinal {
+	switch {
+	case a.step.EmitFinal:
+		a.open.noteAll(a)
+	case a.every && (a.step.Retract || a.step.Undo):
 		return a.foldEach(c, b, args, rows)
+	case a.every:
+		return a.foldTraced(c, b, args, rows, starts), nil
 	}
 	head := a.store.Cells(0)
 	for n, g := range a.slots {
 		t := head.Int64(g, slotTime)
 		*t = max(*t, b.Time[rows[n]])
-		if !a.marked[g] {
-			a.marked[g] = true
-			a.dirty = append(a.dirty, g)
+		if !a.every {
+			a.mark(g)
 		}
 	}
 	for k, kernel := range a.kernels {
@@ -235,11 +252,27 @@ func (a *aggregate) fold(c *Context, b *vector.Batch, args [][]*vector.Vector, r
 	return nil, nil
 }
 
+// mark notes that slot g has changed since the last Flush.
+func (a *aggregate) mark(g int32) {
+	if int(g) >= len(a.marked) {
+		a.marked = append(a.marked, make([]bool, int(g)+1)...)
+	}
+	if !a.marked[g] {
+		a.marked[g] = true
+		a.dirty = append(a.dirty, g)
+	}
+}
+
+func (a *aggregate) unmark() {
+	for _, g := range a.dirty {
+		a.marked[g] = false
+	}
+	a.dirty = a.dirty[:0]
+}
+
 // update folds rows in or takes them back, in runs of one kind.
 func (a *aggregate) update(c *Context, b *vector.Batch, k int, kernel function.AggregateKernel, args []*vector.Vector, rows, slots []int32, trace bool) []*vector.Vector {
-	call := &function.AggregateCall{Arena: c.Arena, Args: args, Cells: a.store.Cells(a.offsets[k]), Fail: func(row int32, m string) {
-		c.Report(Fault{Step: a.step.ID, Reason: ReasonExpression, Message: m, Partition: c.Partition, Offset: -1})
-	}}
+	call := a.call(c, k, args)
 	var out []*vector.Vector
 	for from := 0; from < len(rows); {
 		undo := a.undoes(b, rows[from])
@@ -250,10 +283,8 @@ func (a *aggregate) update(c *Context, b *vector.Batch, k int, kernel function.A
 		var v *vector.Vector
 		if undo {
 			v = kernel.(function.Undoer).Undo(call, rows[from:to], slots[from:to], trace)
-		} else if b.Op(int(rows[from])) == vector.Upsert {
+		} else {
 			v = kernel.Update(call, rows[from:to], slots[from:to], trace)
-		} else if trace {
-			v = kernel.Values(call, slots[from:to])
 		}
 		out = append(out, v)
 		from = to
@@ -261,34 +292,103 @@ func (a *aggregate) update(c *Context, b *vector.Batch, k int, kernel function.A
 	return out
 }
 
+// call returns what kernel k gets.
+func (a *aggregate) call(c *Context, k int, args []*vector.Vector) *function.AggregateCall {
+	return &function.AggregateCall{Arena: c.Arena, Args: args, Cells: a.store.Cells(a.offsets[k]), Fail: func(row int32, m string) {
+		c.Report(Fault{Step: a.step.ID, Reason: ReasonExpression, Message: m, Partition: c.Partition, Offset: -1})
+	}}
+}
+
 func (a *aggregate) undoes(b *vector.Batch, row int32) bool { return b.Op(int(row)) == vector.Retract }
 
-// foldEach folds row by row where every change is emitted.
+// foldTraced folds rows of a stream and emits each one's effect: the kernels'
+// traces are the output's columns.
+func (a *aggregate) foldTraced(c *Context, b *vector.Batch, args [][]*vector.Vector, rows []int32, starts []int64) *vector.Batch {
+	out := &vector.Batch{N: len(rows), Time: c.Arena.Int64s(len(rows))}
+	head := a.store.Cells(0)
+	for n, g := range a.slots {
+		t := head.Int64(g, slotTime)
+		*t = max(*t, b.Time[rows[n]])
+		*head.Int64(g, slotFlags) |= flagSeen
+		out.Time[n] = *t
+	}
+	for _, k := range b.Cols[:a.nk] {
+		out.Cols = append(out.Cols, gather(c.Arena, k, rows))
+	}
+	for k, kernel := range a.kernels {
+		out.Cols = append(out.Cols, kernel.Update(a.call(c, k, args[k]), rows, a.slots, true))
+	}
+	if starts != nil {
+		out.WindowStart, out.WindowEnd = c.Arena.Int64s(len(rows)), c.Arena.Int64s(len(rows))
+		for n, start := range starts {
+			out.WindowStart[n], out.WindowEnd[n] = start, a.spec.End(start)
+		}
+	}
+	return out
+}
+
+// foldEach folds row by row, where what a row replaces counts too.
 func (a *aggregate) foldEach(c *Context, b *vector.Batch, args [][]*vector.Vector, rows []int32) (*vector.Batch, error) {
 	out := newRowBuilder(c.Arena, a.schema, a.window != nil, len(rows))
 	one, slot := make([]int32, 1), make([]int32, 1)
+	begun := false // the change of a group began with the row before
 	for n, row := range rows {
-		if b.Op(int(row)) == vector.Delete {
-			continue // its Retract row has done the work
-		}
 		one[0], slot[0] = row, a.slots[n]
-		if a.step.Retract {
+		if a.step.Retract && !begun {
 			if err := a.retract(c, out, a.slots[n]); err != nil {
 				return nil, err
 			}
 		}
 		t := a.store.Cells(0)
 		*t.Int64(slot[0], slotTime) = max(*t.Int64(slot[0], slotTime), b.Time[row])
-		*t.Int64(slot[0], slotFlags) |= flagSeen
+		begun = a.continues(b, rows, n)
 		for k, kernel := range a.kernels {
-			v := a.update(c, b, k, kernel, args[k], one, slot, true)
-			out.cols[a.nk+k].Append(v[0], 0)
+			v := a.update(c, b, k, kernel, args[k], one, slot, !begun)
+			if !begun {
+				out.cols[a.nk+k].Append(v[0], 0)
+			}
 		}
+		if begun {
+			continue
+		}
+		*t.Int64(slot[0], slotFlags) |= flagSeen
 		if err := a.closeRow(out, vector.Upsert, a.keys.At(n), *t.Int64(slot[0], slotTime)); err != nil {
 			return nil, err
 		}
 	}
 	return out.finish(), nil
+}
+
+// continues reports whether the row after rows[n] replaces it within the same
+// group, so that both are one change.
+func (a *aggregate) continues(b *vector.Batch, rows []int32, n int) bool {
+	return n+1 < len(rows) && b.Op(int(rows[n])) == vector.Retract && rows[n+1] == rows[n]+1 &&
+		b.Op(int(rows[n+1])) == vector.Upsert && a.slots[n] == a.slots[n+1]
+}
+
+// gather returns rows of v as a vector; all of them are v itself.
+func gather(arena *vector.Arena, v *vector.Vector, rows []int32) *vector.Vector {
+	if isAll(rows, v.Len) {
+		return v
+	}
+	b := vector.NewBuilder(arena, v.Type, len(rows))
+	for _, i := range rows {
+		b.Append(v, int(i))
+	}
+	return b.Finish()
+}
+
+// isAll reports whether rows are 0, 1, … n-1.
+func isAll(rows []int32, n int) bool {
+	if len(rows) != n {
+		return false
+	}
+	for k, i := range rows {
+		if int(i) != k {
+			return false
+		}
+	}
+	return true
 }
 
 // flagSeen: the group has been emitted.
@@ -319,6 +419,9 @@ func (a *aggregate) closeRow(out *rowBuilder, op vector.Op, key []byte, time int
 // Flush implements Flusher: one change for each group changed since the last
 // one.
 func (a *aggregate) Flush(c *Context) (*vector.Batch, error) {
+	if len(a.changed) > 0 {
+		return a.flushSessions(c)
+	}
 	if len(a.dirty) == 0 || a.every {
 		return nil, nil
 	}
@@ -330,8 +433,7 @@ func (a *aggregate) Flush(c *Context) (*vector.Batch, error) {
 	} else if err := a.emit(c, out, a.dirty); err != nil {
 		return nil, err
 	}
-	a.dirty = a.dirty[:0]
-	clear(a.marked)
+	a.unmark()
 	return out.finish(), nil
 }
 
@@ -357,15 +459,8 @@ func (a *aggregate) emit(c *Context, out *rowBuilder, slots []int32) error {
 // flushRetract precedes each change by the group's committed value.
 func (a *aggregate) flushRetract(c *Context, out *rowBuilder) error {
 	for _, slot := range a.dirty {
-		if table, old := a.store.LookupCommitted(a.store.OverlayKey(slot)); table != nil {
-			for k, kernel := range a.kernels {
-				v := kernel.Values(&function.AggregateCall{Arena: c.Arena, Cells: table.Cells(a.offsets[k])}, []int32{old})
-				out.cols[a.nk+k].Append(v, 0)
-			}
-			head := table.Cells(0)
-			if err := a.closeRow(out, vector.Retract, a.store.OverlayKey(slot), *head.Int64(old, slotTime)); err != nil {
-				return err
-			}
+		if err := a.retractCommitted(c, out, a.store.OverlayKey(slot)); err != nil {
+			return err
 		}
 		if err := a.emit(c, out, []int32{slot}); err != nil {
 			return err
@@ -374,65 +469,30 @@ func (a *aggregate) flushRetract(c *Context, out *rowBuilder) error {
 	return nil
 }
 
-// final emits the windows that have closed, by start and then by key.
-func (a *aggregate) final(c *Context) (*vector.Batch, error) {
-	a.dirty = a.dirty[:0]
-	clear(a.marked)
-	if a.time < a.closes {
-		return nil, nil
+// retractCommitted appends a key's committed value, if it has one, as a
+// Retract row.
+func (a *aggregate) retractCommitted(c *Context, out *rowBuilder, key []byte) error {
+	table, old := a.store.LookupCommitted(key)
+	if table == nil {
+		return nil
 	}
-	type closed struct {
-		key   []byte
-		start int64
+	for k, kernel := range a.kernels {
+		v := kernel.Values(&function.AggregateCall{Arena: c.Arena, Cells: table.Cells(a.offsets[k])}, []int32{old})
+		out.cols[a.nk+k].Append(v, 0)
 	}
-	var list []closed
-	var expired [][]byte
-	horizon := a.spec.Horizon(a.time)
-	next := int64(1<<63 - 1)
-	a.store.Each(func(t *state.Table, slot int32) bool {
-		cells := t.Cells(0)
-		if *cells.Int64(slot, slotFlags)&flagFinal != 0 {
-			return true
-		}
-		key := t.Key(slot)
-		start, end := windowOfKey(key)
-		at := end + a.spec.Grace
-		if a.spec.Kind == window.Session {
-			at = end + a.spec.Gap + a.spec.Grace + 1
-		}
-		if at <= a.time && a.spec.Kind != window.Session && start < horizon {
-			expired = append(expired, append([]byte(nil), key...))
-		} else if at <= a.time {
-			list = append(list, closed{append([]byte(nil), key...), start})
-		} else {
-			next = min(next, at)
-		}
-		return true
-	})
-	a.closes = next
-	for _, key := range expired {
-		a.store.Delete(key) // it closed and left retention in one step: never shown
-	}
-	sort.Slice(list, func(i, j int) bool {
-		if list[i].start != list[j].start {
-			return list[i].start < list[j].start
-		}
-		return bytes.Compare(list[i].key, list[j].key) < 0
-	})
-	out := newRowBuilder(c.Arena, a.schema, true, len(list))
-	for _, x := range list {
-		slot := a.store.ProbeOne(x.key)
-		if err := a.emit(c, out, []int32{slot}); err != nil {
-			return nil, err
-		}
-		cells := a.store.Cells(0)
-		*cells.Int64(slot, slotFlags) |= flagFinal
-	}
-	return out.finish(), nil
+	head := table.Cells(0)
+	return a.closeRow(out, vector.Retract, key, *head.Int64(old, slotTime))
 }
 
-// horizon is the least time that is in retention. The greatest time of any
-// group stands for stream time, which it can only lag behind.
+// NewGroups returns what reading the state of an aggregate takes.
+func NewGroups(s *plan.Aggregate) (*Groups, error) {
+	g, _, err := newGroups(s)
+	return g, err
+}
+
+// horizon is the least time that is in retention, where the query gave a
+// RETENTION. The greatest time of any group stands for stream time, which it can
+// only lag behind.
 func (g *Groups) horizon(t *state.Table) (ms int64, bounded bool) {
 	if g.window == nil || g.window.RetentionMS == nil {
 		return 0, false
@@ -459,12 +519,6 @@ func (g *Groups) expired(key []byte, horizon int64) bool {
 		return end < horizon
 	}
 	return start < horizon
-}
-
-// NewGroups returns what reading the state of an aggregate takes.
-func NewGroups(s *plan.Aggregate) (*Groups, error) {
-	g, _, err := newGroups(s)
-	return g, err
 }
 
 // Read returns the groups of a committed table for which keep is true. Where the

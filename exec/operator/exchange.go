@@ -3,6 +3,7 @@ package operator
 import (
 	"karst/planner/plan"
 	"karst/sql/format"
+	"karst/sql/types"
 	"karst/sql/vector"
 )
 
@@ -76,18 +77,13 @@ func (x *Exchange) Gather(c *Context, parts []Part) *vector.Batch {
 		return &b
 	}
 	out := &vector.Batch{}
+	rows += keepPairs(some, out)
 	for k, col := range x.step.Schema.Columns {
 		if !anyColumn(some, k) {
 			out.Cols = append(out.Cols, nil)
 			continue
 		}
-		vb := vector.NewBuilder(c.Arena, col.Type, rows)
-		for _, p := range some {
-			for _, i := range p.Sel {
-				vb.Append(p.Batch.Cols[k], int(i))
-			}
-		}
-		out.Cols = append(out.Cols, vb.Finish())
+		out.Cols = append(out.Cols, gatherParts(c.Arena, col.Type, rows, some, func(b *vector.Batch) *vector.Vector { return b.Cols[k] }))
 	}
 	for _, p := range some {
 		for _, i := range p.Sel {
@@ -98,9 +94,60 @@ func (x *Exchange) Gather(c *Context, parts []Part) *vector.Batch {
 				out.WindowEnd = append(out.WindowEnd, p.Batch.WindowEnd[i])
 			}
 		}
+		if h := p.Batch.Headers; h != nil && out.Headers == nil {
+			out.Headers = gatherParts(c.Arena, h.Type, rows, some, func(b *vector.Batch) *vector.Vector { return b.Headers })
+		}
 	}
 	out.N = len(out.Time)
 	return out
+}
+
+// keepPairs sees to it that a Retract row stands directly before a row, in
+// physical positions, only if that row replaces it: where the replacement goes
+// elsewhere, an unselected copy of the Retract row takes its place. It returns
+// how many rows it has added to the parts.
+func keepPairs(parts []Part, out *vector.Batch) (added int) {
+	for _, p := range parts {
+		for n, i := range p.Sel {
+			if p.Batch.Op(int(i)) == vector.Retract && (n+1 == len(p.Sel) || p.Sel[n+1] != i+1) {
+				added++
+			}
+		}
+	}
+	if added == 0 {
+		return 0
+	}
+	at := int32(0)
+	for k, p := range parts {
+		var sel []int32
+		for n, i := range p.Sel {
+			sel = append(sel, i)
+			out.Sel = append(out.Sel, at)
+			at++
+			if p.Batch.Op(int(i)) == vector.Retract && (n+1 == len(p.Sel) || p.Sel[n+1] != i+1) {
+				sel = append(sel, i)
+				at++
+			}
+		}
+		parts[k].Sel = sel
+	}
+	return added
+}
+
+// gatherParts copies the parts' rows of one vector; a nil one gives nulls.
+func gatherParts(a *vector.Arena, t *types.Type, rows int, parts []Part, of func(*vector.Batch) *vector.Vector) *vector.Vector {
+	vb := vector.NewBuilder(a, t, rows)
+	for _, p := range parts {
+		v := of(p.Batch)
+		for _, i := range p.Sel {
+			if v == nil {
+				vb.Null()
+			} else {
+				vb.Append(v, int(i))
+			}
+		}
+	}
+	return vb.Finish()
 }
 
 func anyColumn(parts []Part, k int) bool {

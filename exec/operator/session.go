@@ -32,15 +32,14 @@ func (a *aggregate) directory() map[string][]session {
 }
 
 // sessions folds rows one by one: each may join sessions that it touches.
-func (a *aggregate) sessions(c *Context, b *vector.Batch, args [][]*vector.Vector) (*vector.Batch, error) {
-	out := newRowBuilder(c.Arena, a.schema, true, b.Rows())
+func (a *aggregate) sessions(c *Context, b *vector.Batch, sel []int32, args [][]*vector.Vector) (*vector.Batch, error) {
+	out := newRowBuilder(c.Arena, a.schema, true, len(sel))
 	var key []byte
-	for n := range b.Rows() {
-		i := b.Row(n)
-		if b.Op(i) != vector.Upsert || b.Time[i] < 0 {
+	for _, i := range sel {
+		if b.Time[i] < 0 {
 			continue
 		}
-		key = appendKey(key[:0], b.Cols[:a.nk], i)
+		key = appendKey(key[:0], b.Cols[:a.nk], int(i))
 		if err := a.sessionRow(c, b, args, out, key, i); err != nil {
 			return nil, err
 		}
@@ -48,56 +47,126 @@ func (a *aggregate) sessions(c *Context, b *vector.Batch, args [][]*vector.Vecto
 	return out.finish(), nil
 }
 
-func (a *aggregate) sessionRow(c *Context, b *vector.Batch, args [][]*vector.Vector, out *rowBuilder, key []byte, i int) error {
+func (a *aggregate) sessionRow(c *Context, b *vector.Batch, args [][]*vector.Vector, out *rowBuilder, key []byte, i int32) error {
 	t := b.Time[i]
+	advanced := t > a.time
 	a.time = max(a.time, t)
-	merged := session{t, t}
-	var old, rest []session
-	horizon := a.spec.Horizon(a.time)
-	for _, s := range a.directory()[string(key)] {
-		if s.end < horizon {
-			a.store.Delete(sessionKey(key, s)) // expired: nobody may see it any more
-			continue
-		}
-		if a.spec.Touches(s.start, s.end, t) {
-			old = append(old, s)
-			merged.start, merged.end = min(merged.start, s.start), max(merged.end, s.end)
-		} else {
-			rest = append(rest, s)
-		}
-	}
+	merged, old, rest := a.touched(key, t)
 	if a.spec.SessionClosed(merged.end, a.time) {
-		a.late(c, b, int32(i))
+		a.late(c, b, i)
 		return nil
+	}
+	if a.every && !a.step.EmitFinal && merged != (session{t, t}) {
+		if err := a.removeSessions(c, out, key, old); err != nil {
+			return err
+		}
+	} else if a.every && !a.step.EmitFinal && a.step.Retract && len(old) > 0 {
+		if err := a.retract(c, out, a.store.ProbeOne(sessionKey(key, merged))); err != nil {
+			return err
+		}
 	}
 	into := a.mergeSessions(c, key, merged, old)
 	head := a.store.Cells(0)
 	*head.Int64(into, slotTime) = merged.end
-	for _, s := range old {
-		if s == merged {
-			continue
+	a.dir[string(key)] = append(rest, merged)
+	one, slot := []int32{i}, []int32{into}
+	for k, kernel := range a.kernels {
+		a.update(c, b, k, kernel, args[k], one, slot, false)
+	}
+	switch {
+	case a.step.EmitFinal:
+		if flags := head.Int64(into, slotFlags); *flags&flagListed == 0 {
+			*flags |= flagListed
+			a.open.add(merged.end, string(sessionKey(key, merged)))
 		}
-		if !a.step.EmitFinal {
-			nullRow(out.cols[a.nk:])
-			if err := a.closeRow(out, vector.Delete, sessionKey(key, s), s.end); err != nil {
+		if advanced {
+			return a.emitClosed(c, out, a.time)
+		}
+		return nil
+	case a.every:
+		return a.emit(c, out, slot)
+	}
+	for _, s := range old {
+		a.markSession(sessionKey(key, s))
+	}
+	a.markSession(sessionKey(key, merged))
+	return nil
+}
+
+// touched returns the session that a row of time t makes, the sessions that
+// become part of it, and the key's others. Those out of retention are
+// forgotten.
+func (a *aggregate) touched(key []byte, t int64) (merged session, old, rest []session) {
+	merged = session{t, t}
+	horizon := a.spec.Horizon(a.time)
+	for _, s := range a.directory()[string(key)] {
+		switch {
+		case s.end < horizon:
+		case a.spec.Touches(s.start, s.end, t):
+			old = append(old, s)
+			merged.start, merged.end = min(merged.start, s.start), max(merged.end, s.end)
+		default:
+			rest = append(rest, s)
+		}
+	}
+	return merged, old, rest
+}
+
+func (a *aggregate) markSession(key []byte) {
+	if !a.changedMark[string(key)] {
+		a.changedMark[string(key)] = true
+		a.changed = append(a.changed, string(key))
+	}
+}
+
+// removeSessions emits a tombstone for each session that a greater one takes
+// the place of.
+func (a *aggregate) removeSessions(c *Context, out *rowBuilder, key []byte, old []session) error {
+	for _, s := range old {
+		k := sessionKey(key, s)
+		if a.step.Retract {
+			if err := a.retract(c, out, a.store.ProbeOne(k)); err != nil {
 				return err
 			}
 		}
-		a.store.Delete(sessionKey(key, s))
-	}
-	one, slot := []int32{int32(i)}, []int32{into}
-	for k, kernel := range a.kernels {
-		v := a.update(c, b, k, kernel, args[k], one, slot, true)
-		if !a.step.EmitFinal {
-			out.cols[a.nk+k].Append(v[0], 0)
+		nullRow(out.cols[a.nk:])
+		if err := a.closeRow(out, vector.Delete, k, s.end); err != nil {
+			return err
 		}
 	}
-	a.dir[string(key)] = append(rest, merged)
-	a.closes = 0
-	if a.step.EmitFinal {
-		return nil
+	return nil
+}
+
+// flushSessions emits one change for each session changed since the last
+// Flush: its value, or a tombstone if it was there at the last commit and is
+// no more.
+func (a *aggregate) flushSessions(c *Context) (*vector.Batch, error) {
+	out := newRowBuilder(c.Arena, a.schema, true, len(a.changed))
+	for _, k := range a.changed {
+		key := []byte(k)
+		was, _ := a.store.LookupCommitted(key)
+		is := a.store.Has(key)
+		if was != nil && a.step.Retract {
+			if err := a.retractCommitted(c, out, key); err != nil {
+				return nil, err
+			}
+		}
+		var err error
+		switch {
+		case is:
+			err = a.emit(c, out, []int32{a.store.ProbeOne(key)})
+		case was != nil:
+			_, end := windowOfKey(key)
+			nullRow(out.cols[a.nk:])
+			err = a.closeRow(out, vector.Delete, key, end)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return a.closeRow(out, vector.Upsert, sessionKey(key, merged), merged.end)
+	a.changed = a.changed[:0]
+	clear(a.changedMark)
+	return out.finish(), nil
 }
 
 func sessionKey(key []byte, s session) []byte {
@@ -117,6 +186,7 @@ func (a *aggregate) mergeSessions(c *Context, key []byte, merged session, old []
 			call := &function.AggregateCall{Arena: c.Arena, Cells: a.store.Cells(a.offsets[k])}
 			kernel.(function.Merger).Merge(call, into, from)
 		}
+		a.store.Delete(sessionKey(key, s))
 	}
 	return into
 }

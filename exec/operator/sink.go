@@ -3,7 +3,6 @@ package operator
 import (
 	"encoding/binary"
 	"fmt"
-	"time"
 
 	"karst/exec/state"
 	"karst/planner/plan"
@@ -32,6 +31,7 @@ type Sink struct {
 	stamp        int
 	pattern      *function.TimePattern
 	session      bool
+	nullKeys     bool // a key all of whose columns are null is a null key
 	table        *tableRows
 	out          SinkRecords
 }
@@ -54,6 +54,7 @@ func NewSink(s *plan.Sink, d Deps) (*Sink, error) {
 			k.stamp = i
 		}
 	}
+	k.nullKeys = len(k.keyAt) > 1 && keepsSourceKey(s.Input)
 	var err error
 	if k.keys, err = format.NewEncoder(FormatOptions(s.KeyFormat, true), s.Schema.Keys()); err != nil {
 		return nil, err
@@ -101,39 +102,109 @@ func (k *Sink) Run(c *Context, b *vector.Batch) (*SinkRecords, error) {
 	o.Keys.Reset()
 	o.Values.Reset()
 	o.Times, o.Rows, o.Headers = o.Times[:0], o.Rows[:0], b.Headers
-	var one [1]int32
 	for n := range b.Rows() {
 		i := b.Row(n)
-		op := b.Op(i)
-		if op == vector.Retract {
+		if b.Op(i) == vector.Retract {
 			continue
 		}
-		one[0] = int32(i)
-		if err := k.key(b, keys, one[:]); err != nil {
-			return nil, err
+		t, message := k.time(b, i)
+		if message != "" {
+			if err := k.noTime(c, message); err != nil {
+				return nil, err
+			}
+			continue
 		}
-		if op == vector.Delete {
-			o.Values.Null()
-		} else if err := k.values.Encode(values, one[:], &o.Values); err != nil {
-			return nil, err
-		}
-		o.Times, o.Rows = append(o.Times, k.time(c, b, i)), append(o.Rows, int32(i))
+		o.Rows, o.Times = append(o.Rows, int32(i)), append(o.Times, t)
 	}
-	return o, nil
+	if err := k.writeKeys(b, keys); err != nil {
+		return nil, err
+	}
+	return o, k.writeValues(b, values)
 }
 
-// key encodes a row's key, with its window after it.
-func (k *Sink) key(b *vector.Batch, keys []*vector.Vector, row []int32) error {
-	o := &k.out.Keys
-	if len(keys) == 0 {
-		o.Null()
-		return nil
-	}
-	if err := k.keys.Encode(keys, row, o); err != nil {
+// encodeKeys encodes keys without a window.
+func (k *Sink) encodeKeys(keys []*vector.Vector) error {
+	o := &k.out
+	if err := k.keys.Encode(keys, o.Rows, &o.Keys); err != nil || !k.nullKeys {
 		return err
 	}
-	if k.step.Window == nil {
+	for n, i := range o.Rows {
+		if allNull(keys, int(i)) {
+			o.Keys.Len[n] = -1
+		}
+	}
+	return nil
+}
+
+// keepsSourceKey reports whether the rows' keys are those of records. Then a
+// key of several columns, all null, was a null key and is one again; it is not
+// where PARTITION BY has computed each of them.
+func keepsSourceKey(s plan.Step) bool {
+	switch s := s.(type) {
+	case *plan.Source:
+		return true
+	case *plan.Filter, *plan.Project, *plan.Explode, *plan.Exchange:
+		return keepsSourceKey(s.Inputs()[0])
+	}
+	return false
+}
+
+func allNull(cols []*vector.Vector, i int) bool {
+	for _, c := range cols {
+		if !c.IsNull(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// writeKeys encodes the keys of the rows to write, each with its window
+// after it.
+func (k *Sink) writeKeys(b *vector.Batch, keys []*vector.Vector) error {
+	o := &k.out
+	switch {
+	case len(keys) == 0:
+		for range o.Rows {
+			o.Keys.Null()
+		}
 		return nil
+	case k.step.Window == nil:
+		return k.encodeKeys(keys)
+	}
+	for n := range o.Rows {
+		if err := k.windowedKey(b, keys, o.Rows[n:n+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeValues encodes the values of the rows to write, in runs of rows that
+// have one.
+func (k *Sink) writeValues(b *vector.Batch, values []*vector.Vector) error {
+	rows, out := k.out.Rows, &k.out.Values
+	for from := 0; from < len(rows); {
+		if b.Op(int(rows[from])) == vector.Delete {
+			out.Null()
+			from++
+			continue
+		}
+		to := from + 1
+		for to < len(rows) && b.Op(int(rows[to])) != vector.Delete {
+			to++
+		}
+		if err := k.values.Encode(values, rows[from:to], out); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+func (k *Sink) windowedKey(b *vector.Batch, keys []*vector.Vector, row []int32) error {
+	o := &k.out.Keys
+	if err := k.keys.Encode(keys, row, o); err != nil {
+		return err
 	}
 	n := len(o.Len) - 1
 	before := len(o.Buf)
@@ -145,21 +216,20 @@ func (k *Sink) key(b *vector.Batch, keys []*vector.Vector, row []int32) error {
 	return nil
 }
 
-func (k *Sink) time(c *Context, b *vector.Batch, i int) int64 {
+// time returns the time to write row i with, or why it has none.
+func (k *Sink) time(b *vector.Batch, i int) (int64, string) {
 	if k.stamp < 0 || b.Op(i) == vector.Delete {
-		return b.Time[i]
+		return b.Time[i], ""
 	}
-	v := b.Cols[k.stamp]
-	switch {
-	case v.IsNull(i):
-	case k.pattern != nil:
-		ms, err := k.pattern.Parse(v.Str(i), time.UTC)
-		if err == nil {
-			return ms
-		}
-		c.Report(Fault{Step: k.step.ID, Reason: ReasonTimestamp, Message: err.Error(), Partition: c.Partition, Offset: -1})
-	case v.I64 != nil:
-		return v.I64[i]
+	return timeOf(b.Cols[k.stamp], i, k.pattern)
+}
+
+// noTime reports a row that is not written because it has no time.
+func (k *Sink) noTime(c *Context, message string) error {
+	message = k.step.Timestamp.Column + ": " + message
+	if k.step.Timestamp.Throw {
+		return types.Errorf(types.ErrSerialization, types.Pos{}, "%s", message)
 	}
-	return b.Time[i]
+	c.Report(Fault{Step: k.step.ID, Topic: k.step.Topic, Reason: ReasonTimestamp, Message: message, Partition: c.Partition, Offset: -1})
+	return nil
 }

@@ -125,7 +125,9 @@ func (s *Source) Run(c *Context, in *Records) (*vector.Batch, error) {
 	}
 	s.headerColumns(c, b)
 	if s.stamp >= 0 {
-		s.stampRows(c, b, in, bad)
+		if err := s.stampRows(c, b, in, bad); err != nil {
+			return nil, err
+		}
 	}
 	s.selectRows(c, b, in, bad)
 	if b.Rows() == 0 {
@@ -234,40 +236,49 @@ func appendHeader(out *vector.Builder, headers *vector.Vector, i int, col types.
 	return false
 }
 
-// stampRows takes the rows' times from the timestamp column.
-func (s *Source) stampRows(c *Context, b *vector.Batch, in *Records, bad vector.Bitmap) {
+// stampRows takes the rows' times from the timestamp column. It fails only
+// where the plan says that a record without a time stops the query.
+func (s *Source) stampRows(c *Context, b *vector.Batch, in *Records, bad vector.Bitmap) error {
 	b.Time = append(c.Arena.Int64s(in.N)[:0], in.Timestamps...)
 	v := b.Cols[s.stamp]
 	for i := range in.N {
 		if bad.Get(i) || in.Values.Len[i] < 0 {
 			continue
 		}
-		ms, message := s.timeOf(v, i)
-		if message == "" && ms < 0 {
-			message = fmt.Sprintf("the time %d is negative", ms)
-		}
-		if message != "" {
-			bad.Set(i)
-			c.Report(Fault{Step: s.step.ID, Topic: s.step.Topic, Reason: ReasonTimestamp, Message: s.step.Timestamp.Column + ": " + message, Partition: in.Partition, Offset: in.Offsets[i]})
+		ms, message := timeOf(v, i, s.pattern)
+		if message == "" {
+			b.Time[i] = ms
 			continue
 		}
-		b.Time[i] = ms
+		bad.Set(i)
+		message = s.step.Timestamp.Column + ": " + message
+		if s.step.Timestamp.Throw {
+			return types.Errorf(types.ErrSerialization, types.Pos{}, "topic %s, partition %d, offset %d: %s", s.step.Topic, in.Partition, in.Offsets[i], message)
+		}
+		c.Report(Fault{Step: s.step.ID, Topic: s.step.Topic, Reason: ReasonTimestamp, Message: message, Partition: in.Partition, Offset: in.Offsets[i]})
 	}
+	return nil
 }
 
-func (s *Source) timeOf(v *vector.Vector, i int) (int64, string) {
+// timeOf reads an event time in ms: text by a pattern, or a number. The
+// message says why there is none.
+func timeOf(v *vector.Vector, i int, pattern *function.TimePattern) (ms int64, message string) {
 	if v.IsNull(i) {
 		return 0, "the time is null"
 	}
 	switch {
-	case s.pattern != nil:
-		ms, err := s.pattern.Parse(v.Str(i), time.UTC)
-		if err != nil {
+	case pattern != nil:
+		var err error
+		if ms, err = pattern.Parse(v.Str(i), time.UTC); err != nil {
 			return 0, err.Error()
 		}
-		return ms, ""
 	case v.Type.Kind() == types.KindBigint || v.Type.Kind() == types.KindTimestamp:
-		return v.I64[i], ""
+		ms = v.I64[i]
+	default:
+		return 0, "a " + v.Type.String() + " is no time"
 	}
-	return 0, "a " + v.Type.String() + " is no time"
+	if ms < 0 {
+		return 0, fmt.Sprintf("the time %d is negative", ms)
+	}
+	return ms, ""
 }

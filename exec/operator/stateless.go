@@ -28,14 +28,30 @@ func (f *filter) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
 		return nil, nil
 	}
 	if !f.step.IsTable {
-		out := *b
-		out.Sel = f.prog.Filter(c.eval(f.step.ID, b), b)
+		out := *valued(c, b)
+		out.Sel = f.prog.Filter(c.eval(f.step.ID, b), &out)
 		if len(out.Sel) == 0 {
 			return nil, nil
 		}
 		return &out, nil
 	}
 	return f.table(c, b)
+}
+
+// valued returns b without the rows that have no value: a stream's records
+// without one pass no filter and give no rows to a table function.
+func valued(c *Context, b *vector.Batch) *vector.Batch {
+	if b.Ops == nil {
+		return b
+	}
+	out := *b
+	out.Sel = c.Arena.Int32s(b.Rows())[:0]
+	for _, i := range b.Selected(c.Arena) {
+		if b.Ops[i] != vector.Delete {
+			out.Sel = append(out.Sel, i)
+		}
+	}
+	return &out
 }
 
 // table turns rows that do not pass into Deletes. Where the input retracts, a
@@ -106,17 +122,7 @@ func (p *project) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
 	}
 	cols := append([]*vector.Vector{}, b.Cols[:p.keys]...)
 	// A deleted row has no values to compute.
-	live := b
-	if b.Ops != nil {
-		l := *b
-		l.Sel = c.Arena.Int32s(b.N)[:0]
-		for _, i := range b.Selected(c.Arena) {
-			if b.Ops[i] != vector.Delete {
-				l.Sel = append(l.Sel, i)
-			}
-		}
-		live = &l
-	}
+	live := valued(c, b)
 	ec := c.eval(p.step.ID, b)
 	for _, prog := range p.progs {
 		if prog == nil {
@@ -241,6 +247,7 @@ func (x *explode) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
 	if b == nil {
 		return nil, nil
 	}
+	b = valued(c, b)
 	sel := b.Selected(c.Arena)
 	ec := c.eval(x.step.ID, b)
 	counts, outs := make([][]int32, len(x.kernels)), make([]*vector.Vector, len(x.kernels))
