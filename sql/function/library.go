@@ -5,14 +5,15 @@ import "sync"
 // Default returns the library of all built-in functions.
 var Default = sync.OnceValue(func() *Library {
 	return NewLibrary(
-		stringFunctions(), mathFunctions(), arrayFunctions(), mapFunctions(), conditionalFunctions(),
-		dateTimeFunctions(), jsonFunctions(), lambdaFunctions(), otherFunctions(), aggregateFunctions(), tableFunctions(),
+		stringFunctions(), bytesFunctions(), mathFunctions(), arrayFunctions(), mapFunctions(), conditionalFunctions(),
+		dateTimeFunctions(), jsonFunctions(), jsonCollectionFunctions(), lambdaFunctions(), otherFunctions(), aggregateFunctions(), tableFunctions(),
 	)
 })
 
 // The categories.
 const (
 	CategoryString      Category = "STRING"
+	CategoryConversions Category = "CONVERSIONS"
 	CategoryMath        Category = "MATHEMATICAL"
 	CategoryArray       Category = "ARRAY"
 	CategoryMap         Category = "MAP"

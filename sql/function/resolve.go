@@ -87,8 +87,29 @@ func (l *Library) Resolve(name string, kind Kind, args []Arg, bindLambda func(i 
 	if err != nil {
 		return nil, types.Errorf(types.ErrStatement, types.Pos{}, "%s: %v", name, err)
 	}
+	if !complete(t) {
+		return nil, types.Errorf(types.ErrStatement, types.Pos{}, "%s: the result's type can't be told from the arguments; use CAST", name)
+	}
 	r.Returns = t
 	return r, nil
+}
+
+// complete reports whether a column can have type t.
+func complete(t *types.Type) bool {
+	switch t.Kind() {
+	case types.KindArray:
+		return complete(t.Elem())
+	case types.KindMap:
+		return complete(t.Key()) && complete(t.Elem())
+	case types.KindStruct:
+		for _, f := range t.Fields() {
+			if !complete(f.Type) {
+				return false
+			}
+		}
+		return true
+	}
+	return t.Kind() > types.KindInvalid && t.Kind() < types.KindNull
 }
 
 func bindArg(p *Pattern, i int, args []Arg, bound binding, bindLambda func(int, []*types.Type) (*types.Type, error)) *types.Error {

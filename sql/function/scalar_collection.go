@@ -1,6 +1,9 @@
 package function
 
 import (
+	"bytes"
+	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -10,6 +13,14 @@ import (
 
 // span returns the elements of row i of a list: positions from and to.
 func span(v *vector.Vector, i int) (from, to int) { return int(v.Offsets[i]), int(v.Offsets[i+1]) }
+
+// spanOrNone is span, without elements if the list is null.
+func spanOrNone(v *vector.Vector, i int) (from, to int) {
+	if v.IsNull(i) {
+		return 0, 0
+	}
+	return span(v, i)
+}
 
 // contains reports whether kid[from:to] holds an element equal to y's row j.
 func contains(kid *vector.Vector, from, to int, y *vector.Vector, j int) bool {
@@ -64,13 +75,21 @@ func arrayFunctions() []Def {
 				from, to := span(c.Args[0], i)
 				return contains(c.Args[0].Kids[0], from, to, c.Args[1], i)
 			}))}},
-		listDef("ARRAY_CONCAT", "left ARRAY<T>, right ARRAY<T>", "All elements of both.", Example{"ARRAY_CONCAT(ARRAY[1], ARRAY[2])", "ARRAY[1, 2]"}, func(c *Call, out *vector.Builder, i int) {
-			for _, a := range c.Args {
-				for j, to := span(a, i); j < to; j++ {
-					out.Append(a.Kids[0], j)
-				}
-			}
-		}),
+		{Name: "ARRAY_CONCAT", Kind: Scalar, Category: CategoryArray, Description: "All elements of both; a null counts as no elements unless both are null.", Examples: []Example{{"ARRAY_CONCAT(ARRAY[1], ARRAY[2])", "ARRAY[1, 2]"}, {"ARRAY_CONCAT(NULL, ARRAY[2])", "ARRAY[2]"}},
+			Signatures: []Signature{{Params: params("left ARRAY<T>, right ARRAY<T>"), Returns: sameAs(0), NullTolerant: true, Scalar: plain(func(c *Call) (*vector.Vector, error) {
+				return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
+					if c.Args[0].IsNull(i) && c.Args[1].IsNull(i) {
+						return
+					}
+					for _, a := range c.Args {
+						from, to := spanOrNone(a, i)
+						for j := from; j < to; j++ {
+							b.Kid(0).Append(a.Kids[0], j)
+						}
+					}
+					b.Close()
+				}), nil
+			})}}},
 		listDef("ARRAY_DISTINCT", "input ARRAY<T>", "The elements, each once.", Example{"ARRAY_DISTINCT(ARRAY[1, 2, 1])", "ARRAY[1, 2]"}, func(c *Call, out *vector.Builder, i int) {
 			var seen []element
 			for j, to := span(c.Args[0], i); j < to; j++ {
@@ -103,13 +122,20 @@ func arrayFunctions() []Def {
 				}
 			}
 		}),
-		listDef("ARRAY_REMOVE", "array ARRAY<T>, victim T", "The elements without those equal to a value.", Example{"ARRAY_REMOVE(ARRAY[1, 2, 1], 1)", "ARRAY[2]"}, func(c *Call, out *vector.Builder, i int) {
-			for j, to := span(c.Args[0], i); j < to; j++ {
-				if vector.Compare(c.Args[0].Kids[0], j, c.Args[1], i) != 0 {
-					out.Append(c.Args[0].Kids[0], j)
-				}
-			}
-		}),
+		{Name: "ARRAY_REMOVE", Kind: Scalar, Category: CategoryArray, Description: "The elements without those equal to a value; NULL removes the nulls.", Examples: []Example{{"ARRAY_REMOVE(ARRAY[1, 2, 1], 1)", "ARRAY[2]"}, {"ARRAY_REMOVE(ARRAY[1, NULL], NULL)", "ARRAY[1]"}},
+			Signatures: []Signature{{Params: params("array ARRAY<T>, victim T"), Returns: sameAs(0), NullTolerant: true, Scalar: plain(func(c *Call) (*vector.Vector, error) {
+				return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
+					if c.Args[0].IsNull(i) {
+						return
+					}
+					for j, to := span(c.Args[0], i); j < to; j++ {
+						if vector.Compare(c.Args[0].Kids[0], j, c.Args[1], i) != 0 {
+							b.Kid(0).Append(c.Args[0].Kids[0], j)
+						}
+					}
+					b.Close()
+				}), nil
+			})}}},
 		listDef("SLICE", "in ARRAY<T>, from INT, to INT", "The elements from one position to another, counted from 1.", Example{"SLICE(ARRAY[1, 2, 3], 2, 3)", "ARRAY[2, 3]"}, func(c *Call, out *vector.Builder, i int) {
 			from, to := span(c.Args[0], i)
 			for j := from + max(0, int(c.Args[1].I32[i])-1); j < min(to, from+int(c.Args[2].I32[i])); j++ {
@@ -121,7 +147,8 @@ func arrayFunctions() []Def {
 		arrayExtreme("ARRAY_MAX", "The largest element, nulls left out.", 1, Example{"ARRAY_MAX(ARRAY[1, 3, 2])", "3"}),
 		arrayExtreme("ARRAY_MIN", "The smallest element, nulls left out.", -1, Example{"ARRAY_MIN(ARRAY[2, 1])", "1"}),
 		{Name: "ARRAY_JOIN", Kind: Scalar, Category: CategoryArray, Description: "The elements as one text with a delimiter between them, a comma by default.", Examples: []Example{{"ARRAY_JOIN(ARRAY['a', 'b'], '-')", "'a-b'"}},
-			Signatures: []Signature{scalar("array ARRAY<STRING>", types.String, stringKernel(arrayJoin)), scalar("array ARRAY<STRING>, delimiter STRING", types.String, stringKernel(arrayJoin))}},
+			Signatures: []Signature{{Params: params("array ARRAY<T>"), Returns: joinedType, Scalar: plain(stringKernel(arrayJoin))},
+				{Params: params("array ARRAY<T>, delimiter STRING"), Returns: joinedType, NullTolerant: true, Scalar: plain(stringKernel(arrayJoin))}}},
 		{Name: "GENERATE_SERIES", Kind: Scalar, Category: CategoryArray, Description: "The whole numbers from one to another, in steps.", Examples: []Example{{"GENERATE_SERIES(1, 5, 2)", "ARRAY[1, 3, 5]"}},
 			Signatures: []Signature{seriesSignature("start INT, end INT", types.Int), seriesSignature("start INT, end INT, step INT", types.Int), seriesSignature("start BIGINT, end BIGINT", types.Bigint), seriesSignature("start BIGINT, end BIGINT, step INT", types.Bigint)}},
 	}
@@ -165,23 +192,47 @@ func arrayExtreme(name, description string, want int, e Example) Def {
 		})}}}
 }
 
+func joinedType(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
+	if t := args[0].Type.Elem(); t.IsNested() || t.Kind() == types.KindBytes {
+		return nil, fmt.Errorf("elements of type %s can't be joined to a text", t)
+	}
+	return types.String, nil
+}
+
+// arrayJoin takes a null delimiter as an empty one.
 func arrayJoin(c *Call, i int, buf []byte) ([]byte, bool) {
+	if c.Args[0].IsNull(i) {
+		return nil, false
+	}
+	kid := c.Args[0].Kids[0]
 	from, to := span(c.Args[0], i)
 	for j := from; j < to; j++ {
-		if j > from {
-			if len(c.Args) == 2 {
-				buf = append(buf, str(c, 1, i)...)
-			} else {
-				buf = append(buf, ',')
-			}
+		switch {
+		case j == from:
+		case len(c.Args) == 1:
+			buf = append(buf, ',')
+		case !c.Args[1].IsNull(i):
+			buf = append(buf, str(c, 1, i)...)
 		}
-		if c.Args[0].Kids[0].IsNull(j) {
-			buf = append(buf, "null"...)
-		} else {
-			buf = append(buf, c.Args[0].Kids[0].Str(j)...)
-		}
+		buf = appendText(buf, kid, j)
 	}
 	return buf, true
+}
+
+// appendText appends an element as text, without quotes.
+func appendText(buf []byte, v *vector.Vector, i int) []byte {
+	if v.IsNull(i) {
+		return append(buf, "null"...)
+	}
+	switch v.Type.Kind() {
+	case types.KindString:
+		return append(buf, v.Str(i)...)
+	case types.KindDate, types.KindTime, types.KindTimestamp:
+		quoted := len(buf)
+		buf = appendISOJSON(buf, v, i)
+		return append(buf[:quoted], buf[quoted+1:len(buf)-1]...)
+	}
+	return appendISOJSON(buf, v, i)
 }
 
 // maxSeries bounds the elements that one row may generate.
@@ -236,23 +287,12 @@ func mapFunctions() []Def {
 	return []Def{
 		part("MAP_KEYS", "The keys of a map.", 0, Example{"MAP_KEYS(MAP('a' := 1))", "ARRAY['a']"}),
 		part("MAP_VALUES", "The values of a map.", 1, Example{"MAP_VALUES(MAP('a' := 1))", "ARRAY[1]"}),
-		{Name: "MAP_UNION", Kind: Scalar, Category: CategoryMap, Description: "The entries of both maps; the second's win.", Examples: []Example{{"MAP_UNION(MAP('a' := 1), MAP('a' := 2, 'b' := 3))", "MAP('a' := 2, 'b' := 3)"}},
-			Signatures: []Signature{{Params: params("map1 MAP<STRING, V>, map2 MAP<STRING, V>"), Returns: sameAs(0), Scalar: plain(func(c *Call) (*vector.Vector, error) {
-				return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
-					from, to := span(c.Args[1], i)
-					for j, end := span(c.Args[0], i); j < end; j++ {
-						if !contains(c.Args[1].Kids[0], from, to, c.Args[0].Kids[0], j) {
-							b.Kid(0).Append(c.Args[0].Kids[0], j)
-							b.Kid(1).Append(c.Args[0].Kids[1], j)
-						}
-					}
-					for j := from; j < to; j++ {
-						b.Kid(0).Append(c.Args[1].Kids[0], j)
-						b.Kid(1).Append(c.Args[1].Kids[1], j)
-					}
-					b.Close()
-				}), nil
-			})}}},
+		{Name: "MAP_UNION", Kind: Scalar, Category: CategoryMap, Description: "The entries of both maps; the second's win. A null counts as an empty map unless both are null.", Examples: []Example{{"MAP_UNION(MAP('a' := 1), MAP('a' := 2, 'b' := 3))", "MAP('a' := 2, 'b' := 3)"}},
+			Signatures: []Signature{{Params: params("map1 MAP<STRING, V>, map2 MAP<STRING, V>"), Returns: sameAs(0), NullTolerant: true, Scalar: plain(mapUnion)}}},
+		{Name: "SPLIT_TO_MAP", Kind: Scalar, Category: CategoryMap, Description: "The entries of a text such as a:1/b:2, given both delimiters; entries without a value are left out.", Examples: []Example{{"SPLIT_TO_MAP('a:1//b:2/c', '/', ':')", "MAP('a' := '1', 'b' := '2')"}},
+			Signatures: []Signature{scalar("input STRING, entryDelimiter STRING, valueDelimiter STRING", types.Map(types.String, types.String), splitToMap)}},
+		{Name: "ENTRIES", Kind: Scalar, Category: CategoryMap, Description: "The entries of a map as structs of a key K and a value V, on request sorted by key.", Examples: []Example{{"ENTRIES(MAP('b' := 2, 'a' := 1), TRUE)", "ARRAY[STRUCT(K := 'a', V := 1), STRUCT(K := 'b', V := 2)]"}},
+			Signatures: []Signature{{Params: params("map MAP<STRING, T>, sorted BOOLEAN"), Returns: entriesType, Scalar: plain(entries)}}},
 		{Name: "AS_MAP", Kind: Scalar, Category: CategoryMap, Description: "A map of the keys and values at equal positions.", Examples: []Example{{"AS_MAP(ARRAY['a'], ARRAY[1])", "MAP('a' := 1)"}},
 			Signatures: []Signature{{Params: params("keys ARRAY<STRING>, values ARRAY<T>"), Returns: func(_ []Arg, b map[string]*types.Type) (*types.Type, error) {
 				return types.Map(types.String, b["T"]), nil
@@ -269,6 +309,82 @@ func mapFunctions() []Def {
 					}), nil
 				})}}},
 	}
+}
+
+func mapUnion(c *Call) (*vector.Vector, error) {
+	return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
+		if c.Args[0].IsNull(i) && c.Args[1].IsNull(i) {
+			return
+		}
+		from, to := spanOrNone(c.Args[1], i)
+		j, end := spanOrNone(c.Args[0], i)
+		for ; j < end; j++ {
+			if !contains(c.Args[1].Kids[0], from, to, c.Args[0].Kids[0], j) {
+				b.Kid(0).Append(c.Args[0].Kids[0], j)
+				b.Kid(1).Append(c.Args[0].Kids[1], j)
+			}
+		}
+		for j := from; j < to; j++ {
+			b.Kid(0).Append(c.Args[1].Kids[0], j)
+			b.Kid(1).Append(c.Args[1].Kids[1], j)
+		}
+		b.Close()
+	}), nil
+}
+
+func splitToMap(c *Call) (*vector.Vector, error) {
+	return rows(c, types.Map(types.String, types.String), func(b *vector.Builder, i int) {
+		text, between, assign := str(c, 0, i), str(c, 1, i), str(c, 2, i)
+		if len(between) == 0 || len(assign) == 0 {
+			return
+		}
+		var keys, values [][]byte
+		for _, entry := range bytes.Split(text, between) {
+			parts := bytes.SplitN(entry, assign, 3)
+			if len(entry) == 0 || len(parts) < 2 {
+				continue
+			}
+			k := slices.IndexFunc(keys, func(key []byte) bool { return bytes.Equal(key, parts[0]) })
+			if k >= 0 {
+				values[k] = parts[1]
+				continue
+			}
+			keys, values = append(keys, parts[0]), append(values, parts[1])
+		}
+		for k := range keys {
+			b.Kid(0).Bytes(keys[k])
+			b.Kid(1).Bytes(values[k])
+		}
+		b.Close()
+	}), nil
+}
+
+func entriesType(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
+	return types.Array(types.Struct(types.Field{Name: "K", Type: types.String}, types.Field{Name: "V", Type: args[0].Type.Elem()})), nil
+}
+
+func entries(c *Call) (*vector.Vector, error) {
+	keys, values := c.Args[0].Kids[0], c.Args[0].Kids[1]
+	t, err := entriesType([]Arg{{Type: c.Args[0].Type}}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return rows(c, t, func(b *vector.Builder, i int) {
+		var at []int
+		for j, to := span(c.Args[0], i); j < to; j++ {
+			at = append(at, j)
+		}
+		if c.Args[1].Bits.Get(i) {
+			slices.SortStableFunc(at, func(x, y int) int { return vector.Compare(keys, x, keys, y) })
+		}
+		list := b.Kid(0)
+		for _, j := range at {
+			list.Kid(0).Append(keys, j)
+			list.Kid(1).Append(values, j)
+			list.Close()
+		}
+		b.Close()
+	}), nil
 }
 
 func conditionalFunctions() []Def {

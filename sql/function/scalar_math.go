@@ -18,20 +18,11 @@ func mathFunctions() []Def {
 		{Name: "CEIL", Kind: Scalar, Category: CategoryMath, Description: "The smallest whole number not below.", Examples: []Example{{"CEIL(1.2E0)", "2E0"}},
 			Signatures: numeric(func(x int64) int64 { return x }, math.Ceil, wholeDecimal(1))},
 		{Name: "ROUND", Kind: Scalar, Category: CategoryMath, Description: "The nearest whole number, halves up; or rounded to a number of decimals.",
-			Signatures: []Signature{
-				scalar("val BIGINT", types.Bigint, func(c *Call) (*vector.Vector, error) { return c.Args[0], nil }),
-				scalar("val DOUBLE", types.Bigint, bigintKernel(types.Bigint, func(c *Call, i int) (int64, bool) { return int64(math.Floor(c.Args[0].F64[i] + 0.5)), true })),
-				scalar("val DOUBLE, decimals INT", types.Double, func(c *Call) (*vector.Vector, error) {
-					v := vector.New(c.Arena, types.Double, c.N)
-					for _, i := range c.Sel {
-						p := math.Pow(10, float64(c.Args[1].I32[i]))
-						v.F64[i] = math.Floor(c.Args[0].F64[i]*p+0.5) / p
-					}
-					return v, nil
-				}),
-				{Params: params("val DECIMAL"), Returns: sameAs(0), Scalar: roundDecimal},
-				{Params: params("val DECIMAL, decimals INT"), Returns: sameAs(0), Scalar: roundDecimal},
-			}, Examples: []Example{{"ROUND(2.5E0)", "CAST(3 AS BIGINT)"}, {"ROUND(1.255E0, 1)", "1.3E0"}, {"ROUND(1.25, 1)", "1.30"}}},
+			Signatures: roundingSignatures(javaRound, roundDouble, roundDecimal),
+			Examples:   []Example{{"ROUND(2.5E0)", "CAST(3 AS BIGINT)"}, {"ROUND(1.255E0, 1)", "1.3E0"}, {"ROUND(1.25, 1)", "1.30"}, {"ROUND(1.55) = 2", "TRUE"}}},
+		{Name: "TRUNC", Kind: Scalar, Category: CategoryMath, Description: "The number without its fraction; or cut after a number of decimals.",
+			Signatures: roundingSignatures(truncWhole, truncDouble, truncDecimal),
+			Examples:   []Example{{"TRUNC(-2.7E0)", "CAST(-2 AS BIGINT)"}, {"TRUNC(12345.678E0, 2)", "12345.67E0"}, {"TRUNC(12345.678E0, -1)", "12340E0"}, {"TRUNC(1.29, 1)", "1.20"}}},
 		{Name: "SIGN", Kind: Scalar, Category: CategoryMath, Description: "-1, 0 or 1 by the number's sign.",
 			Signatures: []Signature{scalar("value DOUBLE", types.Int, intKernel(func(c *Call, i int) (int32, bool) {
 				switch x := c.Args[0].F64[i]; {
@@ -47,8 +38,8 @@ func mathFunctions() []Def {
 		{Name: "ATAN2", Kind: Scalar, Category: CategoryMath, Description: "The angle of the point (x, y), in radians.",
 			Signatures: []Signature{scalar("y DOUBLE, x DOUBLE", types.Double, double2(math.Atan2))}, Examples: []Example{{"ATAN2(0, 1)", "0E0"}}},
 		{Name: "LOG", Kind: Scalar, Category: CategoryMath, Description: "The natural logarithm, or the logarithm to a base.",
-			Signatures: []Signature{scalar("value DOUBLE", types.Double, doubleKernel(math.Log)),
-				scalar("base DOUBLE, value DOUBLE", types.Double, double2(func(b, x float64) float64 { return math.Log(x) / math.Log(b) }))}, Examples: []Example{{"LOG(2, 8)", "3E0"}}},
+			Signatures: []Signature{scalar("value DOUBLE", types.Double, doubleKernel(naturalLog)),
+				scalar("base DOUBLE, value DOUBLE", types.Double, double2(logTo))}, Examples: []Example{{"LOG(2, 8)", "3E0"}}},
 		{Name: "PI", Kind: Scalar, Category: CategoryMath, Description: "The circle's constant.",
 			Signatures: []Signature{scalar("", types.Double, func(c *Call) (*vector.Vector, error) {
 				v := vector.New(c.Arena, types.Double, c.N)
@@ -76,13 +67,17 @@ func mathFunctions() []Def {
 		{"SQRT", "The square root.", math.Sqrt, Example{"SQRT(9)", "3E0"}},
 		{"CBRT", "The cube root.", math.Cbrt, Example{"CBRT(8)", "2E0"}},
 		{"EXP", "e to the power of the number.", math.Exp, Example{"EXP(0)", "1E0"}},
-		{"LN", "The natural logarithm.", math.Log, Example{"LN(1)", "0E0"}},
+		{"LN", "The natural logarithm.", naturalLog, Example{"LN(1)", "0E0"}},
 		{"SIN", "The sine of an angle in radians.", math.Sin, Example{"SIN(0)", "0E0"}},
 		{"COS", "The cosine of an angle in radians.", math.Cos, Example{"COS(0)", "1E0"}},
 		{"TAN", "The tangent of an angle in radians.", math.Tan, Example{"TAN(0)", "0E0"}},
 		{"ASIN", "The arc sine in radians.", math.Asin, Example{"ASIN(0)", "0E0"}},
 		{"ACOS", "The arc cosine in radians.", math.Acos, Example{"ACOS(1)", "0E0"}},
 		{"ATAN", "The arc tangent in radians.", math.Atan, Example{"ATAN(0)", "0E0"}},
+		{"SINH", "The hyperbolic sine.", math.Sinh, Example{"SINH(0)", "0E0"}},
+		{"COSH", "The hyperbolic cosine.", math.Cosh, Example{"COSH(0)", "1E0"}},
+		{"TANH", "The hyperbolic tangent.", math.Tanh, Example{"TANH(0)", "0E0"}},
+		{"COT", "The cotangent of an angle in radians; infinite at 0.", func(x float64) float64 { return 1 / math.Tan(x) }, Example{"ROUND(COT(PI() / 4), 6)", "1E0"}},
 		{"DEGREES", "Radians as degrees.", func(x float64) float64 { return x * 180 / math.Pi }, Example{"DEGREES(0)", "0E0"}},
 		{"RADIANS", "Degrees as radians.", func(x float64) float64 { return x * math.Pi / 180 }, Example{"RADIANS(0)", "0E0"}},
 	} {
@@ -131,25 +126,6 @@ func wholeDecimal(direction int) func(decimal128.Num, int) decimal128.Num {
 		}
 		return decimal128.FromBigInt(q.Mul(q, unit))
 	}
-}
-
-func roundDecimal(args []Arg) (ScalarKernel, error) {
-	t := args[0].Type
-	return func(c *Call) (*vector.Vector, error) {
-		v := vector.New(c.Arena, t, c.N)
-		for _, i := range c.Sel {
-			places := 0
-			if len(c.Args) == 2 {
-				places = int(c.Args[1].I32[i])
-			}
-			n := c.Args[0].Dec[i].BigInt()
-			if places < t.Scale() {
-				n = types.Rescale(types.Rescale(n, t.Scale(), places), places, t.Scale())
-			}
-			v.Dec[i] = decimal128.FromBigInt(n)
-		}
-		return v, nil
-	}, nil
 }
 
 func extreme(name, description string, want int, e Example) Def {

@@ -2,6 +2,7 @@ package function
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -24,22 +25,18 @@ func jsonFunctions() []Def {
 			}))}}},
 		{Name: "JSON_ARRAY_LENGTH", Kind: Scalar, Category: CategoryJSON, Description: "The number of elements of a JSON array.", Examples: []Example{{"JSON_ARRAY_LENGTH('[1, 2]')", "2"}},
 			Signatures: []Signature{scalar("jsonArray STRING", types.Int, intKernel(func(c *Call, i int) (int32, bool) {
-				var list []json.RawMessage
-				err := json.Unmarshal(str(c, 0, i), &list)
-				return int32(len(list)), err == nil && list != nil
+				list, ok := jsonList(str(c, 0, i))
+				return int32(len(list)), ok
 			}))}},
 		{Name: "JSON_KEYS", Kind: Scalar, Category: CategoryJSON, Description: "The keys of a JSON object.", Examples: []Example{{`JSON_KEYS('{"a":1,"b":2}')`, "ARRAY['a', 'b']"}},
 			Signatures: []Signature{scalar("jsonObj STRING", types.Array(types.String), func(c *Call) (*vector.Vector, error) {
 				return rows(c, types.Array(types.String), func(b *vector.Builder, i int) {
-					d := json.NewDecoder(bytes.NewReader(str(c, 0, i)))
-					if t, err := d.Token(); err != nil || t != json.Delim('{') || !json.Valid(str(c, 0, i)) {
+					members, ok := jsonMembers(str(c, 0, i))
+					if !ok {
 						return
 					}
-					for d.More() {
-						k, _ := d.Token()
-						b.Kid(0).String(fmt.Sprint(k))
-						var skip json.RawMessage
-						_ = d.Decode(&skip)
+					for _, m := range members {
+						b.Kid(0).String(m.key)
 					}
 					b.Close()
 				}), nil
@@ -53,15 +50,13 @@ func extractJSON(c *Call, i int, buf []byte) ([]byte, bool) {
 	if !ok || string(raw) == "null" {
 		return nil, false
 	}
-	var text string
-	if raw[0] == '"' && json.Unmarshal(raw, &text) == nil {
-		return append(buf, text...), true
-	}
-	return append(buf, raw...), true
+	return appendJSONText(buf, raw), true
 }
 
 func jsonPath(raw json.RawMessage, path string) (json.RawMessage, bool) {
+	raw, valid := jsonValue(raw)
 	path, ok := strings.CutPrefix(path, "$")
+	ok = ok && valid
 	for ok && path != "" {
 		if path[0] == '[' {
 			end := strings.IndexByte(path, ']')
@@ -97,15 +92,24 @@ func otherFunctions() []Def {
 	return []Def{
 		{Name: "AS_VALUE", Kind: Scalar, Category: CategoryOther, Description: "A copy of a key column among the value columns.", Examples: []Example{{"AS_VALUE(1)", "1"}},
 			Signatures: []Signature{{Params: params("keyColumn T"), Returns: variable("T"), NullTolerant: true, Scalar: plain(func(c *Call) (*vector.Vector, error) { return c.Args[0], nil })}}},
-		{Name: "UUID", Kind: Scalar, Category: CategoryString, Description: "A random universally unique identifier.", Examples: []Example{{"LEN(UUID())", "36"}},
+		{Name: "UUID", Kind: Scalar, Category: CategoryString, Description: "A random universally unique identifier, or the one that 16 bytes hold.", Examples: []Example{{"LEN(UUID())", "36"}, {"UUID(TO_BYTES('00112233445566778899aabbccddeeff', 'hex'))", "'00112233-4455-6677-8899-aabbccddeeff'"}},
 			Signatures: []Signature{{Returns: always(types.String), Volatile: true, Scalar: plain(stringKernel(func(c *Call, _ int, buf []byte) ([]byte, bool) {
 				hi, lo := c.Rand()&^0xf000|0x4000, c.Rand()&^(3<<62)|2<<62
-				return fmt.Appendf(buf, "%08x-%04x-%04x-%04x-%012x", hi>>32, hi>>16&0xffff, hi&0xffff, lo>>48, lo&(1<<48-1)), true
-			}))}}},
+				return appendUUID(buf, hi, lo), true
+			}))}, scalar("bytes BYTES", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+				raw := str(c, 0, i)
+				if len(raw) != 16 {
+					c.Fail(int32(i), fmt.Sprintf("16 bytes are needed, found %d", len(raw)))
+					return nil, false
+				}
+				return appendUUID(buf, binary.BigEndian.Uint64(raw), binary.BigEndian.Uint64(raw[8:])), true
+			}))}},
 		{Name: "GEO_DISTANCE", Kind: Scalar, Category: CategoryOther, Description: "The great-circle distance of two points given in degrees, in kilometres or, with 'MILES', in miles.", Examples: []Example{{"ROUND(GEO_DISTANCE(37.4439, -122.1663, 51.5257, -0.1122), 0)", "8635E0"}},
 			Signatures: []Signature{scalar("lat1 DOUBLE, lon1 DOUBLE, lat2 DOUBLE, lon2 DOUBLE", types.Double, geoDistance), scalar("lat1 DOUBLE, lon1 DOUBLE, lat2 DOUBLE, lon2 DOUBLE, units STRING", types.Double, geoDistance)}},
 		{Name: "REGEXP_EXTRACT", Kind: Scalar, Category: CategoryRegex, Description: "The first match of a regular expression, or one of its groups.", Examples: []Example{{"REGEXP_EXTRACT('(a)(b)', 'xab', 2)", "'b'"}},
 			Signatures: []Signature{regexSignature("pattern STRING, input STRING", types.String, 0, regexpExtract), regexSignature("pattern STRING, input STRING, group INT", types.String, 0, regexpExtract)}},
+		{Name: "REGEXP_EXTRACT_ALL", Kind: Scalar, Category: CategoryRegex, Description: "All matches of a regular expression, or what one of its groups holds in each.", Examples: []Example{{"REGEXP_EXTRACT_ALL('t(.)', 'ta tb')", "ARRAY['ta', 'tb']"}, {"REGEXP_EXTRACT_ALL('t(.)', 'ta tb', 1)", "ARRAY['a', 'b']"}},
+			Signatures: []Signature{regexSignature("pattern STRING, input STRING", types.Array(types.String), 0, regexpExtractAll), regexSignature("pattern STRING, input STRING, group INT", types.Array(types.String), 0, regexpExtractAll)}},
 		{Name: "REGEXP_REPLACE", Kind: Scalar, Category: CategoryRegex, Description: "The text with every match of a regular expression replaced.", Examples: []Example{{"REGEXP_REPLACE('a1b2', '[0-9]', '#')", "'a#b#'"}},
 			Signatures: []Signature{regexSignature("str STRING, regexp STRING, new STRING", types.String, 1, func(c *Call, re *regexp.Regexp, b *vector.Builder, i int) {
 				b.Bytes(re.ReplaceAll(str(c, 0, i), javaReplacement.ReplaceAll(str(c, 2, i), []byte("$${$1}"))))
@@ -120,25 +124,41 @@ func otherFunctions() []Def {
 		urlDef("URL_ENCODE_PARAM", "The text escaped for use in a URL's query.", Example{"URL_ENCODE_PARAM('a b&c')", "'a+b%26c'"}, func(s string) (string, bool) { return url.QueryEscape(s), true }),
 		urlDef("URL_DECODE_PARAM", "The text that an escaped one stands for.", Example{"URL_DECODE_PARAM('a+b%26c')", "'a b&c'"}, func(s string) (string, bool) { t, err := url.QueryUnescape(s); return t, err == nil }),
 		urlDef("URL_EXTRACT_HOST", "The host of a URL.", Example{"URL_EXTRACT_HOST('http://karst.dev:80/x')", "'karst.dev'"}, urlPart((*url.URL).Hostname)),
-		urlDef("URL_EXTRACT_PATH", "The path of a URL.", Example{"URL_EXTRACT_PATH('http://karst.dev/x/y?z')", "'/x/y'"}, urlPart(func(u *url.URL) string { return u.Path })),
+		urlDef("URL_EXTRACT_PATH", "The path of a URL.", Example{"URL_EXTRACT_PATH('http://karst.dev/x/y?z')", "'/x/y'"}, urlPath),
 		urlDef("URL_EXTRACT_PROTOCOL", "The protocol of a URL.", Example{"URL_EXTRACT_PROTOCOL('https://karst.dev')", "'https'"}, urlPart(func(u *url.URL) string { return u.Scheme })),
 		urlDef("URL_EXTRACT_QUERY", "The query of a URL.", Example{"URL_EXTRACT_QUERY('http://karst.dev/?a=b')", "'a=b'"}, urlPart(func(u *url.URL) string { return u.RawQuery })),
+		{Name: "URL_EXTRACT_PORT", Kind: Scalar, Category: CategoryURL, Description: "The port of a URL, null if it names none.", Examples: []Example{{"URL_EXTRACT_PORT('http://karst.dev:8080/x')", "8080"}},
+			Signatures: []Signature{scalar("input STRING", types.Int, intKernel(func(c *Call, i int) (int32, bool) {
+				u, err := url.Parse(string(str(c, 0, i)))
+				if err != nil {
+					return 0, false
+				}
+				port, err := strconv.ParseInt(u.Port(), 10, 32)
+				return int32(port), err == nil
+			}))}},
+		{Name: "URL_EXTRACT_PARAMETER", Kind: Scalar, Category: CategoryURL, Description: "The decoded value of a parameter in a URL's query, null if it is not there.",
+			Examples:   []Example{{"URL_EXTRACT_PARAMETER('http://karst.dev/?a=b%20c&d=e', 'a')", "'b c'"}},
+			Signatures: []Signature{scalar("input STRING, parameter STRING", types.String, stringKernel(urlParameter))}},
 		urlDef("URL_EXTRACT_FRAGMENT", "The fragment of a URL.", Example{"URL_EXTRACT_FRAGMENT('http://karst.dev/#top')", "'top'"}, urlPart(func(u *url.URL) string { return u.Fragment })),
 	}
 }
 
+func appendUUID(buf []byte, hi, lo uint64) []byte {
+	return fmt.Appendf(buf, "%08x-%04x-%04x-%04x-%012x", hi>>32, hi>>16&0xffff, hi&0xffff, lo>>48, lo&(1<<48-1))
+}
+
 func geoDistance(c *Call) (*vector.Vector, error) {
 	v := vector.New(c.Arena, types.Double, c.N)
-	rad := math.Pi / 180
+	rad := func(x float64) float64 { return x / 180 * math.Pi }
 	for _, i := range c.Sel {
-		lat1, lon1, lat2, lon2 := c.Args[0].F64[i]*rad, c.Args[1].F64[i]*rad, c.Args[2].F64[i]*rad, c.Args[3].F64[i]*rad
-		s, t := math.Sin((lat2-lat1)/2), math.Sin((lon2-lon1)/2)
-		h := s*s + math.Cos(lat1)*math.Cos(lat2)*t*t
+		lat1, lon1, lat2, lon2 := c.Args[0].F64[i], c.Args[1].F64[i], c.Args[2].F64[i], c.Args[3].F64[i]
+		s, t := math.Sin(rad(lat2-lat1)/2), math.Sin(rad(lon2-lon1)/2)
+		h := s*s + t*t*math.Cos(rad(lat1))*math.Cos(rad(lat2))
 		radius := 6371.0
 		if len(c.Args) == 5 && strings.HasPrefix(strings.ToUpper(string(str(c, 4, int(i)))), "MI") {
 			radius = 3959
 		}
-		v.F64[i] = 2 * radius * math.Asin(math.Min(1, math.Sqrt(h)))
+		v.F64[i] = radius * (2 * math.Asin(math.Min(1, math.Sqrt(h))))
 	}
 	return v, nil
 }
@@ -187,6 +207,50 @@ func regexpExtract(c *Call, re *regexp.Regexp, b *vector.Builder, i int) {
 		return
 	}
 	b.Bytes(m[group])
+}
+
+func regexpExtractAll(c *Call, re *regexp.Regexp, b *vector.Builder, i int) {
+	group := 0
+	if len(c.Args) == 3 {
+		group = int(c.Args[2].I32[i])
+	}
+	if group < 0 || group > re.NumSubexp() {
+		return
+	}
+	for _, m := range re.FindAllSubmatch(str(c, 1, i), -1) {
+		if m[group] == nil {
+			b.Kid(0).Null()
+		} else {
+			b.Kid(0).Bytes(m[group])
+		}
+	}
+	b.Close()
+}
+
+// urlPath differs from the other parts: a URL without a path has an empty one.
+func urlPath(s string) (string, bool) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return "", false
+	}
+	return u.Path, u.Opaque == ""
+}
+
+func urlParameter(c *Call, i int, buf []byte) ([]byte, bool) {
+	u, err := url.Parse(string(str(c, 0, i)))
+	if err != nil {
+		return nil, false
+	}
+	want := string(str(c, 1, i))
+	for _, pair := range strings.Split(u.RawQuery, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		if key, err := url.QueryUnescape(key); err != nil || key != want {
+			continue
+		}
+		value, err = url.QueryUnescape(value)
+		return append(buf, value...), err == nil
+	}
+	return nil, false
 }
 
 func urlPart(part func(*url.URL) string) func(string) (string, bool) {

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/hex"
+	"math"
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"karst/sql/types"
@@ -39,12 +42,19 @@ func stringFunctions() []Def {
 				scalar("str STRING, pos INT, length INT", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
 					return append(buf, substring(str(c, 0, i), int(c.Args[1].I32[i]), max(0, int(c.Args[2].I32[i])))...), true
 				})),
+				scalar("bytes BYTES, pos INT", types.Bytes, bytesKernel(types.Bytes, func(c *Call, i int, buf []byte) ([]byte, bool) {
+					return append(buf, subbytes(str(c, 0, i), int(c.Args[1].I32[i]), math.MaxInt32)...), true
+				})),
+				scalar("bytes BYTES, pos INT, length INT", types.Bytes, bytesKernel(types.Bytes, func(c *Call, i int, buf []byte) ([]byte, bool) {
+					return append(buf, subbytes(str(c, 0, i), int(c.Args[1].I32[i]), max(0, int(c.Args[2].I32[i])))...), true
+				})),
 			}, Examples: []Example{{"SUBSTRING('stream', 2, 3)", "'tre'"}, {"SUBSTRING('stream', -2)", "'am'"}}},
 		{Name: "CONCAT", Kind: Scalar, Category: CategoryString, Description: "The texts one after another; nulls are left out.",
 			Signatures: []Signature{concatSignature("STRING", types.String), concatSignature("BYTES", types.Bytes)}, Examples: []Example{{"CONCAT('a', NULL, 'b')", "'ab'"}}},
 		{Name: "CONCAT_WS", Kind: Scalar, Category: CategoryString, Description: "The texts with a separator, the first argument, between them; nulls are left out.",
-			Signatures: []Signature{{Params: params("separator STRING, inputs STRING..."), Returns: always(types.String), NullTolerant: true, Scalar: plain(stringKernel(concatWS))}},
-			Examples:   []Example{{"CONCAT_WS('-', 'a', NULL, 'b')", "'a-b'"}}},
+			Signatures: []Signature{{Params: params("separator STRING, inputs STRING..."), Returns: always(types.String), NullTolerant: true, Scalar: plain(stringKernel(concatWS))},
+				{Params: params("separator BYTES, inputs BYTES..."), Returns: always(types.Bytes), NullTolerant: true, Scalar: plain(bytesKernel(types.Bytes, concatWS))}},
+			Examples: []Example{{"CONCAT_WS('-', 'a', NULL, 'b')", "'a-b'"}}},
 		{Name: "REPLACE", Kind: Scalar, Category: CategoryString, Description: "The text with every occurrence of one text replaced by another.",
 			Signatures: []Signature{scalar("str STRING, old STRING, new STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
 				return append(buf, bytes.ReplaceAll(str(c, 0, i), str(c, 1, i), str(c, 2, i))...), true
@@ -60,13 +70,16 @@ func stringFunctions() []Def {
 				})),
 			}, Examples: []Example{{"INSTR('corporate floor', 'or', 3)", "5"}, {"INSTR('x', 'y')", "0"}}},
 		{Name: "LPAD", Kind: Scalar, Category: CategoryString, Description: "The text filled on the left, or cut, to a length.",
-			Signatures: []Signature{scalar("input STRING, length INT, padding STRING", types.String, stringKernel(pad(true)))}, Examples: []Example{{"LPAD('7', 3, '0')", "'007'"}}},
+			Signatures: []Signature{scalar("input STRING, length INT, padding STRING", types.String, stringKernel(pad(true))),
+				scalar("input BYTES, length INT, padding BYTES", types.Bytes, bytesKernel(types.Bytes, padBytes(true)))}, Examples: []Example{{"LPAD('7', 3, '0')", "'007'"}}},
 		{Name: "RPAD", Kind: Scalar, Category: CategoryString, Description: "The text filled on the right, or cut, to a length.",
-			Signatures: []Signature{scalar("input STRING, length INT, padding STRING", types.String, stringKernel(pad(false)))}, Examples: []Example{{"RPAD('ab', 4, 'xy')", "'abxy'"}}},
+			Signatures: []Signature{scalar("input STRING, length INT, padding STRING", types.String, stringKernel(pad(false))),
+				scalar("input BYTES, length INT, padding BYTES", types.Bytes, bytesKernel(types.Bytes, padBytes(false)))}, Examples: []Example{{"RPAD('ab', 4, 'xy')", "'abxy'"}}},
 		{Name: "INITCAP", Kind: Scalar, Category: CategoryString, Description: "Each word with a capital first letter, the rest in lower case.",
 			Signatures: []Signature{scalar("str STRING", types.String, stringKernel(initcap))}, Examples: []Example{{"INITCAP('the SQL')", "'The Sql'"}}},
 		{Name: "SPLIT", Kind: Scalar, Category: CategoryString, Description: "The parts of a text between delimiters; an empty delimiter splits into characters.",
-			Signatures: []Signature{scalar("string STRING, delimiter STRING", types.Array(types.String), splitKernel)}, Examples: []Example{{"SPLIT('a,b', ',')", "ARRAY['a', 'b']"}}},
+			Signatures: []Signature{scalar("string STRING, delimiter STRING", types.Array(types.String), splitKernel),
+				scalar("bytes BYTES, delimiter BYTES", types.Array(types.Bytes), splitKernel)}, Examples: []Example{{"SPLIT('a,b', ',')", "ARRAY['a', 'b']"}}},
 		{Name: "ELT", Kind: Scalar, Category: CategoryString, Description: "The n-th of the texts that follow.",
 			Signatures: []Signature{{Params: params("n INT, args STRING..."), Returns: always(types.String), NullTolerant: true, Scalar: plain(stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
 				n := c.Args[0]
@@ -102,8 +115,8 @@ func stringFunctions() []Def {
 			Signatures: []Signature{scalar("code INT", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
 				r := rune(c.Args[0].I32[i])
 				return utf8.AppendRune(buf, r), utf8.ValidRune(r)
-			}))}, Examples: []Example{{"CHR(75)", "'K'"}}},
-		maskDef("MASK", "Each letter and digit replaced: capitals by X, small letters by x, digits by n, others by -.", func(n, _ int) (int, int) { return 0, n }, "MASK('My Test 1')", "'Xx-Xxxx-n'", false),
+			})), scalar("code STRING", types.String, stringKernel(chrText))}, Examples: []Example{{"CHR(75)", "'K'"}, {`CHR('\u004b')`, "'K'"}}},
+		maskDef("MASK", "Each letter and digit replaced: capitals by X, small letters by x, digits by n, others by -; or by characters given, where NULL keeps that kind.", func(n, _ int) (int, int) { return 0, n }, "MASK('My Test 1')", "'Xx-Xxxx-n'", false),
 		maskDef("MASK_LEFT", "The first characters masked.", func(n, k int) (int, int) { return 0, min(k, n) }, "MASK_LEFT('abc1', 2)", "'xxc1'", true),
 		maskDef("MASK_RIGHT", "The last characters masked.", func(n, k int) (int, int) { return max(0, n-k), n }, "MASK_RIGHT('abc1', 2)", "'abxn'", true),
 		maskDef("MASK_KEEP_LEFT", "All but the first characters masked.", func(n, k int) (int, int) { return min(k, n), n }, "MASK_KEEP_LEFT('abc1', 2)", "'abxn'", true),
@@ -138,6 +151,36 @@ func substring(s []byte, pos, length int) []byte {
 	}
 	from := runeOffset(s, start)
 	return s[from : from+runeOffset(s[from:], end-start)]
+}
+
+// subbytes is substring for bytes.
+func subbytes(s []byte, pos, length int) []byte {
+	start := pos - 1
+	if pos < 0 {
+		start = len(s) + pos
+	}
+	start = max(0, min(start, len(s)))
+	return s[start:min(len(s), start+length)]
+}
+
+// chrText takes the code as Java writes it, \\u004b; one outside the basic
+// plane is a pair of surrogates.
+func chrText(c *Call, i int, buf []byte) ([]byte, bool) {
+	var units []uint16
+	for s := str(c, 0, i); len(s) > 0; s = s[6:] {
+		if len(s) < 6 || s[0] != '\\' || s[1]|0x20 != 'u' {
+			return nil, false
+		}
+		u, err := strconv.ParseUint(string(s[2:6]), 16, 16)
+		if err != nil {
+			return nil, false
+		}
+		units = append(units, uint16(u))
+	}
+	for _, r := range utf16.Decode(units) {
+		buf = utf8.AppendRune(buf, r)
+	}
+	return buf, len(units) > 0
 }
 
 func concatSignature(pattern string, t *types.Type) Signature {
@@ -196,10 +239,17 @@ func instr(s, sub []byte, position, occurrence int) int32 {
 	return 0
 }
 
+// maxPadding bounds the length that one row may ask for.
+const maxPadding = 16 << 20
+
 func pad(left bool) func(c *Call, i int, buf []byte) ([]byte, bool) {
 	return func(c *Call, i int, buf []byte) ([]byte, bool) {
 		s, length, padding := str(c, 0, i), int(c.Args[1].I32[i]), str(c, 2, i)
 		if length < 0 || len(padding) == 0 {
+			return nil, false
+		}
+		if length > maxPadding {
+			c.Fail(int32(i), "the length is above the limit of 16 MiB")
 			return nil, false
 		}
 		n := utf8.RuneCount(s)
@@ -212,6 +262,33 @@ func pad(left bool) func(c *Call, i int, buf []byte) ([]byte, bool) {
 			return append(append(buf, fill...), s...), true
 		}
 		return append(append(buf, s...), fill...), true
+	}
+}
+
+func padBytes(left bool) func(c *Call, i int, buf []byte) ([]byte, bool) {
+	return func(c *Call, i int, buf []byte) ([]byte, bool) {
+		s, length, padding := str(c, 0, i), int(c.Args[1].I32[i]), str(c, 2, i)
+		if length < 0 || len(padding) == 0 {
+			return nil, false
+		}
+		if length > maxPadding {
+			c.Fail(int32(i), "the length is above the limit of 16 MiB")
+			return nil, false
+		}
+		if len(s) >= length {
+			return append(buf, s[:length]...), true
+		}
+		if !left {
+			buf = append(buf, s...)
+		}
+		for n := length - len(s); n > 0; {
+			k := min(n, len(padding))
+			buf, n = append(buf, padding[:k]...), n-k
+		}
+		if left {
+			buf = append(buf, s...)
+		}
+		return buf, true
 	}
 }
 
@@ -231,11 +308,15 @@ func initcap(c *Call, i int, buf []byte) ([]byte, bool) {
 }
 
 func splitKernel(c *Call) (*vector.Vector, error) {
-	return rows(c, types.Array(types.String), func(b *vector.Builder, i int) {
+	t := c.Args[0].Type
+	return rows(c, types.Array(t), func(b *vector.Builder, i int) {
 		s, d := str(c, 0, i), str(c, 1, i)
 		if len(d) == 0 {
 			for len(s) > 0 {
-				_, n := utf8.DecodeRune(s)
+				n := 1
+				if t.Kind() == types.KindString {
+					_, n = utf8.DecodeRune(s)
+				}
 				b.Kid(0).Bytes(s[:n])
 				s = s[n:]
 			}
@@ -255,42 +336,62 @@ func splitKernel(c *Call) (*vector.Vector, error) {
 	}), nil
 }
 
+// A maskRule is what replaces each kind of character; none keeps it.
+type maskRule [4][]byte // upper, lower, digit, other
+
+var defaultMask = maskRule{[]byte("X"), []byte("x"), []byte("n"), []byte("-")}
+
 // maskDef builds a masking function; span says which of n characters to mask.
 func maskDef(name, description string, span func(n, k int) (int, int), call, want string, counted bool) Def {
-	ps := "input STRING"
+	ps, first := "input STRING", 1 // the first mask's position
 	if counted {
-		ps += ", numChars INT"
+		ps, first = ps+", numChars INT", 2
 	}
-	return Def{Name: name, Kind: Scalar, Category: CategoryString, Description: description, Examples: []Example{{call, want}},
-		Signatures: []Signature{scalar(ps, types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
-			s, k := str(c, 0, i), 0
-			if counted {
-				if k = int(c.Args[1].I32[i]); k < 0 {
-					c.Fail(int32(i), "the number of characters must not be negative")
-					return nil, false
-				}
+	kernel := stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+		if c.Args[0].IsNull(i) {
+			return nil, false
+		}
+		s, k := str(c, 0, i), 0
+		if counted {
+			if k = int(c.Args[1].I32[i]); k < 0 || c.Args[1].IsNull(i) {
+				c.Fail(int32(i), "the number of characters must not be negative or null")
+				return nil, false
 			}
-			from, to := span(utf8.RuneCount(s), k)
-			for n := 0; len(s) > 0; n++ {
-				r, size := utf8.DecodeRune(s)
-				if n >= from && n < to {
-					r = maskRune(r)
-				}
-				buf = utf8.AppendRune(buf, r)
-				s = s[size:]
+		}
+		rule := defaultMask
+		for m := first; m < len(c.Args); m++ {
+			rule[m-first] = nil
+			if !c.Args[m].IsNull(i) {
+				rule[m-first] = str(c, m, i)[:runeOffset(str(c, m, i), 1)]
 			}
-			return buf, true
-		}))}}
+		}
+		from, to := span(utf8.RuneCount(s), k)
+		for n := 0; len(s) > 0; n++ {
+			r, size := utf8.DecodeRune(s)
+			if mask := rule[maskClass(r)]; n >= from && n < to && len(mask) > 0 {
+				buf = append(buf, mask...)
+			} else {
+				buf = append(buf, s[:size]...)
+			}
+			s = s[size:]
+		}
+		return buf, true
+	})
+	d := Def{Name: name, Kind: Scalar, Category: CategoryString, Description: description, Examples: []Example{{call, want}}}
+	for _, p := range []string{ps, ps + ", upper STRING, lower STRING, digit STRING, other STRING"} {
+		d.Signatures = append(d.Signatures, Signature{Params: params(p), Returns: always(types.String), NullTolerant: true, Scalar: plain(kernel)})
+	}
+	return d
 }
 
-func maskRune(r rune) rune {
+func maskClass(r rune) int {
 	switch {
 	case unicode.IsUpper(r):
-		return 'X'
+		return 0
 	case unicode.IsLower(r):
-		return 'x'
+		return 1
 	case unicode.IsDigit(r):
-		return 'n'
+		return 2
 	}
-	return '-'
+	return 3
 }

@@ -1,0 +1,194 @@
+package function
+
+import (
+	"math"
+	"math/big"
+	"strconv"
+
+	"karst/sql/types"
+	"karst/sql/vector"
+
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
+)
+
+// roundingSignatures are those of ROUND and TRUNC: without a number of
+// decimals the result is a whole number, BIGINT or a DECIMAL of scale 0.
+func roundingSignatures(whole func(float64) int64, places func(x float64, n int) float64, decimal func(n *big.Int, scale, places int) *big.Int) []Signature {
+	return []Signature{
+		scalar("val BIGINT", types.Bigint, func(c *Call) (*vector.Vector, error) { return c.Args[0], nil }),
+		scalar("val DOUBLE", types.Bigint, bigintKernel(types.Bigint, func(c *Call, i int) (int64, bool) { return whole(c.Args[0].F64[i]), true })),
+		scalar("val DOUBLE, decimals INT", types.Double, func(c *Call) (*vector.Vector, error) {
+			v := vector.New(c.Arena, types.Double, c.N)
+			for _, i := range c.Sel {
+				v.F64[i] = places(c.Args[0].F64[i], int(c.Args[1].I32[i]))
+			}
+			return v, nil
+		}),
+		{Params: params("val DECIMAL"), Returns: wholeDecimalType, Scalar: decimalPlaces(decimal)},
+		{Params: params("val DECIMAL, decimals INT"), Returns: sameAs(0), Scalar: decimalPlaces(decimal)},
+	}
+}
+
+// wholeDecimalType is the DECIMAL of scale 0 that the rounded argument fits in.
+func wholeDecimalType(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
+	t := args[0].Type
+	return types.MustDecimal(min(types.MaxDecimalPrecision, t.Precision()-t.Scale()+1), 0), nil
+}
+
+func decimalPlaces(cut func(n *big.Int, scale, places int) *big.Int) func(args []Arg) (ScalarKernel, error) {
+	return func(args []Arg) (ScalarKernel, error) {
+		from, to := args[0].Type, args[0].Type
+		if len(args) == 1 {
+			to, _ = wholeDecimalType(args, nil)
+		}
+		return func(c *Call) (*vector.Vector, error) {
+			v := vector.New(c.Arena, to, c.N)
+			for _, i := range c.Sel {
+				places := 0
+				if len(c.Args) == 2 {
+					places = int(c.Args[1].I32[i])
+				}
+				n := c.Args[0].Dec[i].BigInt()
+				if places = max(places, -types.MaxDecimalPrecision); places < from.Scale() {
+					n = types.Rescale(cut(n, from.Scale(), places), places, to.Scale())
+				}
+				if !types.FitsPrecision(n, to.Precision()) {
+					c.Fail(i, "the result has more digits than "+to.String())
+					continue
+				}
+				v.Dec[i] = decimal128.FromBigInt(n)
+			}
+			return v, nil
+		}, nil
+	}
+}
+
+// maxDigits is more than any DOUBLE has.
+const maxDigits = 700
+
+// roundDecimal rounds n / 10^scale, halves up.
+func roundDecimal(n *big.Int, scale, places int) *big.Int {
+	unit := types.PowerOfTen(scale - places)
+	half := new(big.Int).Rsh(unit, 1)
+	return new(big.Int).Div(half.Add(half, n), unit)
+}
+
+func truncDecimal(n *big.Int, scale, places int) *big.Int {
+	return new(big.Int).Quo(n, types.PowerOfTen(scale-places))
+}
+
+// javaRound is Java's Math.round: the nearest whole number, halves up. What is
+// out of range becomes the nearest BIGINT, NaN becomes 0.
+func javaRound(x float64) int64 {
+	f := math.Floor(x)
+	if x-f >= 0.5 {
+		f++
+	}
+	return saturate(f)
+}
+
+func truncWhole(x float64) int64 { return saturate(math.Trunc(x)) }
+
+func saturate(f float64) int64 {
+	switch {
+	case f != f:
+		return 0
+	case f >= 1<<63:
+		return math.MaxInt64
+	case f < -1<<63:
+		return math.MinInt64
+	}
+	return int64(f)
+}
+
+// roundDouble rounds the decimal number that a DOUBLE is shown as, halves up.
+func roundDouble(x float64, places int) float64 {
+	if isSpecial(x) || places > 300 {
+		return x
+	}
+	if places >= 0 && places <= 15 {
+		// Without a big number, unless the number shown may lie on a half.
+		p := math.Pow10(places)
+		y := x * p
+		if f := math.Floor(y); math.Abs(y) < 1<<40 && math.Abs(y-f-0.5) > 1e-3 {
+			return math.Floor(y+0.5) / p
+		}
+	}
+	n, scale := shownDigits(x)
+	if places >= scale {
+		return x
+	}
+	return fromDigits(roundDecimal(n, scale, max(places, scale-maxDigits)), places)
+}
+
+// truncDouble cuts the decimal number that a DOUBLE is shown as.
+func truncDouble(x float64, places int) float64 {
+	if isSpecial(x) {
+		return x
+	}
+	n, scale := shownDigits(x)
+	if places >= scale {
+		return x
+	}
+	return fromDigits(n.Quo(n, types.PowerOfTen(min(scale-places, maxDigits))), places)
+}
+
+func isSpecial(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) || x == 0 }
+
+// shownDigits returns x as n / 10^scale with the shortest digits that mean x.
+func shownDigits(x float64) (n *big.Int, scale int) {
+	text := strconv.FormatFloat(x, 'f', -1, 64)
+	digits := make([]byte, 0, len(text))
+	for k := range len(text) {
+		if text[k] == '.' {
+			scale = len(text) - 1 - k
+			continue
+		}
+		digits = append(digits, text[k])
+	}
+	n, _ = new(big.Int).SetString(string(digits), 10)
+	return n, scale
+}
+
+// fromDigits returns n / 10^scale.
+func fromDigits(n *big.Int, scale int) float64 {
+	x, _ := strconv.ParseFloat(n.String()+"e"+strconv.Itoa(-scale), 64)
+	return x
+}
+
+// logTo is the logarithm of x to base b; bases that have none give NaN.
+func logTo(b, x float64) float64 {
+	if b <= 0 || b == 1 {
+		return math.NaN()
+	}
+	return naturalLog(x) / naturalLog(b)
+}
+
+// naturalLog is rounded correctly in nearly all cases, as Java's logarithm is;
+// math.Log is often one digit off. It takes log(1+f) as 2s + s·R(s²) with
+// s = f/(2+f), where s is kept in two parts: the rest is so small that its
+// rounding does not show.
+func naturalLog(x float64) float64 {
+	if x <= 0 || math.IsNaN(x) || math.IsInf(x, 0) {
+		return math.Log(x)
+	}
+	frac, exp := math.Frexp(x)
+	if frac < math.Sqrt2/2 {
+		frac, exp = frac*2, exp-1
+	}
+	f := frac - 1
+	d := 1 + frac
+	s := f / d
+	rest := (math.FMA(-s, d, f) - s*(frac-(d-1))) / d
+	s2 := s * s
+	s4 := s2 * s2
+	r := s2*(6.666666666666735130e-01+s4*(2.857142874366239149e-01+s4*(1.818357216161805012e-01+s4*1.479819860511658591e-01))) +
+		s4*(3.999999999940941908e-01+s4*(2.222219843214978396e-01+s4*1.531383769920937332e-01))
+	const hi, lo = 6.93147180369123816490e-01, 1.90821492927058770002e-10 // of ln 2
+	k := float64(exp)
+	whole, part := k*hi, 2*s
+	sum := whole + part
+	cut := sum - whole
+	missed := (whole - (sum - cut)) + (part - cut)
+	return sum + (missed + k*lo + 2*rest + s*r)
+}
