@@ -179,6 +179,10 @@ func decimalArith(op string, t *types.Type, l, r typed) evaluator {
 			if v.IsNull(int(i)) {
 				continue
 			}
+			if n, ok := smallOp(op, x.Dec[i], s1, y.Dec[i], s2, t.Scale()); ok && n.FitsInPrecision(int32(t.Precision())) {
+				v.Dec[i] = n
+				continue
+			}
 			n, message := decimalOp(op, x.Dec[i].BigInt(), s1, y.Dec[i].BigInt(), s2, t.Scale())
 			if message == "" && !types.FitsPrecision(n, t.Precision()) {
 				message = "the result has more digits than " + t.String()

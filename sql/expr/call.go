@@ -82,6 +82,9 @@ func (k *compiler) call(e *sql.Call) typed {
 
 func callRows(name string, sig *function.Signature, returns *types.Type, kernel function.ScalarKernel, args []typed) evaluator {
 	return func(c *Context, b *vector.Batch, sel []int32) *vector.Vector {
+		if len(sel) == 0 {
+			return vector.NewNull(c.Arena, returns, b.N)
+		}
 		call := &function.Call{Arena: c.Arena, N: b.N, Sel: sel, Args: make([]*vector.Vector, len(args)), Now: c.Now, Rand: c.Rand}
 		for i, a := range args {
 			if a.lambda != nil {

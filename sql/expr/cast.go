@@ -193,6 +193,14 @@ func floorDiv(a, b int64) int64 {
 
 func castNumber(b *vector.Builder, x *vector.Vector, i int) string {
 	t := b.Type()
+	if t.Kind() == types.KindDecimal && x.Type.Kind() != types.KindDouble {
+		n, ok := toDecimal(x, i, t)
+		if !ok {
+			return "the value does not fit " + t.String()
+		}
+		b.Decimal(n)
+		return ""
+	}
 	if t.Kind() == types.KindDecimal {
 		n, ok := types.ParseDecimal(string(AppendText(nil, x, i)), t.Precision(), t.Scale())
 		if !ok {
@@ -213,10 +221,11 @@ func castNumber(b *vector.Builder, x *vector.Vector, i int) string {
 		float = x.F64[i]
 		whole = javaLong(float)
 	case types.KindDecimal:
-		text := types.FormatDecimal(x.Dec[i].BigInt(), x.Type.Scale())
-		float, _ = strconv.ParseFloat(text, 64)
-		head, _, _ := strings.Cut(text, ".")
-		whole, _ = strconv.ParseInt(head, 10, 64)
+		if t.Kind() == types.KindDouble {
+			float = decimalFloat(x.Dec[i], x.Type.Scale())
+		} else {
+			whole = wholePart(x.Dec[i], x.Type.Scale())
+		}
 	}
 	switch t.Kind() {
 	case types.KindInt:

@@ -74,70 +74,44 @@ func commonDecimal(l, r *types.Type) *types.Type {
 	return types.MustDecimal(precision, min(scale, precision))
 }
 
-// The comparisons as bits of {less, equal, greater}.
-func wanted(op string) (less, equal, greater bool) {
+// wanted returns the outcomes for which op is true.
+func wanted(op string) outcome {
 	switch op {
 	case "=", sql.OpIsNotDistinct:
-		return false, true, false
+		return outcome{equal: true}
 	case "<>", "!=", sql.OpIsDistinct:
-		return true, false, true
+		return outcome{less: true, greater: true}
 	case "<":
-		return true, false, false
+		return outcome{less: true}
 	case "<=":
-		return true, true, false
+		return outcome{less: true, equal: true}
 	case ">":
-		return false, false, true
+		return outcome{greater: true}
 	}
-	return false, true, true
+	return outcome{equal: true, greater: true}
 }
 
 func compareRows(op string, l, r typed) evaluator {
-	less, equal, greater := wanted(op)
-	kind := l.typ.Kind()
+	want, kind := wanted(op), l.typ.Kind()
 	distinct := op == sql.OpIsDistinct || op == sql.OpIsNotDistinct
 	return func(c *Context, b *vector.Batch, sel []int32) *vector.Vector {
 		x, y := l.eval(c, b, sel), r.eval(c, b, sel)
 		v := vector.New(c.Arena, types.Boolean, b.N)
-		switch kind {
-		case types.KindInt, types.KindDate, types.KindTime:
-			orderedRows(v.Bits, x.I32, y.I32, sel, less, equal, greater)
-		case types.KindBigint, types.KindTimestamp:
-			orderedRows(v.Bits, x.I64, y.I64, sel, less, equal, greater)
-		case types.KindDouble:
-			orderedRows(v.Bits, x.F64, y.F64, sel, less, equal, greater)
-		default:
-			for _, i := range sel {
-				if x.IsNull(int(i)) || y.IsNull(int(i)) {
-					continue
-				}
-				d := vector.Compare(x, int(i), y, int(i))
-				if d < 0 && less || d == 0 && equal || d > 0 && greater {
-					v.Bits.Set(int(i))
-				}
-			}
+		compareValues(kind, v.Bits, x, y, sel, want)
+		if x.Valid == nil && y.Valid == nil {
+			return v
 		}
-		if x.Valid != nil || y.Valid != nil {
-			for _, i := range sel {
-				nx, ny := x.IsNull(int(i)), y.IsNull(int(i))
-				switch {
-				case !nx && !ny:
-				case distinct:
-					v.Bits.Put(int(i), (nx == ny) == (op == sql.OpIsNotDistinct))
-				default: // a comparison with NULL is FALSE
-					v.Bits.Clear(int(i))
-				}
+		for _, i := range sel {
+			nx, ny := x.IsNull(int(i)), y.IsNull(int(i))
+			switch {
+			case !nx && !ny:
+			case distinct:
+				v.Bits.Put(int(i), (nx == ny) == (op == sql.OpIsNotDistinct))
+			default: // a comparison with NULL is FALSE
+				v.Bits.Clear(int(i))
 			}
 		}
 		return v
-	}
-}
-
-func orderedRows[T number](out vector.Bitmap, l, r []T, sel []int32, less, equal, greater bool) {
-	for _, i := range sel {
-		x, y := l[i], r[i]
-		if x < y && less || x == y && equal || x > y && greater {
-			out[i>>3] |= 1 << (i & 7)
-		}
 	}
 }
 

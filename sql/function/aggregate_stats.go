@@ -7,32 +7,59 @@ import (
 	"karst/sql/vector"
 )
 
-// newMoments keeps count, sum and sum of squares; root makes the sample's
-// variance its standard deviation.
+// newMoments keeps the count, the sum and the sum of squared distances from
+// the mean, which Youngs and Cramer's update changes without cancellation; root
+// makes the sample's variance its standard deviation.
 func newMoments(root bool) AggregateKernel {
-	signed := func(sign float64) func(c *AggregateCall, row int, g int32) {
-		return func(c *AggregateCall, row int, g int32) {
-			if !c.Args[0].IsNull(row) {
-				x := c.Args[0].F64[row]
-				*c.Cells.Float64(g, 0) += sign
-				*c.Cells.Float64(g, 8) += sign * x
-				*c.Cells.Float64(g, 16) += sign * x * x
-			}
-		}
+	cells := func(c *AggregateCall, g int32) (n, sum, squares *float64) {
+		return c.Cells.Float64(g, 0), c.Cells.Float64(g, 8), c.Cells.Float64(g, 16)
 	}
-	return &undoFold{fold{fixed: 24, result: types.Double, step: signed(1), undo: signed(-1),
+	distance := func(n, sum, x float64) float64 {
+		if n < 2 {
+			return 0
+		}
+		d := n*x - sum
+		return d * d / (n * (n - 1))
+	}
+	step := func(c *AggregateCall, row int, g int32) {
+		if c.Args[0].IsNull(row) {
+			return
+		}
+		n, sum, squares := cells(c, g)
+		x := c.Args[0].F64[row]
+		*n, *sum = *n+1, *sum+x
+		*squares += distance(*n, *sum, x)
+	}
+	undo := func(c *AggregateCall, row int, g int32) {
+		if c.Args[0].IsNull(row) {
+			return
+		}
+		n, sum, squares := cells(c, g)
+		x := c.Args[0].F64[row]
+		*squares -= distance(*n, *sum, x)
+		*n, *sum = *n-1, *sum-x
+	}
+	return &undoFold{fold{fixed: 24, result: types.Double, step: step, undo: undo,
 		value: func(c *AggregateCall, b *vector.Builder, g int32) {
-			n, sum, squares := *c.Cells.Float64(g, 0), *c.Cells.Float64(g, 8), *c.Cells.Float64(g, 16)
+			n, _, squares := cells(c, g)
 			variance := 0.0
-			if n >= 2 {
-				variance = max(0, (squares-sum*sum/n)/(n-1))
+			if *n >= 2 {
+				variance = max(0, *squares/(*n-1))
 			}
 			if root {
 				variance = math.Sqrt(variance)
 			}
 			b.Float64(variance)
 		},
-		merge: mergeFloats(24)}}
+		merge: func(c *AggregateCall, into, from int32) {
+			n1, s1, q1 := cells(c, into)
+			n2, s2, q2 := cells(c, from)
+			if *n1 > 0 && *n2 > 0 {
+				d := *n2 / *n1 * *s1 - *s2
+				*q1 += *n1 / (*n2 * (*n1 + *n2)) * d * d
+			}
+			*n1, *s1, *q1 = *n1+*n2, *s1+*s2, *q1+*q2
+		}}}
 }
 
 func mergeFloats(size int) func(c *AggregateCall, into, from int32) {

@@ -62,6 +62,9 @@ func text(v *vector.Vector, i int) string {
 	case types.KindBigint, types.KindTimestamp:
 		return fmt.Sprint(v.I64[i])
 	case types.KindDouble:
+		if math.Abs(v.F64[i]) < 1e-6 {
+			return "0" // what undoing leaves of a float
+		}
 		return fmt.Sprintf("%.6g", v.F64[i])
 	case types.KindString:
 		return string(v.Str(i))
