@@ -149,7 +149,10 @@ func parseDef(name string, t *types.Type, zoned bool, e Example) Def {
 				if p == nil || loc == nil {
 					return
 				}
-				ms, err := p.Parse(str(c, 0, i), loc)
+				ms, n, err := p.ParsePrefix(str(c, 0, i), loc)
+				if err == nil && n < len(str(c, 0, i)) && name != "PARSE_DATE" { // which ignores what follows
+					err = p.mismatch(str(c, 0, i), n)
+				}
 				if err != nil {
 					c.Fail(int32(i), err.Error())
 					return
@@ -180,7 +183,7 @@ func addDef(name, operand string, t *types.Type, sign int64, e Example) Def {
 	kernel := func(args []Arg) (ScalarKernel, error) {
 		unit := strings.ToUpper(string(args[0].Const.Str(0)))
 		length, months := unitLengths[unit], map[string]int{"MONTHS": 1, "YEARS": 12}[unit]
-		if t.Kind() == types.KindDate && length > 0 && length < dayMS || t.Kind() == types.KindTime && (length == 0 || length >= dayMS) {
+		if length == 0 && months == 0 || t.Kind() == types.KindTime && length == 0 {
 			return nil, fmt.Errorf("%s can't be added to a %s", unit, t)
 		}
 		add := func(ms, n int64) int64 {
