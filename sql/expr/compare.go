@@ -98,20 +98,36 @@ func compareRows(op string, l, r typed) evaluator {
 		x, y := l.eval(c, b, sel), r.eval(c, b, sel)
 		v := vector.New(c.Arena, types.Boolean, b.N)
 		compareValues(kind, v.Bits, x, y, sel, want)
-		if x.Valid == nil && y.Valid == nil {
-			return v
-		}
-		for _, i := range sel {
-			nx, ny := x.IsNull(int(i)), y.IsNull(int(i))
-			switch {
-			case !nx && !ny:
-			case distinct:
-				v.Bits.Put(int(i), (nx == ny) == (op == sql.OpIsNotDistinct))
-			default: // a comparison with NULL is FALSE
-				v.Bits.Clear(int(i))
-			}
+		if distinct {
+			distinctNulls(v.Bits, x, y, sel, op == sql.OpIsNotDistinct)
+		} else { // a comparison with NULL is FALSE
+			keep(v.Bits, x.Valid)
+			keep(v.Bits, y.Valid)
 		}
 		return v
+	}
+}
+
+// distinctNulls sets the rows with a null on a side: two nulls are the same.
+func distinctNulls(out vector.Bitmap, x, y *vector.Vector, sel []int32, same bool) {
+	if x.Valid == nil && y.Valid == nil {
+		return
+	}
+	for _, i := range sel {
+		if nx, ny := x.IsNull(int(i)), y.IsNull(int(i)); nx || ny {
+			out.Put(int(i), (nx == ny) == same)
+		}
+	}
+}
+
+// keep clears the bits that mask, if there is one, has not.
+func keep(out, mask vector.Bitmap) {
+	if mask == nil {
+		return
+	}
+	mask = mask[:len(out)]
+	for i, m := range mask {
+		out[i] &= m
 	}
 }
 
@@ -183,8 +199,14 @@ func (k *compiler) isNull(e *sql.IsNull) typed {
 	return foldIf(typed{typ: types.Boolean, at: e.Pos(), eval: func(c *Context, b *vector.Batch, sel []int32) *vector.Vector {
 		x := of.eval(c, b, sel)
 		v := vector.New(c.Arena, types.Boolean, b.N)
-		for _, i := range sel {
-			v.Bits.Put(int(i), x.IsNull(int(i)) != e.Negate)
+		v.Bits.Fill(e.Negate)
+		if x.Valid == nil {
+			return v
+		}
+		for i, m := range x.Valid[:len(v.Bits)] {
+			if v.Bits[i] = m; !e.Negate {
+				v.Bits[i] = ^m
+			}
 		}
 		return v
 	}}, of)

@@ -59,15 +59,7 @@ func FuzzEval(f *testing.F) {
 // TestEvalAllocations holds that an evaluation allocates for a batch, not for
 // its rows.
 func TestEvalAllocations(t *testing.T) {
-	small, scope := testBatch(vector.NewArena())
-	b := &vector.Batch{N: 3000, Time: make([]int64, 3000)}
-	for _, col := range small.Cols {
-		out := vector.NewBuilder(vector.NewArena(), col.Type, b.N)
-		for i := range b.N {
-			out.Append(col, i%small.N)
-		}
-		b.Cols = append(b.Cols, out.Finish())
-	}
+	b, scope := wideBatch(3000)
 	for _, text := range []string{
 		"I + L * 2", "D / 3 - I", "P + 1.5", "P * P", "P / 7", "I > 3 AND S = 'abc'", "I IS NULL OR NOT B", "S LIKE 'a%'", "S + '-' + S", "L IN (1, 10, 20)",
 		"I BETWEEN 0 AND 5", "CASE WHEN I > 0 THEN 1 ELSE 2 END", "CAST(I AS BIGINT)", "CAST(L AS DECIMAL(20, 2))", "CAST(P AS DOUBLE)", "A[1]", "T->X", "ABS(I)", "COALESCE(I, 0)",
