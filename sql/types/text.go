@@ -27,6 +27,9 @@ func ParseType(text string) (*Type, error) {
 	if err == nil && p.text != "" {
 		err = fmt.Errorf("unexpected %q", p.text)
 	}
+	if err == nil && t.String() != text {
+		err = fmt.Errorf("it is not in the form in which types are kept, %s", t)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("parsing type %q: %w", text, err)
 	}
