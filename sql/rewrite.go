@@ -9,7 +9,7 @@ import (
 // text for the tidb parser, in one pass. MySQL sees no name and no literal of
 // ours: a leaf is `kN`, N the index of its token; a function is `fN`( and
 // syntax that MySQL lacks is a call of a reserved function, `fldN`( and the
-// like (see callNames), or it is stripped and kept beside:
+// like (see converter.call), or it is stripped and kept beside:
 //
 //	SELECT a->b, COUNT(*)  FROM s WINDOW TUMBLING (…) GROUP BY a->b EMIT CHANGES
 //	SELECT `s0`, `fld2`(`k1`,`k3`), `f5`(`__star`) FROM `k10` GROUP BY `fld…
