@@ -17,7 +17,7 @@ import (
 
 func jsonFunctions() []Def {
 	return []Def{
-		{Name: "EXTRACTJSONFIELD", Kind: Scalar, Category: CategoryJSON, Description: "The value at a path such as $.a.b[0] of a JSON text, as text.", Examples: []Example{{`EXTRACTJSONFIELD('{"a":{"b":[1,2]}}', '$.a.b[1]')`, "'2'"}},
+		{Name: "EXTRACTJSONFIELD", Kind: Scalar, Category: CategoryJSON, Description: "The value at a path such as $.a.b[0] of a JSON text, as text.", Examples: []Example{{`EXTRACTJSONFIELD('{"a":{"b":[1,2]}}', '$.a.b[1]')`, "'2'"}, {`EXTRACTJSONFIELD('{"a b":1}', '$[''a b'']')`, "'1'"}},
 			Signatures: []Signature{scalar("input STRING, path STRING", types.String, stringKernel(extractJSON))}},
 		{Name: "IS_JSON_STRING", Kind: Scalar, Category: CategoryJSON, Description: "Whether a text is JSON.", Examples: []Example{{"IS_JSON_STRING('[1]')", "TRUE"}},
 			Signatures: []Signature{{Params: params("input STRING"), Returns: always(types.Boolean), NullTolerant: true, Scalar: plain(boolKernel(func(c *Call, i int) bool {
@@ -53,6 +53,16 @@ func extractJSON(c *Call, i int, buf []byte) ([]byte, bool) {
 	return appendJSONText(buf, raw), true
 }
 
+func jsonMemberOf(raw json.RawMessage, key string) (json.RawMessage, bool) {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(raw, &object) != nil {
+		return nil, false
+	}
+	value, ok := object[key]
+	return value, ok
+}
+
+// jsonPath follows a path of .key, ['key'] and [position] from $.
 func jsonPath(raw json.RawMessage, path string) (json.RawMessage, bool) {
 	raw, valid := jsonValue(raw)
 	path, ok := strings.CutPrefix(path, "$")
@@ -62,6 +72,13 @@ func jsonPath(raw json.RawMessage, path string) (json.RawMessage, bool) {
 			end := strings.IndexByte(path, ']')
 			if end < 0 {
 				return nil, false
+			}
+			if inner := path[1:end]; len(inner) >= 2 && inner[0] == '\'' && inner[len(inner)-1] == '\'' {
+				if raw, ok = jsonMemberOf(raw, inner[1:len(inner)-1]); !ok {
+					return nil, false
+				}
+				path = path[end+1:]
+				continue
 			}
 			n, err := strconv.Atoi(path[1:end])
 			var list []json.RawMessage
@@ -76,11 +93,7 @@ func jsonPath(raw json.RawMessage, path string) (json.RawMessage, bool) {
 		if end < 0 {
 			end = len(path)
 		}
-		var object map[string]json.RawMessage
-		if json.Unmarshal(raw, &object) != nil {
-			return nil, false
-		}
-		if raw, ok = object[path[:end]]; !ok {
+		if raw, ok = jsonMemberOf(raw, path[:end]); !ok {
 			return nil, false
 		}
 		path = path[end:]
