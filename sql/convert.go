@@ -148,6 +148,9 @@ func (c *converter) expr(n ast.ExprNode) Expr {
 		return c.windowCall(n)
 	case *ast.SubqueryExpr:
 		return &Subquery{node: c.node(n), Query: c.resultSet(n.Query)}
+	case *ast.RowExpr:
+		c.p.failAt(c.node(n).At, "Syntax Error: a list between parentheses stands where an expression is expected", "")
+		return nil
 	case *ast.ExistsSubqueryExpr:
 		if s, ok := n.Sel.(*ast.SubqueryExpr); ok {
 			return &Subquery{node: c.node(n), Query: c.resultSet(s.Query), Exists: true, Negate: n.Not}
@@ -215,7 +218,8 @@ func (c *converter) call(n *ast.FuncCallExpr) Expr {
 		of := c.value(args[0])
 		return &StructAll{at(of), of}
 	case "sub":
-		return c.subscript(i, args)
+		of := c.value(args[0])
+		return &Subscript{at(of), of, c.value(args[1])}
 	case "arr":
 		return &ArrayLit{here, c.exprs(args)}
 	case "map":
@@ -236,15 +240,6 @@ func (c *converter) call(n *ast.FuncCallExpr) Expr {
 	}
 	c.fault(c.p.toks[min(i+1, len(c.p.toks)-1)], "an operator")
 	return nil
-}
-
-func (c *converter) subscript(open int, args []ast.ExprNode) Expr {
-	if len(args) != 2 {
-		c.fault(c.p.toks[open], "one index between brackets")
-		return nil
-	}
-	of := c.value(args[0])
-	return &Subscript{at(of), of, c.value(args[1])}
 }
 
 func (c *converter) function(here node, i int, args []ast.ExprNode) Expr {

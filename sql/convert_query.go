@@ -277,7 +277,7 @@ func (c *converter) relation(n ast.ResultSetNode) Relation {
 	case *ast.TableSource:
 		return c.tableSource(n)
 	}
-	c.faultAt(n, "a stream or table")
+	c.faultAt(n, expectSource)
 	return nil
 }
 

@@ -249,7 +249,7 @@ func (l *lexer) operator(next byte) {
 	if n == 1 && !strings.Contains("<>=+-*/%()[],.;", op) {
 		_, size := utf8.DecodeRuneInString(l.src[l.pos:])
 		l.fault(l.position(l.pos), "Syntax Error: unexpected character '"+l.src[l.pos:l.pos+size]+"'", characterHints[op])
-		l.pos += size
+		l.add(tokOp, l.pos+size)
 		return
 	}
 	l.add(tokOp, l.pos+n).upper = op

@@ -36,13 +36,13 @@ func Parse(text string, opts Options) ([]Statement, error) {
 		return nil, err
 	}
 	var out []Statement
-	for !p.done() && len(p.lex.errs) < maxErrors {
+	for !p.done() && !p.overLimit && len(p.lex.errs) < maxErrors {
 		if p.acceptOp(";") {
 			continue
 		}
 		if len(out) == maxStatements {
 			p.failLimit(fmt.Sprintf("more than %d statements in one request", maxStatements))
-			break
+			continue
 		}
 		if s := p.scriptStatement(); s != nil {
 			out = append(out, s)
@@ -108,8 +108,10 @@ type parser struct {
 	toks   []token
 	i      int
 	failed bool
-	vars   variables
-	depth  int // of nesting
+	// overLimit is set when the rest of the script is not looked at.
+	overLimit bool
+	vars      variables
+	depth     int // of nesting
 }
 
 func newParser(text string, opts Options) (*parser, error) {
@@ -210,11 +212,14 @@ func (p *parser) failToken(t token, expected ...string) {
 // describeToken names a token in a message, cut if it is long.
 func (p *parser) describeToken(t token) string {
 	if t.kind == tokEOF {
-		return "the end of the text"
+		return "end of the text"
 	}
 	text := []rune(p.source(t))
 	if len(text) > 40 {
 		text = append(text[:40], '…')
+	}
+	if t.kind == tokString {
+		return string(text)
 	}
 	return "'" + string(text) + "'"
 }
@@ -229,7 +234,7 @@ func orList(list []string) string {
 
 // hintFor says what to do where one of expected should stand instead of t.
 func hintFor(t token, expected []string) string {
-	wantsName := slices.Contains(expected, expectName)
+	wantsName := slices.Contains(expected, expectName) || slices.Contains(expected, expectSource)
 	switch {
 	case wantsName && t.kind == tokString:
 		return "Names stand between double quotes or back quotes, strings between single quotes."
@@ -238,7 +243,49 @@ func hintFor(t token, expected []string) string {
 	case slices.Contains(expected, expectString) && t.kind == tokQuoted:
 		return "Strings stand between single quotes."
 	}
+	if word := closest(t, expected); word != "" {
+		return "Did you mean " + word + "?"
+	}
 	return ""
+}
+
+// closest returns the one of words that t probably was meant to be, or "".
+func closest(t token, words []string) string {
+	best, least := "", 3
+	if t.kind != tokWord || len(t.upper) < 3 {
+		return ""
+	}
+	for _, w := range words {
+		if w != strings.ToUpper(w) || len(w) < 3 || w == t.upper {
+			continue
+		}
+		if d := editDistance(t.upper, w); d < least {
+			best, least = w, d
+		}
+	}
+	return best
+}
+
+// editDistance is the number of bytes to insert, delete or replace to make b
+// of a.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 func (p *parser) failAt(at types.Pos, message, hint string) {
@@ -250,9 +297,11 @@ func (p *parser) failAt(at types.Pos, message, hint string) {
 
 // failLimit gives up the whole script.
 func (p *parser) failLimit(message string) {
+	if p.failed {
+		return
+	}
 	p.lex.errs = append(p.lex.errs, limitError(p.pos(), message)...)
-	p.failed = true
-	p.i = len(p.toks) - 1
+	p.failed, p.overLimit = true, true
 }
 
 // accept steps over the words if they come next.
@@ -318,6 +367,7 @@ const (
 	expectString  = "a string between single quotes"
 	expectInteger = "a whole number"
 	expectExpr    = "an expression"
+	expectSource  = "a stream or table"
 )
 
 // name reads an identifier, folded to upper case unless quoted.

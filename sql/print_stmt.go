@@ -71,7 +71,7 @@ func (p *printer) command(s Statement) {
 	case *Show:
 		p.put("SHOW ", opt(s.All, "ALL "), opt(s.Scope != "", s.Scope+" "), s.What, opt(s.Extended, " EXTENDED"))
 	case *Describe:
-		p.put("DESCRIBE ", opt(s.What != "SOURCE", s.What+" "), opt(s.Name != "", QuoteName(s.Name)), opt(s.Extended, " EXTENDED"))
+		p.put("DESCRIBE", opt(s.What != "SOURCE", " "+s.What), opt(s.Name != "", " "+QuoteName(s.Name)), opt(s.Extended, " EXTENDED"))
 	case *Explain:
 		p.put("EXPLAIN ")
 		if s.Statement != nil {
@@ -181,7 +181,7 @@ func (p *printer) with(props []Property) {
 	}
 	p.put(" WITH (")
 	for i, x := range props {
-		p.put(opt(i > 0, ", "), types.QuoteAlways(x.Name), " = ")
+		p.put(opt(i > 0, ", "), QuoteName(x.Name), " = ")
 		p.literal(x.Value)
 	}
 	p.put(")")

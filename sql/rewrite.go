@@ -9,7 +9,7 @@ import (
 // text for the tidb parser, in one pass. MySQL sees no name and no literal of
 // ours: a leaf is `kN`, N the index of its token; a function is `fN`( and
 // syntax that MySQL lacks is a call of a reserved function, `fldN`( and the
-// like (see callNames), or it is stripped and kept beside:
+// like (see converter.call), or it is stripped and kept beside:
 //
 //	SELECT a->b, COUNT(*)  FROM s WINDOW TUMBLING (…) GROUP BY a->b EMIT CHANGES
 //	SELECT `s0`, `fld2`(`k1`,`k3`), `f5`(`__star`) FROM `k10` GROUP BY `fld…
@@ -51,6 +51,7 @@ type stripped struct {
 type level struct {
 	closer  string // ")", "]", AS of a CAST, END of a CASE; "" at the top
 	exprs   bool   // the top of a list of expressions: ends where a clause begins
+	single  bool   // one expression: an index
 	over    int    // within OVER (…): 1 + the function's token
 	start   int    // its first token
 	sel     int    // the token of its SELECT, -1 if none
@@ -158,6 +159,12 @@ func (r *rewriter) run(lv *level) bool {
 	}
 	r.closeExpr()
 	r.closeJoin()
+	if lv.closer == "" && lv.sel >= 0 && !lv.setOp && lv.rank == 0 && !r.p.failed {
+		r.p.fail(r.expectedHere()...) // a query reads from something
+	}
+	if lv.closer == "" {
+		r.emit("") // the place of what follows
+	}
 	r.lv = outer
 	return !r.p.failed
 }
@@ -186,6 +193,7 @@ func (r *rewriter) nested(start int, in *level, after string) bool {
 		return false
 	}
 	r.emit(after)
+	r.out[len(r.out)-1].where = place{in, in.rank}
 	r.p.i++
 	r.primary(start)
 	return true
@@ -217,7 +225,11 @@ func (r *rewriter) closeExpr() {
 
 // closeJoin ends the FROM clause: each JOIN needs its ON.
 func (r *rewriter) closeJoin() {
-	if r.lv.joining && !r.p.failed {
+	switch {
+	case !r.lv.joining || r.p.failed:
+	case r.lv.within >= 0:
+		r.p.fail("ON")
+	default:
 		r.p.fail("WITHIN", "ON")
 	}
 }

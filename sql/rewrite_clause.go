@@ -163,9 +163,8 @@ func (r *rewriter) clause(rank int) bool {
 		r.p.fail(r.expectedHere()...)
 		return false
 	}
-	lv.rank = rank
 	switch rank {
-	case rankFrom, rankWhere, rankHaving:
+	case rankFrom, rankWhere, rankHaving, rankLimit:
 		r.pass(1)
 	case rankGroup, rankOrder:
 		if !r.peek(1).isWord("BY") {
@@ -174,19 +173,15 @@ func (r *rewriter) clause(rank int) bool {
 			return false
 		}
 		r.pass(2)
-	case rankLimit:
-		r.limit()
 	default:
 		r.strip(rank)
 		lv.prim = -1
 	}
+	lv.rank = rank
+	if rank == rankLimit {
+		r.emit(strconv.FormatInt(r.p.integer(), 10))
+	}
 	return !r.p.failed
-}
-
-// limit passes LIMIT n.
-func (r *rewriter) limit() {
-	r.pass(1)
-	r.emit(strconv.FormatInt(r.p.integer(), 10))
 }
 
 // strip parses a clause that MySQL does not know and keeps it.
@@ -238,6 +233,11 @@ func (r *rewriter) fromWord(t, next token) bool {
 		r.within[r.lv.within] = r.p.within()
 	case "ON":
 		r.on()
+	case "USING":
+		if !r.lv.joining || !next.isOp("(") {
+			return false
+		}
+		r.closeJoin()
 	default:
 		return false
 	}
@@ -276,25 +276,29 @@ func (r *rewriter) expectedHere() []string { return r.expectedAt(place{r.lv, r.l
 
 // expectedAt says what could stand at token i.
 func (r *rewriter) expectedAt(at place, i int) []string {
-	before := r.p.toks[max(0, i-1)]
-	if before.opensOperand() {
-		if at.rank == rankFrom && (before.isWord("FROM") || before.isWord("JOIN") || before.isOp(",")) {
-			return []string{"a stream or table"}
+	before, lv := r.p.toks[max(0, i-1)], at.lv
+	switch {
+	case before.isWord("AS"):
+		return []string{expectName}
+	case lv.setOp && isSetOp(before):
+		return []string{"SELECT", "'('"}
+	case before.opensOperand():
+		if at.rank == rankFrom && before.opensRelation() {
+			return []string{expectSource}
 		}
 		return []string{expectExpr}
-	}
-	lv := at.lv
-	switch {
 	case lv.closer == "END":
 		return []string{"an operator", "WHEN", "THEN", "ELSE", "END"}
 	case lv.closer == "AS":
 		return []string{"an operator", "AS"}
-	case lv.closer == "]", lv.closer == ")" && lv.sel < 0 && !lv.setOp:
-		return []string{"an operator", "','", "'" + lv.closer + "'"}
+	case lv.closer == "]":
+		return []string{"an operator", "']'"}
+	case lv.closer == ")" && lv.sel < 0 && !lv.setOp:
+		return []string{"an operator", "','", "')'"}
 	case lv.exprs:
 		return []string{"an operator", "','", "the end of the expression"}
-	case lv.sel < 0 && !lv.setOp:
-		return []string{"SELECT"}
+	case lv.sel < 0 && !lv.setOp && i > lv.start:
+		return []string{"UNION", "INTERSECT", "EXCEPT", "';'"}
 	case at.rank == 0 && lv.sel >= 0:
 		return []string{"an operator", "','", "AS", "FROM"}
 	}
@@ -328,4 +332,9 @@ func afterClause(at place) []string {
 		return append(out, "')'")
 	}
 	return append(out, "';'")
+}
+
+// opensRelation reports whether, within FROM, a source follows t.
+func (t token) opensRelation() bool {
+	return t.isWord("FROM") || t.isWord("JOIN") || t.isOp(",") || t.isOp("(")
 }

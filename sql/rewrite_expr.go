@@ -12,6 +12,10 @@ func (r *rewriter) operator(t token) {
 	case ".":
 		r.qualified()
 	case ",":
+		if r.lv.single {
+			r.p.fail(r.expectedHere()...)
+			return
+		}
 		r.closeExpr()
 		if r.lv.pairs == pairsValue {
 			r.lv.pairs = pairsKey
@@ -74,10 +78,13 @@ func (r *rewriter) paren() {
 		r.lambda()
 		return
 	}
-	start := len(r.out)
+	start, in := len(r.out), &level{closer: ")"}
+	if before := r.p.toks[max(0, r.p.i-1)]; r.lv.rank == rankFrom && before.opensRelation() {
+		in.rank = rankFrom
+	}
 	r.emit("(")
 	r.p.i++
-	r.nested(start, &level{closer: ")"}, ")")
+	r.nested(start, in, ")")
 }
 
 // subscript rewrites e[i] to a call around the primary before it.
@@ -91,7 +98,7 @@ func (r *rewriter) subscript() {
 	r.open(start, "sub")
 	r.emit(",")
 	r.p.i++
-	if r.nested(start, &level{closer: "]"}, ")") {
+	if r.nested(start, &level{closer: "]", single: true}, ")") {
 		r.lv.suffix = suffix
 		r.count(&r.lv.suffix)
 	}

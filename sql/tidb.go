@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 
 	tidb "github.com/pingcap/tidb/pkg/parser"
@@ -132,18 +133,16 @@ func (r *rewriter) parse() (node ast.StmtNode) {
 
 // failTidb reports an error of the tidb parser at the token it stands for.
 func (r *rewriter) failTidb(err error) {
-	i, expected := r.p.i, []string(nil)
-	if m := tidbColumn.FindStringSubmatch(err.Error()); m != nil {
+	last := r.out[len(r.out)-1]
+	i, where := r.p.i, last.where
+	if m := tidbColumn.FindStringSubmatch(err.Error()); m != nil && !strings.Contains(err.Error(), `near ""`) {
 		col, _ := strconv.Atoi(m[1])
 		if x := r.pieceAt(col); x != nil {
-			i = x.tok
-			if x.where.lv != nil {
-				expected = r.expectedAt(x.where, i)
-			}
-		} else {
-			last := r.out[len(r.out)-1]
-			expected = r.expectedAt(last.where, i)
+			i, where = x.tok, x.where
 		}
 	}
-	r.p.failToken(r.p.toks[i], expected...)
+	if where.lv == nil {
+		where = last.where
+	}
+	r.p.failToken(r.p.toks[i], r.expectedAt(where, i)...)
 }

@@ -168,11 +168,11 @@ func unmarshalStep(raw []byte, before map[string]Step) (Step, error) {
 	if err := json.Unmarshal(raw, &h); err != nil {
 		return nil, err
 	}
-	make := typeNames[h.Type]
-	if make == nil {
+	newStep := typeNames[h.Type]
+	if newStep == nil {
 		return nil, fmt.Errorf("unknown step type %q", h.Type)
 	}
-	s := make()
+	s := newStep()
 	if err := json.Unmarshal(raw, s); err != nil {
 		return nil, err
 	}

@@ -97,9 +97,9 @@ func bytesKernel(t *types.Type, f func(c *Call, i int, buf []byte) ([]byte, bool
 	return func(c *Call) (*vector.Vector, error) {
 		var scratch []byte
 		return rows(c, t, func(b *vector.Builder, i int) {
-			var ok bool
-			if scratch, ok = f(c, i, scratch[:0]); ok {
-				b.Bytes(scratch)
+			if out, ok := f(c, i, scratch[:0]); ok {
+				b.Bytes(out)
+				scratch = out
 			}
 		}), nil
 	}

@@ -103,7 +103,7 @@ func saturate(f float64) int64 {
 
 // roundDouble rounds the decimal number that a DOUBLE is shown as, halves up.
 func roundDouble(x float64, places int) float64 {
-	if isSpecial(x) || places > 300 {
+	if isSpecial(x) || places > 300 || places >= 0 && x == math.Trunc(x) {
 		return x
 	}
 	if places >= 0 && places <= 15 {
@@ -123,7 +123,7 @@ func roundDouble(x float64, places int) float64 {
 
 // truncDouble cuts the decimal number that a DOUBLE is shown as.
 func truncDouble(x float64, places int) float64 {
-	if isSpecial(x) {
+	if isSpecial(x) || places >= 0 && x == math.Trunc(x) {
 		return x
 	}
 	n, scale := shownDigits(x)

@@ -17,7 +17,7 @@ import (
 
 func jsonFunctions() []Def {
 	return []Def{
-		{Name: "EXTRACTJSONFIELD", Kind: Scalar, Category: CategoryJSON, Description: "The value at a path such as $.a.b[0] of a JSON text, as text.", Examples: []Example{{`EXTRACTJSONFIELD('{"a":{"b":[1,2]}}', '$.a.b[1]')`, "'2'"}},
+		{Name: "EXTRACTJSONFIELD", Kind: Scalar, Category: CategoryJSON, Description: "The value at a path such as $.a.b[0] of a JSON text, as text.", Examples: []Example{{`EXTRACTJSONFIELD('{"a":{"b":[1,2]}}', '$.a.b[1]')`, "'2'"}, {`EXTRACTJSONFIELD('{"a b":1}', '$[''a b'']')`, "'1'"}},
 			Signatures: []Signature{scalar("input STRING, path STRING", types.String, stringKernel(extractJSON))}},
 		{Name: "IS_JSON_STRING", Kind: Scalar, Category: CategoryJSON, Description: "Whether a text is JSON.", Examples: []Example{{"IS_JSON_STRING('[1]')", "TRUE"}},
 			Signatures: []Signature{{Params: params("input STRING"), Returns: always(types.Boolean), NullTolerant: true, Scalar: plain(boolKernel(func(c *Call, i int) bool {
@@ -53,6 +53,16 @@ func extractJSON(c *Call, i int, buf []byte) ([]byte, bool) {
 	return appendJSONText(buf, raw), true
 }
 
+func jsonMemberOf(raw json.RawMessage, key string) (json.RawMessage, bool) {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(raw, &object) != nil {
+		return nil, false
+	}
+	value, ok := object[key]
+	return value, ok
+}
+
+// jsonPath follows a path of .key, ['key'] and [position] from $.
 func jsonPath(raw json.RawMessage, path string) (json.RawMessage, bool) {
 	raw, valid := jsonValue(raw)
 	path, ok := strings.CutPrefix(path, "$")
@@ -62,6 +72,13 @@ func jsonPath(raw json.RawMessage, path string) (json.RawMessage, bool) {
 			end := strings.IndexByte(path, ']')
 			if end < 0 {
 				return nil, false
+			}
+			if inner := path[1:end]; len(inner) >= 2 && inner[0] == '\'' && inner[len(inner)-1] == '\'' {
+				if raw, ok = jsonMemberOf(raw, inner[1:len(inner)-1]); !ok {
+					return nil, false
+				}
+				path = path[end+1:]
+				continue
 			}
 			n, err := strconv.Atoi(path[1:end])
 			var list []json.RawMessage
@@ -76,11 +93,7 @@ func jsonPath(raw json.RawMessage, path string) (json.RawMessage, bool) {
 		if end < 0 {
 			end = len(path)
 		}
-		var object map[string]json.RawMessage
-		if json.Unmarshal(raw, &object) != nil {
-			return nil, false
-		}
-		if raw, ok = object[path[:end]]; !ok {
+		if raw, ok = jsonMemberOf(raw, path[:end]); !ok {
 			return nil, false
 		}
 		path = path[end:]
@@ -112,7 +125,12 @@ func otherFunctions() []Def {
 			Signatures: []Signature{regexSignature("pattern STRING, input STRING", types.Array(types.String), 0, regexpExtractAll), regexSignature("pattern STRING, input STRING, group INT", types.Array(types.String), 0, regexpExtractAll)}},
 		{Name: "REGEXP_REPLACE", Kind: Scalar, Category: CategoryRegex, Description: "The text with every match of a regular expression replaced.", Examples: []Example{{"REGEXP_REPLACE('a1b2', '[0-9]', '#')", "'a#b#'"}},
 			Signatures: []Signature{regexSignature("str STRING, regexp STRING, new STRING", types.String, 1, func(c *Call, re *regexp.Regexp, b *vector.Builder, i int) {
-				b.Bytes(re.ReplaceAll(str(c, 0, i), javaReplacement.ReplaceAll(str(c, 2, i), []byte("$${$1}"))))
+				out, err := replaceAllJava(re, str(c, 0, i), str(c, 2, i))
+				if err != nil {
+					c.Fail(int32(i), err.Error())
+					return
+				}
+				b.Bytes(out)
 			})}},
 		{Name: "REGEXP_SPLIT_TO_ARRAY", Kind: Scalar, Category: CategoryRegex, Description: "The parts of a text between the matches of a regular expression.", Examples: []Example{{"REGEXP_SPLIT_TO_ARRAY('a1b', '[0-9]')", "ARRAY['a', 'b']"}},
 			Signatures: []Signature{regexSignature("string STRING, regexp STRING", types.Array(types.String), 1, func(c *Call, re *regexp.Regexp, b *vector.Builder, i int) {
@@ -163,38 +181,47 @@ func geoDistance(c *Call) (*vector.Vector, error) {
 	return v, nil
 }
 
-// javaReplacement finds $1 in a replacement; Go wants ${1}.
-var javaReplacement = regexp.MustCompile(`\$(\d)`)
-
 // regexSignature builds a signature whose argument pattern is a regular
-// expression, compiled once for each new text. RE2 has no lookaround and no
-// back references; such a pattern is refused.
+// expression, compiled once: with the call if it is constant, else for each
+// new text.
 func regexSignature(ps string, t *types.Type, pattern int, f func(c *Call, re *regexp.Regexp, b *vector.Builder, i int)) Signature {
 	return Signature{Params: params(ps), Returns: always(t), Scalar: func(args []Arg) (ScalarKernel, error) {
-		if k := args[pattern].Const; k != nil && !k.IsNull(0) {
-			if _, err := regexp.Compile(string(k.Str(0))); err != nil {
-				return nil, err
-			}
+		of, err := regexSource(args[pattern].Const, pattern)
+		if err != nil {
+			return nil, err
 		}
-		cache := map[string]*regexp.Regexp{}
 		return func(c *Call) (*vector.Vector, error) {
 			return rows(c, t, func(b *vector.Builder, i int) {
-				text := string(str(c, pattern, i))
-				re, ok := cache[text]
-				if !ok {
-					var err error
-					if re, err = regexp.Compile(text); err != nil {
-						c.Fail(int32(i), err.Error())
-						return
-					}
-					if len(cache) < 64 {
-						cache[text] = re
-					}
+				if re := of(c, i); re != nil {
+					f(c, re, b, i)
 				}
-				f(c, re, b, i)
 			}), nil
 		}, nil
 	}}
+}
+
+// regexSource returns what gives a row's expression, nil after a failure.
+func regexSource(constant *vector.Vector, arg int) (func(c *Call, i int) *regexp.Regexp, error) {
+	if constant != nil && !constant.IsNull(0) {
+		re, err := compileJavaRegex(string(constant.Str(0)))
+		return func(*Call, int) *regexp.Regexp { return re }, err
+	}
+	cache := map[string]*regexp.Regexp{}
+	return func(c *Call, i int) *regexp.Regexp {
+		if re, ok := cache[string(str(c, arg, i))]; ok {
+			return re
+		}
+		text := string(str(c, arg, i))
+		re, err := compileJavaRegex(text)
+		if err != nil {
+			c.Fail(int32(i), err.Error())
+			return nil
+		}
+		if len(cache) < 64 {
+			cache[text] = re
+		}
+		return re
+	}, nil
 }
 
 func regexpExtract(c *Call, re *regexp.Regexp, b *vector.Builder, i int) {

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"math"
 	"strconv"
-	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -19,11 +18,11 @@ func stringFunctions() []Def {
 	return []Def{
 		{Name: "UCASE", Kind: Scalar, Category: CategoryString, Description: "The text in upper case.",
 			Signatures: []Signature{scalar("input STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
-				return append(buf, bytes.ToUpper(str(c, 0, i))...), true
+				return appendUpper(buf, str(c, 0, i)), true
 			}))}, Examples: []Example{{"UCASE('abc')", "'ABC'"}}},
 		{Name: "LCASE", Kind: Scalar, Category: CategoryString, Description: "The text in lower case.",
 			Signatures: []Signature{scalar("input STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
-				return append(buf, bytes.ToLower(str(c, 0, i))...), true
+				return appendLower(buf, str(c, 0, i)), true
 			}))}, Examples: []Example{{"LCASE('AbC')", "'abc'"}}},
 		{Name: "LEN", Kind: Scalar, Category: CategoryString, Description: "The number of characters of a text, or of bytes.",
 			Signatures: []Signature{
@@ -57,7 +56,7 @@ func stringFunctions() []Def {
 			Examples: []Example{{"CONCAT_WS('-', 'a', NULL, 'b')", "'a-b'"}}},
 		{Name: "REPLACE", Kind: Scalar, Category: CategoryString, Description: "The text with every occurrence of one text replaced by another.",
 			Signatures: []Signature{scalar("str STRING, old STRING, new STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
-				return append(buf, bytes.ReplaceAll(str(c, 0, i), str(c, 1, i), str(c, 2, i))...), true
+				return appendReplaced(buf, str(c, 0, i), str(c, 1, i), str(c, 2, i)), true
 			}))}, Examples: []Example{{"REPLACE('aXbX', 'X', '-')", "'a-b-'"}}},
 		{Name: "INSTR", Kind: Scalar, Category: CategoryString, Description: "The position of a text within another, 0 if it is not there; from a position on, the n-th occurrence.",
 			Signatures: []Signature{
@@ -124,6 +123,44 @@ func stringFunctions() []Def {
 	}
 }
 
+// appendUpper appends s in upper case.
+func appendUpper(buf, s []byte) []byte {
+	for k, c := range s {
+		switch {
+		case c >= utf8.RuneSelf:
+			for _, r := range string(s[k:]) {
+				if r == 'ß' { // which has no single capital
+					buf = append(buf, "SS"...)
+				} else {
+					buf = utf8.AppendRune(buf, unicode.ToUpper(r))
+				}
+			}
+			return buf
+		case c >= 'a' && c <= 'z':
+			c -= 'a' - 'A'
+		}
+		buf = append(buf, c)
+	}
+	return buf
+}
+
+// appendLower appends s in lower case.
+func appendLower(buf, s []byte) []byte {
+	for k, c := range s {
+		switch {
+		case c >= utf8.RuneSelf:
+			for _, r := range string(s[k:]) {
+				buf = utf8.AppendRune(buf, unicode.ToLower(r))
+			}
+			return buf
+		case c >= 'A' && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		buf = append(buf, c)
+	}
+	return buf
+}
+
 // runeOffset returns the byte position of the n-th character of s.
 func runeOffset(s []byte, n int) int {
 	at := 0
@@ -151,6 +188,22 @@ func substring(s []byte, pos, length int) []byte {
 	}
 	from := runeOffset(s, start)
 	return s[from : from+runeOffset(s[from:], end-start)]
+}
+
+// appendReplaced appends s with every old text replaced; an empty one stands
+// before each character and at the end.
+func appendReplaced(buf, s, old, new []byte) []byte {
+	if len(old) == 0 {
+		return append(buf, bytes.ReplaceAll(s, old, new)...)
+	}
+	for {
+		n := bytes.Index(s, old)
+		if n < 0 {
+			return append(buf, s...)
+		}
+		buf = append(append(buf, s[:n]...), new...)
+		s = s[n+len(old):]
+	}
 }
 
 // subbytes is substring for bytes.
@@ -256,13 +309,23 @@ func pad(left bool) func(c *Call, i int, buf []byte) ([]byte, bool) {
 		if n >= length {
 			return append(buf, s[:runeOffset(s, length)]...), true
 		}
-		fill := strings.Repeat(string(padding), (length-n)/utf8.RuneCount(padding)+1)
-		fill = fill[:runeOffset([]byte(fill), length-n)]
 		if left {
-			return append(append(buf, fill...), s...), true
+			return append(appendFill(buf, padding, length-n), s...), true
 		}
-		return append(append(buf, s...), fill...), true
+		return appendFill(append(buf, s...), padding, length-n), true
 	}
+}
+
+// appendFill appends n characters of padding, over and over.
+func appendFill(buf, padding []byte, n int) []byte {
+	for rest := padding; n > 0; n-- {
+		if len(rest) == 0 {
+			rest = padding
+		}
+		_, size := utf8.DecodeRune(rest)
+		buf, rest = append(buf, rest[:size]...), rest[size:]
+	}
+	return buf
 }
 
 func padBytes(left bool) func(c *Call, i int, buf []byte) ([]byte, bool) {

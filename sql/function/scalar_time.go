@@ -74,59 +74,74 @@ func dateTimeFunctions() []Def {
 	}
 }
 
-// patternOf returns the row's date pattern, parsed once for each new text.
-func patternOf(c *Call, i int, cache map[string]*TimePattern) *TimePattern {
-	text := string(str(c, 1, i))
-	p, ok := cache[text]
-	if !ok {
-		var err error
-		if p, err = ParseTimePattern(text); err != nil {
-			p = nil
-			c.Fail(int32(i), err.Error())
-		}
-		if len(cache) < 64 {
-			cache[text] = p
-		}
-	} else if p == nil {
-		c.Fail(int32(i), "invalid date pattern "+text)
-	}
-	return p
+// A timeSource gives a row's date pattern and time zone: once for the call if
+// they are constant, else parsed once for each new text.
+type timeSource struct {
+	pattern  *TimePattern // of a constant
+	zone     *time.Location
+	patterns map[string]*TimePattern // nil: wrong
 }
 
-func zoneOf(c *Call, i int) *time.Location {
-	if len(c.Args) < 3 {
-		return time.UTC
+// newTimeSource refuses constants that can't be used.
+func newTimeSource(args []Arg) (*timeSource, error) {
+	s := &timeSource{patterns: map[string]*TimePattern{}}
+	if len(args) < 3 {
+		s.zone = time.UTC
 	}
-	loc, err := Zone(string(str(c, 2, i)))
+	var err error
+	if k := args[1].Const; k != nil && !k.IsNull(0) {
+		if s.pattern, err = ParseTimePattern(string(k.Str(0))); err != nil {
+			return nil, err
+		}
+	}
+	if len(args) == 3 && args[2].Const != nil && !args[2].Const.IsNull(0) {
+		s.zone, err = Zone(string(args[2].Const.Str(0)))
+	}
+	return s, err
+}
+
+// of returns row i's pattern and zone; false if one of them is wrong, which it
+// has reported.
+func (s *timeSource) of(c *Call, i int) (*TimePattern, *time.Location, bool) {
+	p, loc := s.pattern, s.zone
+	if p == nil {
+		p = s.patternOf(c, i)
+	}
+	if loc == nil {
+		var err error
+		if loc, err = Zone(string(str(c, 2, i))); err != nil {
+			c.Fail(int32(i), err.Error())
+		}
+	}
+	return p, loc, p != nil && loc != nil
+}
+
+func (s *timeSource) patternOf(c *Call, i int) *TimePattern {
+	if p := s.patterns[string(str(c, 1, i))]; p != nil {
+		return p
+	}
+	text := string(str(c, 1, i))
+	p, err := ParseTimePattern(text)
 	if err != nil {
 		c.Fail(int32(i), err.Error())
 		return nil
 	}
-	return loc
-}
-
-// checkPattern refuses a constant pattern that can't be used, by name.
-func checkPattern(args []Arg) error {
-	if args[1].Const == nil || args[1].Const.IsNull(0) {
-		return nil
+	if len(s.patterns) < 64 {
+		s.patterns[text] = p
 	}
-	_, err := ParseTimePattern(string(args[1].Const.Str(0)))
-	return err
+	return p
 }
 
 func formatDef(name, ps, zoned string, e Example, ms func(c *Call, i int) int64) Def {
 	kernel := func(args []Arg) (ScalarKernel, error) {
-		if err := checkPattern(args); err != nil {
-			return nil, err
-		}
-		cache := map[string]*TimePattern{}
+		source, err := newTimeSource(args)
 		return stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
-			p, loc := patternOf(c, i, cache), zoneOf(c, i)
-			if p == nil || loc == nil {
+			p, loc, ok := source.of(c, i)
+			if !ok {
 				return nil, false
 			}
 			return p.Format(buf, ms(c, i), loc), true
-		}), nil
+		}), err
 	}
 	d := Def{Name: name, Kind: Scalar, Category: CategoryDateTime, Description: "The value as text in a date pattern.", Examples: []Example{e}}
 	for _, s := range []string{ps, zoned} {
@@ -139,19 +154,17 @@ func formatDef(name, ps, zoned string, e Example, ms func(c *Call, i int) int64)
 
 func parseDef(name string, t *types.Type, zoned bool, e Example) Def {
 	kernel := func(args []Arg) (ScalarKernel, error) {
-		if err := checkPattern(args); err != nil {
-			return nil, err
-		}
-		cache := map[string]*TimePattern{}
+		source, err := newTimeSource(args)
 		return func(c *Call) (*vector.Vector, error) {
 			return rows(c, t, func(b *vector.Builder, i int) {
-				p, loc := patternOf(c, i, cache), zoneOf(c, i)
-				if p == nil || loc == nil {
+				p, loc, ok := source.of(c, i)
+				if !ok {
 					return
 				}
-				ms, n, err := p.ParsePrefix(str(c, 0, i), loc)
-				if err == nil && n < len(str(c, 0, i)) && name != "PARSE_DATE" { // which ignores what follows
-					err = p.mismatch(str(c, 0, i), n)
+				text := str(c, 0, i)
+				ms, n, err := p.ParsePrefix(text, loc)
+				if err == nil && n < len(text) && name != "PARSE_DATE" { // which ignores what follows
+					err = p.mismatch(text, n)
 				}
 				if err != nil {
 					c.Fail(int32(i), err.Error())
@@ -166,7 +179,7 @@ func parseDef(name string, t *types.Type, zoned bool, e Example) Def {
 					b.Int64(ms)
 				}
 			}), nil
-		}, nil
+		}, err
 	}
 	d := Def{Name: name, Kind: Scalar, Category: CategoryDateTime, Description: "The value that a text in a date pattern means.", Examples: []Example{e},
 		Signatures: []Signature{{Params: params("text STRING, pattern STRING"), Returns: always(t), Scalar: kernel}}}
