@@ -199,8 +199,13 @@ func runCase(c corpusCase) (*session, error) {
 		s.topics[topic.Name] = max(topic.Partitions, 1)
 	}
 	for _, stmt := range stmts {
-		switch stmt.(type) {
-		case *sql.InsertValues, *sql.SetProperty, *sql.AssertValues, *sql.AssertSource:
+		switch stmt := stmt.(type) {
+		case *sql.InsertValues:
+			if _, err := planner.InsertTarget(stmt, s.cat); err != nil {
+				return s, err
+			}
+			continue
+		case *sql.SetProperty, *sql.AssertValues, *sql.AssertSource:
 			continue
 		}
 		if _, err := s.run(stmt); err != nil {
@@ -350,7 +355,7 @@ func firstLine(s string) string {
 func checkPlans(c *catalog.Catalog) error {
 	for _, id := range c.QueryIDs() {
 		q, _ := c.Query(id)
-		if err := checkRoundTrip(q.Plan); err != nil {
+		if err := errors.Join(checkRoundTrip(q.Plan), checkSteps(q.Plan)); err != nil {
 			return err
 		}
 	}

@@ -69,7 +69,7 @@ func (p *queryPlanner) groupKeys(exprs []sql.Expr, items []selectItem) error {
 	}
 	same, placed, before := p.isKey(exprs), p.placed, p.step
 	if err := p.rekey("group", exprs, labels, toGroup); err != nil {
-		return err
+		return onInput(err, items)
 	}
 	// A table's rows may leave their group's partition when the group is
 	// computed from values; the primary key never changes.
@@ -143,8 +143,8 @@ func (p *queryPlanner) aggregate(items []selectItem, exprs []sql.Expr, table boo
 	agg := &plan.Aggregate{Common: plan.Common{ID: "agg", IsTable: true}, Input: in, Undo: table, EmitFinal: p.q.Emit == sql.EmitFinal}
 	agg.Schema.Columns = append(agg.Schema.Columns, in.Meta().Schema.Keys()...)
 	if p.q.Window != nil {
-		agg.Window = planWindow(p.q.Window)
-		if err := checkWindow(agg.Window, p.q.Window.At); err != nil {
+		var err error
+		if agg.Window, err = planWindow(p.q.Window); err != nil {
 			return nil, err
 		}
 	} else if agg.EmitFinal {
@@ -171,22 +171,9 @@ func (p *queryPlanner) aggregate(items []selectItem, exprs []sql.Expr, table boo
 	}
 	p.step = agg
 	if having != nil {
-		agg.Retract = true
 		return items, p.filter("having", having)
 	}
 	return items, nil
-}
-
-func checkWindow(w *plan.Window, at types.Pos) error {
-	switch {
-	case w.Kind == plan.Session && w.GapMS <= 0, w.Kind != plan.Session && w.SizeMS <= 0:
-		return fault(at, "", "a window's size must be positive")
-	case w.Kind == plan.Hopping && (w.AdvanceMS <= 0 || w.AdvanceMS > w.SizeMS):
-		return fault(at, "", "a HOPPING window's ADVANCE BY must be positive and at most its size")
-	case w.RetentionMS != nil && *w.RetentionMS < w.SizeMS:
-		return fault(at, "", "a window's RETENTION must be at least its size")
-	}
-	return nil
 }
 
 // A grouping rewrites expressions over rows into ones over groups.

@@ -15,7 +15,8 @@ type side struct {
 	step   plan.Step
 	keys   []keyColumn
 	placed bool
-	expr   sql.Expr // the side of ON, rewritten
+	on     sql.Expr // the side of ON, as written
+	expr   sql.Expr // and rewritten
 	typ    *types.Type
 	names  string // of its sources, for messages
 }
@@ -117,8 +118,10 @@ func (p *queryPlanner) criteria(j *sql.Join, left, right *side, rel *relation) e
 	switch {
 	case bOf[0] == rel && aOf[0] != rel:
 		left.expr, right.expr, left.names = a, b, aOf[0].alias
+		left.on, right.on = c.Left, c.Right
 	case aOf[0] == rel && bOf[0] != rel:
 		left.expr, right.expr, left.names = b, a, bOf[0].alias
+		left.on, right.on = c.Right, c.Left
 	default:
 		return fault(j.On.Pos(), "", "A join criteria is expected to reference the source (%s) in the FROM clause, instead it references %s and %s", types.QuoteAlways(rel.alias), types.QuoteAlways(aOf[0].alias), types.QuoteAlways(bOf[0].alias))
 	}
@@ -136,9 +139,9 @@ func (p *queryPlanner) joinTypes(j *sql.Join, left, right *side) error {
 		s.typ = prog.Type()
 	}
 	if !left.typ.Equal(right.typ) {
-		return fault(j.On.Pos(), "Use CAST.", "Invalid join condition: types don't match. Got %s{%s} = %s{%s}.", sql.PrintExpr(left.expr), left.typ, sql.PrintExpr(right.expr), right.typ)
+		return fault(j.On.Pos(), "Use CAST.", "Invalid join condition: types don't match. Got %s{%s} = %s{%s}.", sql.PrintExpr(left.on), left.typ, sql.PrintExpr(right.on), right.typ)
 	}
-	return checkKeyType(sql.PrintExpr(left.expr), left.typ, j.On.Pos())
+	return checkKeyType(sql.PrintExpr(left.on), left.typ, j.On.Pos())
 }
 
 // sourcesOf rewrites e and returns the sources it refers to.

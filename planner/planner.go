@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -131,7 +132,7 @@ func lookupSource(in Input, name string, at types.Pos) (*catalog.Source, error) 
 	if s, ok := in.Catalog.Source(name); ok {
 		return s, nil
 	}
-	e := types.Errorf(types.ErrNotFound, at, "%s does not exist.", name)
+	e := types.Errorf(types.ErrNotFound, at, "Source %s does not exist.", types.QuoteAlways(name))
 	if n := nearest(name, in.Catalog.SourceNames()); n != "" {
 		e.Hint = "Did you mean " + n + "?"
 	}
@@ -153,6 +154,9 @@ func planDrop(s *sql.DropSource, in Input) (*Result, error) {
 	case src.Kind != kind:
 		return nil, fault(s.Pos(), "Use DROP "+string(src.Kind)+".", "%s is a %s, not a %s", s.Name, src.Kind.Lower(), kind.Lower())
 	}
+	if s.DeleteTopic && src.ReadOnly {
+		return nil, fault(s.Pos(), "Leave DELETE TOPIC out.", "Cannot delete topic for read-only source: %s", s.Name)
+	}
 	ch := &catalog.Change{Drop: s.Name}
 	if src.CreatedBy != "" {
 		if q, ok := in.Catalog.Query(src.CreatedBy); ok {
@@ -160,13 +164,10 @@ func planDrop(s *sql.DropSource, in Input) (*Result, error) {
 		}
 	}
 	if _, err := in.Catalog.Apply(ch); err != nil {
-		return nil, err
+		return nil, placed(err, s.Pos())
 	}
 	r := &Result{Change: ch, Message: "Source " + types.QuoteAlways(s.Name) + " (topic: " + src.Topic + ") was dropped."}
 	if s.DeleteTopic {
-		if src.ReadOnly {
-			return nil, fault(s.Pos(), "", "Cannot delete topic for read-only source: %s", s.Name)
-		}
 		r.DeleteTopic = src.Topic
 	}
 	return r, nil
@@ -182,7 +183,7 @@ func planCreateType(s *sql.CreateType, in Input) (*Result, error) {
 	}
 	ch := &catalog.Change{PutType: &catalog.NamedType{Name: s.Name, Type: t}}
 	if _, err := in.Catalog.Apply(ch); err != nil {
-		return nil, err
+		return nil, placed(err, s.Pos())
 	}
 	return &Result{Change: ch, Message: "Registered custom type with name '" + s.Name + "' and SQL type " + t.String()}, nil
 }
@@ -193,7 +194,7 @@ func planDropType(s *sql.DropType, in Input) (*Result, error) {
 	}
 	ch := &catalog.Change{DropType: s.Name}
 	if _, err := in.Catalog.Apply(ch); err != nil {
-		return nil, err
+		return nil, placed(err, s.Pos())
 	}
 	return &Result{Change: ch, Message: "Dropped type '" + s.Name + "'"}, nil
 }
@@ -227,29 +228,49 @@ func planControl(s *sql.QueryControl, in Input) (*Result, error) {
 	return &Result{Change: ch, Message: "Query " + done + "."}, nil
 }
 
+// planAlter plans ALTER … ADD COLUMN.
 func planAlter(s *sql.AlterSource, in Input) (*Result, error) {
-	src, err := lookupSource(in, s.Name, s.Pos())
-	if err != nil {
+	src, ok := in.Catalog.Source(s.Name)
+	switch {
+	case !ok:
+		_, err := lookupSource(in, s.Name, s.Pos())
 		return nil, err
-	}
-	if src.CreatedBy != "" {
+	case src.Kind != kindOf(s.Table):
+		return nil, fault(s.Pos(), "Use ALTER "+string(src.Kind)+".", "%s is a %s, not a %s", s.Name, src.Kind.Lower(), kindOf(s.Table).Lower())
+	case src.CreatedBy != "":
 		return nil, fault(s.Pos(), "Use CREATE OR REPLACE.", "ALTER command is not supported for CREATE ... AS statements.")
+	case src.ReadOnly:
+		return nil, fault(s.Pos(), "", "Cannot alter %s '%s': ALTER operations are not supported on source %ss.", src.Kind.Lower(), s.Name, src.Kind.Lower())
 	}
 	next := *src
-	next.Schema.Columns = append([]types.Column{}, src.Schema.Columns...)
+	next.Schema.Columns = slices.Clone(src.Schema.Columns)
 	next.Version = in.Offset
+	var errs types.Errors
 	for _, c := range s.Add {
-		t, err := sql.ResolveType(c.Type, in.Catalog.Type)
-		if err != nil {
+		col, err := declaredColumn(c, s.Table, in)
+		switch {
+		case !collect(&errs, err):
 			return nil, err
+		case err != nil:
+			continue
+		case next.Schema.Find(c.Name) >= 0:
+			errs = append(errs, fault(c.At, "Use another name.", "Cannot add column %s to schema. A column with the same name already exists.", types.QuoteAlways(c.Name)))
+			continue
+		case col.Namespace != types.NamespaceValue:
+			errs = append(errs, fault(c.At, "", "Only value columns can be added, %s is not one", types.QuoteAlways(c.Name)))
+			continue
 		}
-		if next.Schema.Find(c.Name) >= 0 {
-			return nil, fault(c.At, "", "Cannot add column %s to schema. A column with the same name already exists.", types.QuoteAlways(c.Name))
-		}
-		next.Schema.Columns = append(next.Schema.Columns, types.Column{ID: next.NextColumnID, Name: c.Name, Type: t})
+		col.ID = next.NextColumnID
 		next.NextColumnID++
+		next.Schema.Columns = append(next.Schema.Columns, col)
 	}
-	return &Result{Change: &catalog.Change{Put: &next, Replace: true}, Message: "Altered " + src.Kind.Lower() + " " + s.Name}, nil
+	if len(errs) > 0 {
+		return nil, all(errs)
+	}
+	if err := checkFormats(&next, s.Pos()); err != nil {
+		return nil, err
+	}
+	return &Result{Change: &catalog.Change{Put: &next, Replace: true}, Message: "Altered " + src.Kind.Lower() + " " + s.Name, Schema: next.Schema}, nil
 }
 
 // nearest returns the name closest to name, "" if none is near.

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,7 +53,37 @@ func asQuery(q sql.QueryExpr, at types.Pos) (*sql.Query, error) {
 	case s.From == nil:
 		return nil, fault(at, "", "a query needs a FROM clause")
 	}
-	return s, nil
+	return s, notYet(s)
+}
+
+// notYet refuses expressions that can't be planned yet.
+func notYet(q *sql.Query) error {
+	var errs types.Errors
+	look := func(e sql.Expr) bool {
+		switch e := e.(type) {
+		case *sql.WindowCall:
+			collect(&errs, unsupported(e.Pos(), "OVER"))
+			return false
+		case *sql.Subquery:
+			collect(&errs, unsupported(e.Pos(), "a subquery"))
+		case *sql.In:
+			if e.Query != nil {
+				collect(&errs, unsupported(e.Pos(), "a subquery in IN"))
+			}
+		case *sql.Call:
+			if e.Distinct {
+				collect(&errs, unsupported(e.Pos(), "DISTINCT in a function call"))
+			}
+		}
+		return true
+	}
+	for _, it := range q.Items {
+		sql.Walk(it.Expr, look)
+	}
+	for _, e := range slices.Concat([]sql.Expr{q.Where, q.Having}, q.GroupBy, q.PartitionBy) {
+		sql.Walk(e, look)
+	}
+	return all(errs)
 }
 
 // planFrom plans FROM, the joins and WHERE.
@@ -105,6 +136,9 @@ func (p *queryPlanner) filter(id string, e sql.Expr) error {
 	m := *p.step.Meta()
 	m.ID = id
 	m.Retract = false
+	if m.IsTable {
+		retractBelow(p.step) // whether a key goes away depends on its previous row
+	}
 	p.step = &plan.Filter{Common: m, Input: p.step, Predicate: sql.PrintExpr(e)}
 	return nil
 }
@@ -373,18 +407,4 @@ func holdsMap(t *types.Type) bool {
 		}
 	}
 	return false
-}
-
-// window turns a WINDOW clause into the plan's.
-func planWindow(w *sql.WindowClause) *plan.Window {
-	out := &plan.Window{Kind: plan.WindowKind(w.Kind), SizeMS: w.Size.MS(), AdvanceMS: w.Advance.MS(), GapMS: w.Gap.MS()}
-	if w.Grace != nil {
-		ms := w.Grace.MS()
-		out.GraceMS = &ms
-	}
-	if w.Retention != nil {
-		ms := w.Retention.MS()
-		out.RetentionMS = &ms
-	}
-	return out
 }

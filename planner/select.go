@@ -1,7 +1,9 @@
 package planner
 
 import (
+	"errors"
 	"strconv"
+	"strings"
 
 	"karst/planner/plan"
 	"karst/sql"
@@ -334,10 +336,27 @@ func (p *queryPlanner) partitionBy(items []selectItem) ([]selectItem, error) {
 		exprs, labels = append(exprs, r), append(labels, label(r, items))
 	}
 	if err := p.rekey("partition", exprs, labels, toPartition); err != nil {
-		return nil, err
+		return nil, onInput(err, items)
 	}
 	p.replaceKeys(items, exprs)
 	return items, nil
+}
+
+// onInput adds to a fault about PARTITION BY or GROUP BY that an alias of the
+// SELECT list can't be used there.
+func onInput(err error, items []selectItem) error {
+	var e *types.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	for _, it := range items {
+		if strings.Contains(e.Message, "'"+it.name+"' cannot be resolved") {
+			moved := *e
+			moved.Hint = it.name + " is the name of an output column, and these are the input's: " + sql.PrintExpr(it.expr) + " gives the same."
+			return &moved
+		}
+	}
+	return err
 }
 
 // label is what users call the key column that e computes.

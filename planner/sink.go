@@ -32,6 +32,9 @@ func newQuery(qe sql.QueryExpr, in Input, target string, at types.Pos) (*queryPl
 // project computes the output columns over p.step: those that are the key
 // become key columns, the others values. A client's query has values alone.
 func (p *queryPlanner) project(items []selectItem) error {
+	if err := p.reorderKeys(items); err != nil {
+		return err
+	}
 	in := p.step.Meta()
 	pr := &plan.Project{Common: plan.Common{ID: "project", IsTable: in.IsTable, Window: in.Window}, Input: p.step}
 	asKey, err := p.assignKeys(items)
@@ -76,6 +79,35 @@ func (p *queryPlanner) project(items []selectItem) error {
 		return fault(p.q.At, "Add a column that is not a key; AS_VALUE copies one.", "The projection contains no value columns.")
 	}
 	p.step = pr
+	return nil
+}
+
+// reorderKeys gives a stream's rows the key columns that the projection has,
+// in its order, if the session asks for that
+// (ksql.new.query.planner.enabled); else the key stays what it is.
+func (p *queryPlanner) reorderKeys(items []selectItem) error {
+	m := p.step.Meta()
+	if p.target == "" || m.IsTable || m.Window != nil || !settingBool(p.in.Settings, "ksql.new.query.planner.enabled", false) {
+		return nil
+	}
+	var exprs []sql.Expr
+	var labels []string
+	var order []int
+	for _, it := range items {
+		for k, key := range p.keys {
+			if key.is(it.expr) && !slices.Contains(order, k) {
+				order = append(order, k)
+				exprs, labels = append(exprs, it.expr), append(labels, it.name)
+			}
+		}
+	}
+	if len(order) == len(p.keys) && slices.IsSorted(order) {
+		return nil
+	}
+	if err := p.rekey("keys", exprs, labels, toPartition); err != nil {
+		return err
+	}
+	p.replaceKeys(items, exprs)
 	return nil
 }
 
@@ -130,8 +162,11 @@ func (p *queryPlanner) missingKeys(missing []keyColumn) error {
 	case p.joined:
 		what = "join expression"
 	}
+	if len(names) > 1 {
+		what += "s"
+	}
 	hint := "Add it to the SELECT."
-	if p.synthetic != "" && what == "join expression" {
+	if p.synthetic != "" && strings.HasPrefix(what, "join") {
 		hint = p.synthetic + " was added as a synthetic key column because the join criteria did not match any source column. Add it to the SELECT, with AS if it is to have another name."
 	}
 	return fault(p.q.At, hint, "Key missing from projection (ie, SELECT). The query used to build %s must include the %s %s in its projection.", types.QuoteAlways(p.target), what, strings.Join(names, " and "))
@@ -189,6 +224,7 @@ func (p *queryPlanner) planQuery() error {
 }
 
 func (p *queryPlanner) newPlan(id string, root plan.Step, latest bool) *plan.Plan {
+	prune(root)
 	pl := &plan.Plan{Version: plan.FormatVersion, QueryID: id, Root: root, EveryChange: everyChange(p.in.Settings), FromLatest: fromLatest(p.in.Settings, latest), Topics: map[string]int{}}
 	for _, r := range p.sources {
 		pl.Topics[r.source.Topic] = p.in.Facts.Topics[r.source.Topic]
@@ -196,28 +232,23 @@ func (p *queryPlanner) newPlan(id string, root plan.Step, latest bool) *plan.Pla
 	return pl
 }
 
+// sourceNames returns what the query reads, sorted.
 func (p *queryPlanner) sourceNames() []string {
 	var out []string
-	seen := map[string]bool{}
 	for _, r := range p.sources {
-		if !seen[r.source.Name] {
-			out = append(out, r.source.Name)
-		}
-		seen[r.source.Name] = true
+		out = append(out, r.source.Name)
 	}
-	return out
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // planCreateAs plans CREATE STREAM or TABLE AS SELECT.
 func planCreateAs(s *sql.CreateSource, in Input) (*Result, error) {
-	if old, ok := in.Catalog.Source(s.Name); ok && s.IfNotExists {
-		return &Result{Message: "Cannot add " + kindOf(s.Table).Lower() + " `" + s.Name + "`: A " + old.Kind.Lower() + " with the same name already exists."}, nil
-	} else if ok && !s.OrReplace {
-		return nil, types.Errorf(types.ErrExists, s.Pos(), "Cannot add %s '%s': A %s with the same name already exists", kindOf(s.Table).Lower(), s.Name, old.Kind.Lower())
-	} else if ok {
-		return nil, unsupported(s.Pos(), "CREATE OR REPLACE of a query")
+	old, done, err := existing(s, in)
+	if done != nil || err != nil {
+		return done, err
 	}
-	w, err := readWith(s.With)
+	w, err := readWith(s.With, createAs)
 	if err != nil {
 		return nil, err
 	}
@@ -232,17 +263,73 @@ func planCreateAs(s *sql.CreateSource, in Input) (*Result, error) {
 		return nil, fault(s.Pos(), "Remove LIMIT.", "LIMIT is for queries, not for CREATE ... AS SELECT")
 	}
 	if got := p.step.Meta().IsTable; got != s.Table {
-		return nil, fault(s.Pos(), "Use CREATE "+string(kindOf(got))+" AS SELECT.", "Invalid result type. Your SELECT query produces a %s. Please use CREATE %s AS SELECT statement instead.", strings.ToUpper(kindOf(got).Lower()), kindOf(got))
+		return nil, fault(s.Pos(), "Use CREATE "+string(kindOf(got))+" AS SELECT.", "Invalid result type. Your SELECT query produces a %s. Please use CREATE %s AS SELECT statement instead.", kindOf(got), kindOf(got))
+	}
+	id, err := createdID(s, w, old, in)
+	if err != nil {
+		return nil, err
+	}
+	src, err := p.sinkSource(s, w, id)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Message: "Created query with ID " + id, Schema: src.Schema}
+	if r.CreateTopic, err = p.sinkTopic(w, src); err != nil {
+		return nil, err
+	}
+	if old != nil {
+		if err := checkUpgrade(old, src, s.Pos()); err != nil {
+			return nil, err
+		}
+	}
+	q := &catalog.Query{ID: id, Plan: p.newPlan(id, p.sink(src), false), Sink: s.Name, Sources: p.sourceNames(), SQL: in.Text, State: catalog.Running}
+	r.Change = &catalog.Change{Put: src, Start: q}
+	if old != nil {
+		before, _ := in.Catalog.Query(old.CreatedBy)
+		if r.Change, err = replaceQuery(before, q, src, s.Pos()); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// createdID is the id of the query of a CREATE … AS SELECT: that of the one it
+// replaces, the one given, or one that ends in the statement's offset.
+func createdID(s *sql.CreateSource, w with, old *catalog.Source, in Input) (string, error) {
+	if old != nil && old.CreatedBy != "" {
+		if _, ok := in.Catalog.Query(old.CreatedBy); !ok {
+			return "", fault(s.Pos(), "Drop it first.", "Cannot replace %s: its query %s has been terminated", s.Name, old.CreatedBy)
+		}
+		return old.CreatedBy, nil
 	}
 	prefix := "CSAS_"
 	if s.Table {
 		prefix = "CTAS_"
 	}
-	id := prefix + s.Name + "_" + strconv.FormatInt(in.Offset, 10)
-	src, err := p.sinkSource(s, w, id)
-	if err != nil {
-		return nil, err
+	return queryID(w, prefix+s.Name+"_"+strconv.FormatInt(in.Offset, 10), in)
+}
+
+// queryID returns the id that WITH gives, or def.
+func queryID(w with, def string, in Input) (string, error) {
+	l := w["QUERY_ID"]
+	if l == nil {
+		return def, nil
 	}
+	id := strings.ToUpper(l.Text)
+	for _, r := range id {
+		if !(r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_') {
+			return "", fault(l.Pos(), "Use letters, digits and underscores.", "Query IDs may contain only alphanumeric characters and '_'. Got: '%s'", l.Text)
+		}
+	}
+	if _, ok := in.Catalog.Query(id); ok {
+		return "", types.Errorf(types.ErrExists, l.Pos(), "Query ID '%s' already exists.", id)
+	}
+	return id, nil
+}
+
+// sinkTopic returns the topic to make for a sink, with as many partitions as
+// the sources have unless PARTITIONS says otherwise.
+func (p *queryPlanner) sinkTopic(w with, src *catalog.Source) (*Topic, error) {
 	n, given, err := w.integer("PARTITIONS")
 	if err != nil {
 		return nil, err
@@ -250,15 +337,16 @@ func planCreateAs(s *sql.CreateSource, in Input) (*Result, error) {
 	if !given {
 		n = int64(p.partitions())
 	}
-	pl := p.newPlan(id, p.sink(src), false)
-	q := &catalog.Query{ID: id, Plan: pl, Sink: s.Name, Sources: p.sourceNames(), SQL: in.Text, State: catalog.Running}
-	r := &Result{Change: &catalog.Change{Put: src, Start: q}, Message: "Created query with ID " + id, Schema: src.Schema}
-	if have, exists := in.Facts.Topics[src.Topic]; exists && given && have != int(n) {
-		return nil, fault(w["PARTITIONS"].Pos(), "", "A Kafka topic with the name '%s' already exists, with different partition/replica configuration than required. Expected %d partitions (topic has %d).", src.Topic, n, have)
-	} else if !exists {
-		r.CreateTopic = &Topic{Name: src.Topic, Partitions: int(n), Config: w.topicConfig()}
+	have, exists := p.in.Facts.Topics[src.Topic]
+	switch {
+	case exists && given && have != int(n):
+		return nil, fault(w["PARTITIONS"].Pos(), "Leave PARTITIONS out, or use another topic.", "A Kafka topic with the name '%s' already exists, with different partition/replica configuration than required. Expected %d partitions (topic has %d).", src.Topic, n, have)
+	case exists:
+		return nil, nil
+	case n < 1 || n > maxPartitions:
+		return nil, fault(w["PARTITIONS"].Pos(), "", "PARTITIONS must be between 1 and %d, found %d", maxPartitions, n)
 	}
-	return r, nil
+	return &Topic{Name: src.Topic, Partitions: int(n), Config: w.topicConfig()}, nil
 }
 
 // sinkSource describes the stream or table that a query fills.
@@ -269,18 +357,21 @@ func (p *queryPlanner) sinkSource(s *sql.CreateSource, w with, id string) (*cata
 	if err != nil {
 		return nil, err
 	}
-	if value.Name == first.ValueFormat.Name && value.WrapSingle == nil && w["VALUE_FORMAT"] == nil && w["FORMAT"] == nil {
-		value.WrapSingle = nil
+	if err := knownFormats(w, key, value, s.Pos()); err != nil {
+		return nil, err
 	}
-	keys := m.Schema.Keys()
-	if len(keys) == 0 && w["KEY_FORMAT"] == nil && w["FORMAT"] == nil {
+	given := w["KEY_FORMAT"]
+	switch hasKeys := len(m.Schema.Keys()) > 0; {
+	case !hasKeys && given != nil && key.Name != "NONE":
+		return nil, fault(given.Pos(), "Remove it.", "Key format specified for stream without key columns.")
+	case !hasKeys:
 		key = plan.Format{Name: "NONE"}
-	} else if key.Name == "NONE" && len(keys) > 0 && w["KEY_FORMAT"] == nil {
+	case key.Name == "NONE" && given == nil && w["FORMAT"] == nil:
 		key = defaultFormat(p.in.Settings, "key", "KAFKA")
 	}
-	src := &catalog.Source{Name: s.Name, Kind: kindOf(s.Table), Schema: m.Schema, KeyFormat: key, ValueFormat: value, Topic: w.text("KAFKA_TOPIC"),
+	src := &catalog.Source{Name: s.Name, Kind: kindOf(s.Table), KeyFormat: key, ValueFormat: value, Topic: w.text("KAFKA_TOPIC"),
 		Window: m.Window, CreatedBy: id, SQL: p.in.Text, Version: p.in.Offset}
-	src.Schema.Columns = append([]types.Column{}, m.Schema.Columns...)
+	src.Schema.Columns = slices.Clone(m.Schema.Columns)
 	for i := range src.Schema.Columns {
 		src.Schema.Columns[i].ID = i + 1
 	}
@@ -289,6 +380,9 @@ func (p *queryPlanner) sinkSource(s *sql.CreateSource, w with, id string) (*cata
 		src.Topic = p.in.Settings["ksql.output.topic.name.prefix"] + s.Name
 	}
 	if src.Timestamp, err = w.timestamp(src.Schema, p.in.Settings); err != nil {
+		return nil, err
+	}
+	if err := w.wrapping(&src.ValueFormat, src.Schema.Values(), p.in.Settings); err != nil {
 		return nil, err
 	}
 	return src, checkFormats(src, s.Pos())
@@ -314,56 +408,6 @@ func aggregateBelow(s plan.Step) bool {
 		return !s.EmitFinal
 	}
 	return false
-}
-
-// planInsert plans INSERT INTO … SELECT.
-func planInsert(s *sql.InsertSelect, in Input) (*Result, error) {
-	target, err := lookupSource(in, s.Target, s.Pos())
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case target.IsTable():
-		return nil, fault(s.Pos(), "", "INSERT INTO can only be used to insert into a stream. %s is a table.", s.Target)
-	case target.ReadOnly:
-		return nil, fault(s.Pos(), "", "Cannot insert into read-only stream: %s", s.Target)
-	}
-	w, err := readWith(s.With)
-	if err != nil {
-		return nil, err
-	}
-	p, err := newQuery(s.Query, in, s.Target, s.Pos())
-	if err != nil {
-		return nil, err
-	}
-	if err := p.planQuery(); err != nil {
-		return nil, err
-	}
-	got := p.step.Meta()
-	if got.IsTable {
-		return nil, fault(s.Pos(), "", "Incompatible data sink and query result. Data sink %s type is a stream but select query result is a table.", s.Target)
-	}
-	if err := sameShape(target.Schema, got.Schema, s.Pos()); err != nil {
-		return nil, err
-	}
-	id := w.text("QUERY_ID")
-	if id == "" {
-		id = "INSERTQUERY_" + strconv.FormatInt(in.Offset, 10)
-	}
-	q := &catalog.Query{ID: strings.ToUpper(id), Plan: p.newPlan(strings.ToUpper(id), p.sink(target), false), Sink: target.Name, Sources: p.sourceNames(), SQL: in.Text, State: catalog.Running}
-	return &Result{Change: &catalog.Change{Start: q}, Message: "Created query with ID " + q.ID, Schema: target.Schema}, nil
-}
-
-// sameShape holds an inserted query's columns to the target's.
-func sameShape(want, got types.Schema, at types.Pos) error {
-	ok := len(want.Columns) == len(got.Columns)
-	for i := 0; ok && i < len(want.Columns); i++ {
-		ok = want.Columns[i].Name == got.Columns[i].Name && want.Columns[i].Type.Equal(got.Columns[i].Type) && (want.Columns[i].Namespace == types.NamespaceKey) == (got.Columns[i].Namespace == types.NamespaceKey)
-	}
-	if !ok {
-		return fault(at, "", "Incompatible schema between results and sink. Result schema is %s, but the sink schema is %s.", got, want)
-	}
-	return nil
 }
 
 // PlanPush plans a SELECT … EMIT CHANGES.

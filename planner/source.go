@@ -1,6 +1,9 @@
 package planner
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,36 +15,43 @@ import (
 	"karst/sql/types"
 )
 
-// withNames are the properties a WITH clause may have.
-var withNames = []string{"KAFKA_TOPIC", "FORMAT", "KEY_FORMAT", "VALUE_FORMAT", "PARTITIONS", "REPLICAS", "RETENTION_MS", "TIMESTAMP", "TIMESTAMP_FORMAT",
-	"WRAP_SINGLE_VALUE", "VALUE_DELIMITER", "KEY_DELIMITER", "WINDOW_TYPE", "WINDOW_SIZE", "QUERY_ID"}
+// The properties that a WITH clause may have.
+var (
+	topicNames  = []string{"KAFKA_TOPIC", "FORMAT", "KEY_FORMAT", "VALUE_FORMAT", "PARTITIONS", "REPLICAS", "RETENTION_MS", "TIMESTAMP", "TIMESTAMP_FORMAT", "WRAP_SINGLE_VALUE", "VALUE_DELIMITER", "KEY_DELIMITER"}
+	createNames = append([]string{"WINDOW_TYPE", "WINDOW_SIZE"}, topicNames...)
+	createAs    = append([]string{"QUERY_ID"}, topicNames...)
+	insertNames = []string{"QUERY_ID"}
+	// registryNames are those that need a schema registry.
+	registryNames = []string{"KEY_SCHEMA_ID", "VALUE_SCHEMA_ID", "KEY_SCHEMA_FULL_NAME", "VALUE_SCHEMA_FULL_NAME", "VALUE_AVRO_SCHEMA_FULL_NAME", "KEY_PROTOBUF_NULLABLE_REPRESENTATION", "VALUE_PROTOBUF_NULLABLE_REPRESENTATION"}
+)
 
 // A with holds the properties of a WITH clause by name.
 type with map[string]*sql.Literal
 
-func readWith(props []sql.Property) (with, error) {
+func readWith(props []sql.Property, names []string) (with, error) {
 	w := with{}
+	var errs types.Errors
 	for _, p := range props {
-		known := false
-		for _, n := range withNames {
-			known = known || n == p.Name
-		}
-		if !known {
-			hint := ""
-			if n := nearest(p.Name, withNames); n != "" {
+		switch {
+		case slices.Contains(registryNames, p.Name):
+			collect(&errs, unsupported(p.At, "the property "+p.Name+", which needs a schema registry,"))
+		case !slices.Contains(names, p.Name):
+			hint := "It may have " + strings.Join(names, ", ") + "."
+			if n := nearest(p.Name, names); n != "" {
 				hint = "Did you mean " + n + "?"
 			}
-			return nil, fault(p.At, hint, "Invalid config variable(s) in the WITH clause: %s", p.Name)
-		}
-		if w[p.Name] != nil {
-			return nil, fault(p.At, "", "Duplicate property in the WITH clause: %s", p.Name)
+			errs = append(errs, fault(p.At, hint, "Invalid config variable(s) in the WITH clause: %s", p.Name))
+		case w[p.Name] != nil:
+			errs = append(errs, fault(p.At, "", "Duplicate property in the WITH clause: %s", p.Name))
 		}
 		w[p.Name] = p.Value
 	}
-	if w["FORMAT"] != nil && (w["KEY_FORMAT"] != nil || w["VALUE_FORMAT"] != nil) {
-		return nil, fault(props[0].At, "", "Cannot supply both 'KEY_FORMAT' or 'VALUE_FORMAT' properties and the 'FORMAT' property, as 'FORMAT' sets both key and value formats.")
+	for _, name := range []string{"KEY_FORMAT", "VALUE_FORMAT"} {
+		if w["FORMAT"] != nil && w[name] != nil {
+			errs = append(errs, fault(w[name].Pos(), "Use either just FORMAT, or KEY_FORMAT and VALUE_FORMAT.", "Cannot supply both '%s' and 'FORMAT' properties, as 'FORMAT' sets both key and value formats.", name))
+		}
 	}
-	return w, nil
+	return w, all(errs)
 }
 
 func (w with) text(name string) string {
@@ -63,32 +73,72 @@ func (w with) integer(name string) (int64, bool, error) {
 	return n, true, nil
 }
 
-// formats returns the key and value formats; those not given are as def says.
+// formats returns the key and value formats; those not given are as def says,
+// with def's delimiter but not its wrapping.
 func (w with) formats(keyDef, valueDef plan.Format) (key, value plan.Format, err error) {
-	key, value = keyDef, valueDef
-	if f := strings.ToUpper(w.text("FORMAT")); f != "" {
-		key, value = plan.Format{Name: f}, plan.Format{Name: f}
+	if key, err = w.format("KEY", keyDef); err != nil {
+		return
 	}
-	if f := strings.ToUpper(w.text("KEY_FORMAT")); f != "" {
-		key = plan.Format{Name: f}
-	}
-	if f := strings.ToUpper(w.text("VALUE_FORMAT")); f != "" {
-		value = plan.Format{Name: f}
-	}
-	if d := w.text("VALUE_DELIMITER"); d != "" {
-		value.Properties = map[string]string{"VALUE_DELIMITER": d}
-	}
-	if d := w.text("KEY_DELIMITER"); d != "" {
-		key.Properties = map[string]string{"KEY_DELIMITER": d}
-	}
-	if l := w["WRAP_SINGLE_VALUE"]; l != nil {
-		b, perr := strconv.ParseBool(l.Text)
-		if perr != nil {
-			return key, value, fault(l.Pos(), "", "WRAP_SINGLE_VALUE must be TRUE or FALSE, found %s", l.Text)
+	value, err = w.format("VALUE", valueDef)
+	return
+}
+
+func (w with) format(which string, def plan.Format) (plan.Format, error) {
+	f := plan.Format{Name: def.Name, Properties: def.Properties}
+	for _, name := range []string{"FORMAT", which + "_FORMAT"} {
+		if given := strings.ToUpper(strings.TrimSpace(w.text(name))); given != "" && given != f.Name {
+			f = plan.Format{Name: given}
 		}
-		value.WrapSingle = &b
 	}
-	return key, value, nil
+	l := w[which+"_DELIMITER"]
+	if l == nil {
+		return f, nil
+	}
+	switch {
+	case f.Name != "DELIMITED":
+		return f, fault(l.Pos(), "Remove it, or use the format DELIMITED.", "%s does not support the property %s_DELIMITER", f.Name, which)
+	case strings.TrimSpace(l.Text) == "":
+		return f, fault(l.Pos(), "For a tab or a space write TAB or SPACE.", "%s_DELIMITER can't be empty", which)
+	case len([]rune(l.Text)) > 1 && !strings.EqualFold(l.Text, "TAB") && !strings.EqualFold(l.Text, "SPACE"):
+		return f, fault(l.Pos(), "For example ';'.", "%s_DELIMITER must be a single character, TAB or SPACE, found '%s'", which, l.Text)
+	}
+	f.Properties = map[string]string{which + "_DELIMITER": strings.ToUpper(l.Text)}
+	return f, nil
+}
+
+// wrapping sets whether a single value column stands in an envelope: as the
+// statement says, else as the session does.
+func (w with) wrapping(f *plan.Format, values []types.Column, settings map[string]string) error {
+	l := w["WRAP_SINGLE_VALUE"]
+	if l == nil {
+		if v, set := settings["ksql.persistence.wrap.single.values"]; set && v != "" && len(values) == 1 && wraps(f.Name, v == "true") {
+			wrap := v == "true"
+			f.WrapSingle = &wrap
+		}
+		return nil
+	}
+	wrap, err := strconv.ParseBool(l.Text)
+	switch {
+	case err != nil:
+		return fault(l.Pos(), "", "WRAP_SINGLE_VALUE must be TRUE or FALSE, found %s", l.Text)
+	case len(values) != 1:
+		return fault(l.Pos(), "Remove it.", "'WRAP_SINGLE_VALUE' is only valid for single-field value schemas")
+	case !wraps(f.Name, wrap):
+		return fault(l.Pos(), "Remove it.", "Format '%s' does not support 'WRAP_SINGLE_VALUE' set to '%t'.", f.Name, wrap)
+	}
+	f.WrapSingle = &wrap
+	return nil
+}
+
+// wraps reports whether a format can hold a single value in that way.
+func wraps(format string, wrapped bool) bool {
+	switch format {
+	case "JSON":
+		return true
+	case "DELIMITED", "KAFKA":
+		return !wrapped
+	}
+	return false
 }
 
 // topicConfig is the configuration of a topic that a statement makes: its
@@ -179,25 +229,67 @@ func defaultFormat(settings map[string]string, which, def string) plan.Format {
 
 // planCreate plans CREATE STREAM or TABLE over a topic.
 func planCreate(s *sql.CreateSource, in Input) (*Result, error) {
-	if old, ok := in.Catalog.Source(s.Name); ok && s.IfNotExists {
-		return &Result{Message: "Cannot add " + kindOf(s.Table).Lower() + " `" + s.Name + "`: A " + old.Kind.Lower() + " with the same name already exists."}, nil
-	} else if ok && !s.OrReplace {
-		return nil, types.Errorf(types.ErrExists, s.Pos(), "Cannot add %s '%s': A %s with the same name already exists", kindOf(s.Table).Lower(), s.Name, old.Kind.Lower())
+	old, done, err := existing(s, in)
+	if done != nil || err != nil {
+		return done, err
 	}
-	w, err := readWith(s.With)
+	w, err := readWith(s.With, createNames)
 	if err != nil {
 		return nil, err
 	}
-	schema, err := declaredSchema(s, in)
+	src, err := declaredSource(s, w, in)
 	if err != nil {
 		return nil, err
 	}
+	r := &Result{Change: &catalog.Change{Put: src}, Message: strings.ToUpper(src.Kind.Lower()[:1]) + src.Kind.Lower()[1:] + " created", Schema: src.Schema}
+	if old != nil {
+		if err := checkUpgrade(old, src, s.Pos()); err != nil {
+			return nil, err
+		}
+		r.Change.Replace = true
+	}
+	if r.CreateTopic, err = sourceTopic(w, src, in, s.Pos()); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// existing returns the source that has the name already, if it is to be
+// replaced; done is the answer if nothing is to be done.
+func existing(s *sql.CreateSource, in Input) (old *catalog.Source, done *Result, err error) {
+	old, ok := in.Catalog.Source(s.Name)
+	if s.OrReplace {
+		if err := checkReplace(old, s.ReadOnly, in, s.Pos()); err != nil {
+			return nil, nil, err
+		}
+	}
+	if !ok || s.OrReplace {
+		return old, nil, nil
+	}
+	kind := kindOf(s.Table).Lower()
+	if s.IfNotExists {
+		return nil, &Result{Message: fmt.Sprintf("Cannot add %s %s: A %s with the same name already exists.", kind, types.QuoteAlways(s.Name), old.Kind.Lower())}, nil
+	}
+	e := types.Errorf(types.ErrExists, s.Pos(), "Cannot add %s '%s': A %s with the same name already exists", kind, s.Name, old.Kind.Lower())
+	e.Hint = "Drop it first, or use CREATE OR REPLACE or IF NOT EXISTS."
+	return nil, nil, e
+}
+
+// declaredSource reads the columns and properties of a CREATE.
+func declaredSource(s *sql.CreateSource, w with, in Input) (*catalog.Source, error) {
 	key, value, err := w.formats(defaultFormat(in.Settings, "key", "KAFKA"), defaultFormat(in.Settings, "value", ""))
 	if err != nil {
 		return nil, err
 	}
 	if value.Name == "" {
-		return nil, fault(s.Pos(), "For example VALUE_FORMAT = 'JSON'.", "Statement is missing the 'VALUE_FORMAT' property from the WITH clause.")
+		return nil, fault(s.Pos(), "For example VALUE_FORMAT = 'JSON', or SET 'ksql.persistence.default.format.value' = 'JSON'.", "Statement is missing the 'VALUE_FORMAT' property from the WITH clause.")
+	}
+	if err := knownFormats(w, key, value, s.Pos()); err != nil {
+		return nil, err
+	}
+	schema, err := declaredSchema(s, in)
+	if err != nil {
+		return nil, err
 	}
 	src := &catalog.Source{Name: s.Name, Kind: kindOf(s.Table), Schema: schema, NextColumnID: len(schema.Columns) + 1, KeyFormat: key, ValueFormat: value,
 		Topic: w.text("KAFKA_TOPIC"), ReadOnly: s.ReadOnly, SQL: in.Text, Version: in.Offset}
@@ -210,23 +302,37 @@ func planCreate(s *sql.CreateSource, in Input) (*Result, error) {
 	if src.Timestamp, err = w.timestamp(schema, in.Settings); err != nil {
 		return nil, err
 	}
-	if len(schema.Keys()) == 0 && w["KEY_FORMAT"] == nil && w["FORMAT"] == nil {
-		src.KeyFormat = plan.Format{Name: "KAFKA"}
-	}
-	if err := checkFormats(src, s.Pos()); err != nil {
+	if err := w.wrapping(&src.ValueFormat, schema.Values(), in.Settings); err != nil {
 		return nil, err
 	}
-	r := &Result{Change: &catalog.Change{Put: src}, Message: strings.ToUpper(src.Kind.Lower()[:1]) + src.Kind.Lower()[1:] + " created", Schema: schema}
-	if old, ok := in.Catalog.Source(s.Name); ok {
-		if err := checkUpgrade(old, src, s.Pos()); err != nil {
-			return nil, err
+	return src, checkFormats(src, s.Pos())
+}
+
+// knownFormats refuses formats that do not exist, or not yet.
+func knownFormats(w with, key, value plan.Format, at types.Pos) error {
+	for _, f := range []plan.Format{key, value} {
+		if slices.Contains(format.Names(), f.Name) {
+			continue
 		}
-		r.Change.Replace = true
+		for _, name := range []string{"FORMAT", "KEY_FORMAT", "VALUE_FORMAT"} {
+			if l := w[name]; l != nil && strings.EqualFold(strings.TrimSpace(l.Text), f.Name) {
+				at = l.Pos()
+			}
+		}
+		return placed(format.Check(format.Options{Name: f.Name}, nil), at)
 	}
-	if r.CreateTopic, err = sourceTopic(w, src, in, s.Pos()); err != nil {
-		return nil, err
+	return nil
+}
+
+// placed gives a user's error a position if it has none.
+func placed(err error, at types.Pos) error {
+	var e *types.Error
+	if errors.As(err, &e) && e.Pos == (types.Pos{}) {
+		moved := *e
+		moved.Pos = at
+		return &moved
 	}
-	return r, nil
+	return err
 }
 
 func kindOf(table bool) catalog.Kind {
@@ -235,6 +341,9 @@ func kindOf(table bool) catalog.Kind {
 	}
 	return catalog.Stream
 }
+
+// maxPartitions bounds the topics that statements make.
+const maxPartitions = 1000
 
 // sourceTopic returns the topic to make if there is none, which needs
 // PARTITIONS.
@@ -251,50 +360,92 @@ func sourceTopic(w with, src *catalog.Source, in Input, at types.Pos) (*Topic, e
 		return nil, nil
 	case !given:
 		return nil, fault(at, "Add PARTITIONS to the WITH clause to make it.", "Topic '%s' does not exist. If you want to create a new topic for the %s please re-run the statement providing the required 'PARTITIONS' configuration in the WITH clause.", src.Topic, src.Kind.Lower())
-	case n < 1 || n > 1000:
-		return nil, fault(w["PARTITIONS"].Pos(), "", "PARTITIONS must be between 1 and 1000, found %d", n)
+	case n < 1 || n > maxPartitions:
+		return nil, fault(w["PARTITIONS"].Pos(), "", "PARTITIONS must be between 1 and %d, found %d", maxPartitions, n)
 	}
 	return &Topic{Name: src.Topic, Partitions: int(n), Config: w.topicConfig()}, nil
 }
 
-// declaredSchema turns column definitions into a schema, keys first.
+// declaredSchema turns column definitions into a schema, keys first. All
+// faults are reported.
 func declaredSchema(s *sql.CreateSource, in Input) (types.Schema, error) {
-	var schema types.Schema
-	var values []types.Column
-	if !s.HasColumns || len(s.Columns) == 0 {
-		return schema, fault(s.Pos(), "List the columns.", "The statement does not define any columns.")
-	}
+	var keys, values []types.Column
+	var errs types.Errors
 	for i, c := range s.Columns {
-		t, err := sql.ResolveType(c.Type, in.Catalog.Type)
-		if err != nil {
-			return schema, err
-		}
-		if schema.Find(c.Name) >= 0 || (types.Schema{Columns: values}).Find(c.Name) >= 0 {
-			return schema, fault(c.At, "", "Duplicate column names: %s", types.QuoteAlways(c.Name))
-		}
-		if pseudoName(c.Name) {
-			return schema, fault(c.At, "Use another name.", "'%s' is a reserved column name.", c.Name)
-		}
-		col := types.Column{ID: i + 1, Name: c.Name, Type: t}
-		switch {
-		case c.Key && s.Table:
-			return schema, fault(c.At, "Use PRIMARY KEY.", "Column %s is a 'KEY' column: please use 'PRIMARY KEY' for tables.", types.QuoteAlways(c.Name))
-		case c.PrimaryKey && !s.Table:
-			return schema, fault(c.At, "Use KEY.", "Column %s is a 'PRIMARY KEY' column: please use 'KEY' for streams.", types.QuoteAlways(c.Name))
-		case c.Key || c.PrimaryKey:
-			col.Namespace = types.NamespaceKey
-			schema.Columns = append(schema.Columns, col)
+		col, err := declaredColumn(c, s.Table, in)
+		if !collect(&errs, err) {
+			return types.Schema{}, err
+		} else if err != nil {
 			continue
-		case c.Headers:
-			col.Namespace, col.HeaderKey = types.NamespaceHeaders, c.HeaderKey
 		}
-		values = append(values, col)
+		col.ID = i + 1
+		for _, other := range slices.Concat(keys, values) {
+			errs = append(errs, clash(other, col, c.At)...)
+		}
+		if col.Namespace == types.NamespaceKey {
+			keys = append(keys, col)
+		} else {
+			values = append(values, col)
+		}
 	}
-	if s.Table && len(schema.Columns) == 0 {
-		return schema, fault(s.Pos(), "Mark its key column PRIMARY KEY.", "Tables require a PRIMARY KEY. Please define the PRIMARY KEY.")
+	schema := types.Schema{Columns: append(keys, values...)}
+	switch {
+	case len(errs) > 0:
+	case len(s.Columns) == 0:
+		errs = append(errs, fault(s.Pos(), "List the columns in parentheses after the name.", "No columns supplied."))
+	case s.Table && len(keys) == 0:
+		errs = append(errs, fault(s.Pos(), "Mark its key column PRIMARY KEY.", "Tables require a PRIMARY KEY. Please define the PRIMARY KEY."))
 	}
-	schema.Columns = append(schema.Columns, values...)
-	return schema, nil
+	return schema, all(errs)
+}
+
+// clash says what keeps two columns of one source apart.
+func clash(a, b types.Column, at types.Pos) types.Errors {
+	switch {
+	case a.Name == b.Name:
+		return types.Errors{fault(at, "Use another name.", "Duplicate column names: %s", types.QuoteAlways(b.Name))}
+	case a.Namespace != types.NamespaceHeaders || b.Namespace != types.NamespaceHeaders:
+		return nil
+	case a.HeaderKey == "" || b.HeaderKey == "":
+		return types.Errors{fault(at, "Use either one HEADERS column or HEADER('key') columns.", "Schema already contains a HEADERS column.")}
+	case a.HeaderKey == b.HeaderKey:
+		return types.Errors{fault(at, "", "Schema already contains a HEADER('%s') column.", a.HeaderKey)}
+	}
+	return nil
+}
+
+var headersType = types.Array(types.Struct(types.Field{Name: "KEY", Type: types.String}, types.Field{Name: "VALUE", Type: types.Bytes}))
+
+func declaredColumn(c sql.ColumnDef, table bool, in Input) (types.Column, error) {
+	col := types.Column{Name: c.Name}
+	t, err := sql.ResolveType(c.Type, in.Catalog.Type)
+	if err != nil {
+		return col, err
+	}
+	col.Type = t
+	name := types.QuoteAlways(c.Name)
+	switch {
+	case pseudoName(c.Name):
+		return col, fault(c.At, "Use another name.", "'%s' is a reserved column name. You cannot use it as a name for a column.", c.Name)
+	case c.Key && table:
+		return col, fault(c.At, "Use PRIMARY KEY.", "Column %s is a 'KEY' column: please use 'PRIMARY KEY' for tables.", name)
+	case c.PrimaryKey && !table:
+		return col, fault(c.At, "Use KEY.", "Column %s is a 'PRIMARY KEY' column: please use 'KEY' for streams.", name)
+	case c.Key || c.PrimaryKey:
+		col.Namespace = types.NamespaceKey
+		return col, checkKeyType(c.Name, t, c.At)
+	case !c.Headers:
+		return col, nil
+	}
+	col.Namespace, col.HeaderKey = types.NamespaceHeaders, c.HeaderKey
+	want, what := headersType, "HEADERS"
+	if c.HeaderKey != "" {
+		want, what = types.Bytes, "HEADER('"+c.HeaderKey+"')"
+	}
+	if !t.Equal(want) {
+		return col, fault(c.At, "", "Invalid type for %s column: expected %s, got %s", what, want, t)
+	}
+	return col, nil
 }
 
 func pseudoName(name string) bool {
@@ -307,40 +458,8 @@ func pseudoName(name string) bool {
 
 // checkFormats holds the formats against the schema.
 func checkFormats(src *catalog.Source, at types.Pos) error {
-	keys, values := src.Schema.Keys(), src.Schema.Values()
-	if src.KeyFormat.Name == "NONE" && len(keys) == 0 {
-		keys = nil
+	if err := checkFormat(src.KeyFormat, src.Schema.Keys(), true); err != nil {
+		return placed(err, at)
 	}
-	for _, f := range []struct {
-		format plan.Format
-		cols   []types.Column
-		key    bool
-	}{{src.KeyFormat, keys, true}, {src.ValueFormat, values, false}} {
-		o := format.Options{Name: f.format.Name, Key: f.key, WrapSingle: f.format.WrapSingle, Delimiter: f.format.Properties["VALUE_DELIMITER"]}
-		if f.key {
-			o.Delimiter = f.format.Properties["KEY_DELIMITER"]
-		}
-		if err := format.Check(o, f.cols); err != nil {
-			if e, ok := err.(*types.Error); ok {
-				e.Pos = at
-			}
-			return err
-		}
-	}
-	return nil
-}
-
-// checkUpgrade holds CREATE OR REPLACE to what keeps readers working: columns
-// may be added at the end.
-func checkUpgrade(old, next *catalog.Source, at types.Pos) error {
-	if old.Kind != next.Kind || old.Topic != next.Topic {
-		return fault(at, "Drop it first.", "Cannot replace %s %s: its kind and topic must stay", old.Kind.Lower(), old.Name)
-	}
-	for i, c := range old.Schema.Columns {
-		if i >= len(next.Schema.Columns) || next.Schema.Columns[i].Name != c.Name || !next.Schema.Columns[i].Type.Equal(c.Type) || next.Schema.Columns[i].Namespace != c.Namespace {
-			return fault(at, "New columns go to the end.", "Cannot upgrade data source: %s: the column %s must stay as it is", old.Name, types.QuoteAlways(c.Name))
-		}
-	}
-	next.NextColumnID = max(next.NextColumnID, old.NextColumnID)
-	return nil
+	return placed(checkFormat(src.ValueFormat, src.Schema.Values(), false), at)
 }
