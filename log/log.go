@@ -3,47 +3,11 @@ package log
 import (
 	"context"
 	"encoding/hex"
-	"errors"
-	"fmt"
-)
-
-// Errors of both backends; test with errors.Is.
-var (
-	// ErrFailed says that the log can't write any more, after a disk error. What
-	// was under way may or may not have happened; what was acknowledged has. Only
-	// opening the log again tells.
-	ErrFailed          = errors.New("the log has failed and takes no more writes until it is opened again")
-	ErrUnknownTopic    = errors.New("unknown topic or partition")
-	ErrTopicExists     = errors.New("topic already exists")
-	ErrOffsetRange     = errors.New("offset out of range")
-	ErrRecordTooLarge  = errors.New("record too large")
-	ErrInvalidTopic    = errors.New("invalid topic name")
-	ErrFenced          = errors.New("producer fenced by a newer one with the same transactional id")
-	ErrClosed          = errors.New("log is closed")
-	ErrCorrupt         = errors.New("corrupt data")
-	ErrLocked          = errors.New("data directory is in use by another process")
-	ErrPartitionsLimit = errors.New("number of partitions out of range")
 )
 
 // TopicID identifies a topic for ever; a topic created again under the same
 // name has another.
 type TopicID [16]byte
-
-// An OffsetRangeError says which offsets there are; errors.Is finds
-// ErrOffsetRange in it.
-type OffsetRangeError struct {
-	Partition  Partition
-	Offset     int64 // asked for
-	Start, End int64 // those that could have been
-}
-
-func (e *OffsetRangeError) Error() string {
-	return fmt.Sprintf("%v: %d of %s partition %d, which goes from %d to %d",
-		ErrOffsetRange, e.Offset, e.Partition.Topic, e.Partition.Index, e.Start, e.End)
-}
-
-// Unwrap returns ErrOffsetRange.
-func (e *OffsetRangeError) Unwrap() error { return ErrOffsetRange }
 
 // String returns the id as hexadecimal digits.
 func (id TopicID) String() string { return hex.EncodeToString(id[:]) }

@@ -246,15 +246,15 @@ func (v view) short(offset int64) error {
 	return fmt.Errorf("%w: segment %s ends before offset %d", log.ErrCorrupt, segmentName(v.seg.base), offset)
 }
 
-// raw appends whole batches to dst, from the one that holds offset on.
-func (v view) raw(offset int64, maxBytes int, dst []byte) ([]byte, error) {
-	pos, err := v.seg.find(offset, v.size)
+// raw appends whole batches to dst, from the one that holds r.Offset on.
+func (v view) raw(r log.RawFetch, dst []byte) ([]byte, error) {
+	pos, err := v.seg.find(r.Offset, v.size)
 	if err != nil {
 		return dst, err
 	}
 	start, end := int64(-1), int64(0)
 	var head [log.HeaderBytes]byte
-	for pos < v.size && (start < 0 || pos-start < int64(maxBytes)) {
+	for pos < v.size && (start < 0 || pos-start < int64(r.MaxBytes) || r.AtLeastOne && end == start) {
 		if err := v.seg.readAt(head[:min(log.HeaderBytes, v.size-pos)], pos); err != nil {
 			return dst, err
 		}
@@ -263,10 +263,11 @@ func (v view) raw(offset int64, maxBytes int, dst []byte) ([]byte, error) {
 			return dst, err
 		}
 		b, _ := log.ReadHeader(head[:])
-		if b.LastOffset >= offset {
+		if b.LastOffset >= r.Offset {
 			if start < 0 {
-				start = pos
-			} else if pos+n-start > int64(maxBytes) {
+				start, end = pos, pos
+			}
+			if pos+n-start > int64(r.MaxBytes) && (end > start || !r.AtLeastOne) {
 				break
 			}
 			end = pos + n
@@ -274,7 +275,7 @@ func (v view) raw(offset int64, maxBytes int, dst []byte) ([]byte, error) {
 		pos += n
 	}
 	if start < 0 {
-		return dst, v.short(offset)
+		return dst, v.short(r.Offset)
 	}
 	at := len(dst)
 	dst = append(dst, make([]byte, end-start)...)

@@ -10,7 +10,7 @@ import (
 	"karst/log"
 )
 
-// A Log is the embedded log. It implements log.Broker.
+// A Log is the embedded log. It implements log.Log; log.Broker is being built.
 type Log struct {
 	opts  Options
 	lock  io.Closer
@@ -48,7 +48,7 @@ type topic struct {
 
 type watcher struct{ wake func(topic string) }
 
-var _ log.Broker = (*Log)(nil)
+var _ log.Log = (*Log)(nil)
 
 // Open opens the log in opts.Dir, making it if it is new, and recovers what
 // was acknowledged. ErrLocked says that another process has it.

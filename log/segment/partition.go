@@ -224,14 +224,16 @@ func (p *partition) fetch(offset int64, maxBytes int, r *log.Records) (int64, er
 	return v.decode(offset, maxBytes, r)
 }
 
-// fetchRaw appends encoded batches from offset on to dst.
-func (p *partition) fetchRaw(offset int64, maxBytes int, dst []byte) ([]byte, error) {
-	v, err := p.view(offset)
+// fetchRaw appends encoded batches from r.Offset on to dst.
+func (p *partition) fetchRaw(r log.RawFetch, dst []byte) (log.RawFetched, error) {
+	out := log.RawFetched{Batches: dst, Bounds: p.bounds()}
+	v, err := p.view(r.Offset)
 	if err != nil || v.seg == nil {
-		return dst, err
+		return out, err
 	}
 	defer v.seg.release()
-	return v.raw(offset, maxBytes, dst)
+	out.Batches, err = v.raw(r, dst)
+	return out, err
 }
 
 // offsetForTime returns the first offset whose record has a timestamp of at

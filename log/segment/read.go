@@ -67,15 +67,17 @@ func (l *Log) Fetch(_ context.Context, p log.Partition, offset int64, maxBytes i
 	return next, nil
 }
 
-// FetchRaw implements log.Broker.
-func (l *Log) FetchRaw(_ context.Context, p log.Partition, offset int64, maxBytes int, dst []byte) ([]byte, error) {
-	part, err := l.partition(p)
+// FetchRaw implements log.RawLog.
+func (l *Log) FetchRaw(_ context.Context, r log.RawFetch, dst []byte) (log.RawFetched, error) {
+	part, err := l.partition(r.Partition)
 	if err != nil {
-		return dst, err
+		return log.RawFetched{Batches: dst}, err
 	}
-	out, err := part.fetchRaw(offset, maxBytes, dst)
+	out, err := part.fetchRaw(r, dst)
+	out.Bounds.LeaderEpoch = l.epoch
 	if err != nil {
-		return dst, fmt.Errorf("reading %s partition %d: %w", p.Topic, p.Index, err)
+		out.Batches = dst
+		return out, fmt.Errorf("reading %s partition %d: %w", r.Partition.Topic, r.Partition.Index, err)
 	}
 	return out, nil
 }
