@@ -33,7 +33,7 @@ func demoCommand(f *flags, in *os.File, out io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, closeServer := n.inMemory()
+			c, closeServer := n.server.InMemory()
 			t := &tour{client: c, out: out, shell: shell.NewRunner(c, out, shell.Table)}
 			err = t.run(cmd.Context())
 			if err == nil && isatty.IsTerminal(in.Fd()) {

@@ -110,7 +110,7 @@ func (f *flags) withClient(run func(*api.Client) error) error {
 	if err != nil {
 		return err
 	}
-	c, closeServer := n.inMemory()
+	c, closeServer := n.server.InMemory()
 	err = run(c)
 	closeServer()
 	return errors.Join(err, n.close())

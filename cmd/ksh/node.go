@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"path/filepath"
 	"time"
 
@@ -17,7 +14,6 @@ import (
 	"karst/log"
 	"karst/log/segment"
 	"karst/server"
-	"karst/server/api"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -68,62 +64,3 @@ func openNode(dir string, noSync bool, logger *slog.Logger) (*node, error) {
 func (n *node) close() error {
 	return errors.Join(n.engine.Close(), n.db.Close(), n.log.Close())
 }
-
-// inMemory serves the node's API over in-memory connections and returns a
-// client of it.
-func (n *node) inMemory() (*api.Client, func()) {
-	l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
-	srv := n.server.HTTP()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = srv.Serve(l) // ends by Close
-	}()
-	c := api.NewClient("http://memory")
-	c.HTTP = &http.Client{Transport: &http.Transport{DialContext: l.dial}}
-	return c, func() {
-		_ = srv.Close()
-		<-ended
-	}
-}
-
-// A pipeListener accepts connections made by dial.
-type pipeListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case l.conns <- theirs:
-		return ours, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// Accept implements net.Listener.
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements net.Listener.
-func (l *pipeListener) Close() error {
-	select {
-	case <-l.done:
-	default:
-		close(l.done)
-	}
-	return nil
-}
-
-// Addr implements net.Listener.
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "pipe"} }
