@@ -243,6 +243,7 @@ type Record struct {
 	// Partition -1, or by the key if Placed is false.
 	Partition int32
 	Placed    bool
+	Headers   []log.Header
 }
 
 // Produce appends records to a topic, each at its key's partition, and returns
@@ -273,7 +274,7 @@ func (e *Engine) Produce(ctx context.Context, topic string, records []Record) er
 		if len(r.Key)+len(r.Value) > maxRecordBytes {
 			return fmt.Errorf("%w: a record of %d bytes for topic %s, at most %d are taken", log.ErrRecordTooLarge, len(r.Key)+len(r.Value), topic, maxRecordBytes)
 		}
-		builders[p].Add(r.Time, r.Key, r.Value, nil)
+		builders[p].Add(r.Time, r.Key, r.Value, r.Headers)
 	}
 	var batches []log.Append
 	for p := range builders {

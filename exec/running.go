@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -264,8 +265,11 @@ func (e *Engine) applied(ctx context.Context, source string, seen map[string]boo
 	}
 	seen[source] = true
 	cat := e.Catalog()
-	for _, id := range cat.Writers(source) {
-		q, _ := cat.Query(id)
+	for _, id := range writers(cat, source) {
+		q, ok := cat.Query(id)
+		if !ok {
+			continue // terminated
+		}
 		for _, in := range q.Sources {
 			if err := e.applied(ctx, in, seen); err != nil {
 				return err
@@ -286,6 +290,16 @@ func (e *Engine) applied(ctx context.Context, source string, seen map[string]boo
 		}
 	}
 	return nil
+}
+
+// writers returns the queries that fill a source, and the one that holds a
+// source table's rows.
+func writers(cat *catalog.Catalog, source string) []string {
+	ids := cat.Writers(source)
+	if src, ok := cat.Source(source); ok && src.CreatedBy != "" && !slices.Contains(ids, src.CreatedBy) {
+		ids = append(ids, src.CreatedBy)
+	}
+	return ids
 }
 
 func (e *Engine) ends(ctx context.Context, topics map[string]bool) (map[log.Partition]int64, error) {

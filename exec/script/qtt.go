@@ -56,6 +56,10 @@ type caseRecord struct {
 		Start, End int64
 		Type       string
 	}
+	Headers []struct {
+		Key   string
+		Value []byte
+	}
 }
 
 var (
@@ -70,13 +74,16 @@ func runCases(ctx context.Context, path string, out io.Writer, sum *Summary) err
 		return err
 	}
 	text = caseBlockComment.ReplaceAll(caseLineComment.ReplaceAll(text, nil), nil)
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	var file struct{ Tests []queryCase }
-	if err := d.Decode(&file); err != nil {
+	var file struct{ Tests []json.RawMessage }
+	if err := json.Unmarshal(text, &file); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	for _, c := range file.Tests {
+	rest := isRestFile(file.Tests)
+	for _, raw := range file.Tests {
+		var c restCase
+		if err := decodeExact(bytes.NewReader(raw), &c); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 		formats := c.Format
 		if len(formats) == 0 {
 			formats = []string{""}
@@ -90,7 +97,11 @@ func runCases(ctx context.Context, path string, out io.Writer, sum *Summary) err
 				sum.Skipped++
 				continue
 			}
-			if fault := runCase(ctx, &c, f); fault != "" {
+			run := func() string { return runCase(ctx, &c.queryCase, f) }
+			if rest {
+				run = func() string { return runRestCase(ctx, &c, f) }
+			}
+			if fault := run(); fault != "" {
 				sum.Failed++
 				fmt.Fprintf(out, "FAIL %s\n%s\n%s\n\n", name, strings.Join(c.Statements, "\n"), fault)
 			} else {
@@ -133,6 +144,7 @@ type caseRun struct {
 	log     *segment.Log
 	engine  *exec.Engine
 	session *exec.Session
+	byKey   bool // inputs go to the partition of their key, not to the first
 }
 
 func (r *caseRun) run() string {
@@ -178,13 +190,21 @@ func (r *caseRun) namesMissing(err error) string {
 	if err == nil || r.c.Error.Message == "" {
 		return ""
 	}
-	last := strings.ToUpper(r.c.Statements[len(r.c.Statements)-1])
-	got := strings.ToUpper(err.Error())
-	message, _, _ := strings.Cut(r.c.Error.Message, "\nStatement:")
+	if name := missingName(r.c.Statements[len(r.c.Statements)-1], r.c.Error.Message, err.Error()); name != "" {
+		return "the error does not name " + name + ": " + err.Error()
+	}
+	return ""
+}
+
+// missingName returns a name that stands both in the statement and in the
+// expected message, but not in ours; "" if there is none.
+func missingName(statement, expected, got string) string {
+	statement, got = strings.ToUpper(statement), strings.ToUpper(got)
+	message, _, _ := strings.Cut(expected, "\nStatement:")
 	for _, q := range regexp.MustCompile("`[^`]+`").FindAllString(message, -1) {
 		name := strings.ToUpper(strings.Trim(q, "`"))
-		if strings.Contains(last, name) && !strings.Contains(got, name) {
-			return "the error does not name " + name + ": " + err.Error()
+		if strings.Contains(statement, name) && !strings.Contains(got, name) {
+			return name
 		}
 	}
 	return ""
@@ -272,7 +292,10 @@ func (r *caseRun) produce(in caseRecord) error {
 	if err != nil {
 		return err
 	}
-	rec := exec.Record{Key: key, Value: value, Placed: true}
+	rec := exec.Record{Key: key, Value: value, Placed: !r.byKey}
+	for _, h := range in.Headers {
+		rec.Headers = append(rec.Headers, log.Header{Key: h.Key, Value: h.Value})
+	}
 	if in.Timestamp != nil {
 		rec.Time = *in.Timestamp
 	}

@@ -1,0 +1,321 @@
+package script
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+
+	"karst/exec"
+	"karst/log/segment"
+	"karst/server"
+	"karst/server/api"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// A restCase is one test of ksqlDB's HTTP format: what a query case has, and
+// the answers of the HTTP API.
+type restCase struct {
+	queryCase
+	Responses       []map[string]json.RawMessage
+	ExpectedError   *restError
+	InputConditions struct{ WaitForActivePushQuery bool }
+	// OutputConditions may hold rows to their order.
+	OutputConditions        struct{ VerifyOrder bool }
+	TestPullWithProtoFormat bool
+}
+
+// A restError is the answer expected of the statement that fails.
+type restError struct {
+	Type    string // the Java class: …KsqlStatementErrorMessage or …KsqlErrorMessage
+	Message string
+	Status  int
+}
+
+// isRestFile reports whether a file of cases is of the HTTP kind, which alone
+// has the members that tell what is answered.
+func isRestFile(tests []json.RawMessage) bool {
+	for _, t := range tests {
+		var c struct{ Responses, ExpectedError, InputConditions json.RawMessage }
+		if json.Unmarshal(t, &c) == nil && (c.Responses != nil || c.ExpectedError != nil || c.InputConditions != nil) {
+			return true
+		}
+	}
+	return false
+}
+
+// A restRun is one HTTP case being run against a server in memory.
+type restRun struct {
+	*caseRun
+	rest   *restCase
+	client *api.Client
+	got    []restAnswer
+	ended  bool // the expected error has come
+}
+
+// A restAnswer is what came back for one statement: an entity of /ksql, or
+// the rows of a query, in JSON or as protobuf.
+type restAnswer struct {
+	kind  string // admin, query, queryProto
+	value any
+}
+
+// runRestCase returns what is wrong, "" if nothing is.
+func runRestCase(ctx context.Context, c *restCase, format string) string {
+	ctx, cancel := context.WithTimeout(ctx, caseTimeout)
+	defer cancel()
+	l, err := segment.Open(segment.Options{FS: vfs.NewMem(), Dir: "log", Rand: rand.New(rand.NewPCG(1, 2)).Uint64})
+	if err != nil {
+		return err.Error()
+	}
+	defer l.Close()
+	clock := func() time.Time { return time.UnixMilli(0) }
+	e, err := exec.Open(exec.Options{Log: l, Now: clock, Rand: rand.Uint64,
+		Settings: map[string]string{"ksql.streams.cache.max.bytes.buffering": "0", "auto.offset.reset": "earliest", "ksql.query.push.v2.enabled": "true"}})
+	if err != nil {
+		return err.Error()
+	}
+	defer e.Close()
+	client, stop := server.New(e, slog.New(slog.DiscardHandler), clock).InMemory()
+	defer stop()
+	r := &restRun{caseRun: &caseRun{ctx: ctx, c: &c.queryCase, format: format, log: l, engine: e, byKey: true}, rest: c, client: client}
+	if err := r.run(); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// run goes through the steps of an HTTP case, in their order.
+func (r *restRun) run() error {
+	if err := r.makeTopics(); err != nil {
+		return err
+	}
+	admin, queries := r.split()
+	if err := r.admin(admin); err != nil || r.ended {
+		return err
+	}
+	wait := r.rest.InputConditions.WaitForActivePushQuery
+	if !wait {
+		if err := r.inputs(); err != nil {
+			return err
+		}
+		if len(queries) > 0 && r.rest.ExpectedError == nil {
+			if err := r.engine.Quiesce(r.ctx); err != nil {
+				return err
+			}
+		}
+	}
+	for _, q := range queries {
+		if err := r.query(q, wait); err != nil {
+			return err
+		}
+	}
+	if r.rest.ExpectedError != nil && !r.ended {
+		return errors.New("expected an error, there was none: " + r.rest.ExpectedError.Message)
+	}
+	if r.rest.TestPullWithProtoFormat {
+		for _, q := range queries {
+			if err := r.queryProto(q); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.outputs(); err != nil {
+		return err
+	}
+	return r.compareAnswers()
+}
+
+// split divides the statements at the first that is a query.
+func (r *restRun) split() (admin, queries []string) {
+	for _, s := range r.c.Statements {
+		s = strings.ReplaceAll(s, "{FORMAT}", r.format)
+		if queries != nil || strings.HasPrefix(s, "SELECT ") {
+			queries = append(queries, s)
+		} else {
+			admin = append(admin, s)
+		}
+	}
+	return admin, queries
+}
+
+func (r *restRun) inputs() error {
+	for _, in := range r.c.Inputs {
+		if err := r.produce(in); err != nil {
+			return fmt.Errorf("input: %w", err)
+		}
+	}
+	return nil
+}
+
+// post sends a request whose statement stands under the given member.
+func (r *restRun) post(path, member, text, accept string) (*http.Response, error) {
+	properties := "streamsProperties"
+	if member == "sql" {
+		properties = "properties"
+	}
+	body, err := json.Marshal(map[string]any{member: text, properties: r.c.Properties})
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(r.ctx, http.MethodPost, r.client.Base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/vnd.ksql.v1+json")
+	if accept != "" {
+		req.Header.Set("Accept", accept)
+	}
+	return r.client.HTTP.Do(req)
+}
+
+func (r *restRun) admin(statements []string) error {
+	if len(statements) == 0 {
+		return nil
+	}
+	resp, err := r.post("/ksql", "ksql", strings.Join(statements, "\n"), "")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return r.failed(resp)
+	}
+	var entities []any
+	if err := decodeExact(resp.Body, &entities); err != nil {
+		return fmt.Errorf("the answer of /ksql: %w", err)
+	}
+	for _, e := range entities {
+		r.got = append(r.got, restAnswer{"admin", e})
+	}
+	return nil
+}
+
+// decodeExact decodes JSON, keeping numbers as they are written.
+func decodeExact(in io.Reader, into any) error {
+	d := json.NewDecoder(in)
+	d.UseNumber()
+	return d.Decode(into)
+}
+
+// failed holds an answer that is an error to the expected one.
+func (r *restRun) failed(resp *http.Response) error {
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	var e struct {
+		Type      string `json:"@type"`
+		Code      int    `json:"error_code"`
+		Message   string
+		Statement string `json:"statementText"`
+	}
+	if err := json.Unmarshal(text, &e); err != nil {
+		return fmt.Errorf("status %d with a body that is no error: %s", resp.StatusCode, text)
+	}
+	want := r.rest.ExpectedError
+	if want == nil {
+		return fmt.Errorf("unexpected error (%d, %s, %d): %s", resp.StatusCode, e.Type, e.Code, e.Message)
+	}
+	r.ended = true
+	last := r.c.Statements[len(r.c.Statements)-1]
+	last = strings.ReplaceAll(last, "{FORMAT}", r.format)
+	switch statement := strings.HasSuffix(want.Type, ".KsqlStatementErrorMessage"); {
+	case want.Status != 0 && want.Status != resp.StatusCode:
+		return fmt.Errorf("status %d, expected %d: %s", resp.StatusCode, want.Status, e.Message)
+	case want.Status != 0 && e.Code/100 != want.Status:
+		return fmt.Errorf("error code %d does not belong to status %d", e.Code, want.Status)
+	case statement && e.Type != "statement_error":
+		return fmt.Errorf("the error's type is %s, expected statement_error: %s", e.Type, e.Message)
+	case statement && !strings.Contains(e.Statement, last):
+		return fmt.Errorf("the error's statement is %q, expected %q", e.Statement, last)
+	}
+	if missing := missingName(last, want.Message, e.Message); missing != "" {
+		return fmt.Errorf("the error does not name %s: %s\nexpected: %s", missing, e.Message, want.Message)
+	}
+	return nil
+}
+
+// query sends a query to /query; with produce, the inputs follow once the
+// query has begun.
+func (r *restRun) query(text string, produce bool) error {
+	resp, err := r.post("/query", "ksql", text, "")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return r.failed(resp)
+	}
+	if r.rest.ExpectedError != nil {
+		return errors.New("expected an error, the query succeeded: " + text)
+	}
+	rows, err := r.readRows(resp.Body, produce)
+	if err != nil {
+		return fmt.Errorf("%s: %w", text, err)
+	}
+	r.got = append(r.got, restAnswer{"query", rows})
+	return nil
+}
+
+// readRows reads an array of rows; with produce, the inputs are sent after the
+// first element, the header.
+func (r *restRun) readRows(body io.Reader, produce bool) ([]any, error) {
+	d := json.NewDecoder(body)
+	d.UseNumber()
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		return nil, fmt.Errorf("the answer is no array: %v %w", t, err)
+	}
+	rows := []any{}
+	for d.More() {
+		var row any
+		if err := d.Decode(&row); err != nil {
+			return nil, err
+		}
+		if rows = append(rows, row); len(rows) == 1 && produce {
+			if err := r.inputs(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	_, err := d.Token()
+	return rows, err
+}
+
+// outputs holds topics to the records expected in them, as many as there are.
+func (r *restRun) outputs() error {
+	want := map[string][]caseRecord{}
+	for _, o := range r.c.Outputs {
+		want[o.Topic] = append(want[o.Topic], o)
+	}
+	for topic, list := range want {
+		src := r.sourceOf(topic)
+		if src == nil {
+			return errors.New("no source has the topic " + topic)
+		}
+		got, err := r.readTopic(topic)
+		if err != nil {
+			return err
+		}
+		if len(got) < len(list) {
+			return fmt.Errorf("%s has %d records, expected %d", topic, len(got), len(list))
+		}
+		for i := range list {
+			if fault := compareRecord(src, &list[i], got[i], len(r.c.Inputs) > 0); fault != "" {
+				return fmt.Errorf("%s record %d: %s", topic, i, fault)
+			}
+		}
+	}
+	return nil
+}
+
+// queryProto sends a query to /query-stream, asking for protobuf.
+func (r *restRun) queryProto(string) error { return errors.New("protobuf rows are not compared yet") }
