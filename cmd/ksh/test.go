@@ -14,7 +14,7 @@ func testCommand(out io.Writer) *cobra.Command {
 	return &cobra.Command{
 		Use:   "test PATH…",
 		Short: "Run golden tests",
-		Long:  "test runs every file given, or below a folder given: .slt golden tests, each in an engine of its own in memory under several batch sizes and partition counts, and .json query cases in the format of ksqlDB's.",
+		Long:  "test runs every file given, or below a folder given: .slt golden tests, each in an engine of its own in memory under several batch sizes and partition counts, and .json cases in the formats of ksqlDB's, queries and HTTP.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sum, err := script.Run(cmd.Context(), args, out)
