@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"exec/state":      {"sql/types", "sql/vector", "exec/window"},
 	"exec/task":       {"exec/operator", "exec/state", "log", "planner/plan", "sql/"},
 	"exec/pull":       {"exec/state", "exec/operator", "planner/plan", "sql/", "log"},
-	"exec/script":     {"exec/", "server/", "sql/", "log/"},
+	"exec/script":     {"exec/", "server/", "sql/", "log/", "planner/catalog", "planner/plan"},
 	"exec/exectest":   {"exec/", "planner/", "sql/", "log/", "server/"},
 	"server":          {"exec/", "planner/", "sql/", "log", "log/registry", "server/"},
 	"server/api":      {},

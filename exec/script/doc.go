@@ -24,4 +24,12 @@
 // row is its columns' JSON, with a space between. After "error" stands the
 // class of the error: parse, statement, function, serialization, notfound,
 // exists, limit or unsupported.
+//
+// A .json file holds cases of ksqlDB's query-validation format:
+//
+//	statements ─> definitions, queries paused ─> expected error, judged by class and names
+//	inputs ─bytes─> each query in turn, alone ─> topics ─> compared with outputs
+//	catalog and plans ─> post-conditions
+//
+// What each check does is in case_*.go.
 package script

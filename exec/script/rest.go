@@ -8,17 +8,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"strings"
-	"time"
 
 	"karst/exec"
-	"karst/log/segment"
+	"karst/log"
 	"karst/server"
 	"karst/server/api"
-
-	"github.com/cockroachdb/pebble/v2/vfs"
+	"karst/sql"
 )
 
 // A restCase is one test of ksqlDB's HTTP format: what a query case has, and
@@ -55,6 +52,7 @@ func isRestFile(tests []json.RawMessage) bool {
 // A restRun is one HTTP case being run against a server in memory.
 type restRun struct {
 	*caseRun
+	*caseEngine
 	rest   *restCase
 	client *api.Client
 	got    []restAnswer
@@ -68,36 +66,30 @@ type restAnswer struct {
 	value any
 }
 
-// runRestCase returns what is wrong, "" if nothing is.
-func runRestCase(ctx context.Context, c *restCase, format string) string {
+// runHTTP returns what is wrong, nil if nothing is.
+func (c *restCase) runHTTP(ctx context.Context) *caseFault {
 	ctx, cancel := context.WithTimeout(ctx, caseTimeout)
 	defer cancel()
-	l, err := segment.Open(segment.Options{FS: vfs.NewMem(), Dir: "log", Rand: rand.New(rand.NewPCG(1, 2)).Uint64})
-	if err != nil {
-		return err.Error()
+	stmts, _ := sql.Parse(strings.Join(c.Statements, "\n"), sql.Options{}) // the server says what is wrong
+	settings := caseSettings()
+	settings["ksql.query.push.v2.enabled"] = "true"
+	r := &restRun{caseRun: &caseRun{ctx: ctx, c: &c.queryCase, settings: settings, topics: c.topicsBefore(stmts)}, rest: c}
+	var err error
+	if r.caseEngine, err = r.open(); err != nil {
+		return faultf("%v", err)
 	}
-	defer l.Close()
-	clock := func() time.Time { return time.UnixMilli(0) }
-	e, err := exec.Open(exec.Options{Log: l, Now: clock, Rand: rand.Uint64,
-		Settings: map[string]string{"ksql.streams.cache.max.bytes.buffering": "0", "auto.offset.reset": "earliest", "ksql.query.push.v2.enabled": "true"}})
-	if err != nil {
-		return err.Error()
-	}
-	defer e.Close()
-	client, stop := server.New(e, slog.New(slog.DiscardHandler), clock).InMemory()
+	defer r.close()
+	var stop func()
+	r.client, stop = server.New(r.engine, slog.New(slog.DiscardHandler), caseClock).InMemory()
 	defer stop()
-	r := &restRun{caseRun: &caseRun{ctx: ctx, c: &c.queryCase, format: format, log: l, engine: e, byKey: true}, rest: c, client: client}
 	if err := r.run(); err != nil {
-		return err.Error()
+		return faultf("%v", err)
 	}
-	return ""
+	return nil
 }
 
 // run goes through the steps of an HTTP case, in their order.
 func (r *restRun) run() error {
-	if err := r.makeTopics(); err != nil {
-		return err
-	}
 	admin, queries := r.split()
 	if err := r.admin(admin); err != nil || r.ended {
 		return err
@@ -137,7 +129,6 @@ func (r *restRun) run() error {
 // split divides the statements at the first that is a query.
 func (r *restRun) split() (admin, queries []string) {
 	for _, s := range r.c.Statements {
-		s = strings.ReplaceAll(s, "{FORMAT}", r.format)
 		if queries != nil || strings.HasPrefix(s, "SELECT ") {
 			queries = append(queries, s)
 		} else {
@@ -148,9 +139,18 @@ func (r *restRun) split() (admin, queries []string) {
 }
 
 func (r *restRun) inputs() error {
-	for _, in := range r.c.Inputs {
-		if err := r.produce(in); err != nil {
-			return fmt.Errorf("input: %w", err)
+	for i := range r.c.Inputs {
+		in := &r.c.Inputs[i]
+		src := sourceOf(r.engine.Catalog(), in.Topic)
+		if src == nil {
+			continue // nobody reads it
+		}
+		rec, err := in.encode(src)
+		if err != nil {
+			return fmt.Errorf("input %d: %w", i, err)
+		}
+		if err := r.engine.Produce(r.ctx, in.Topic, []exec.Record{{Time: rec.time, Key: rec.key, Value: rec.value, Headers: rec.headers}}); err != nil {
+			return fmt.Errorf("input %d: %w", i, err)
 		}
 	}
 	return nil
@@ -227,7 +227,6 @@ func (r *restRun) failed(resp *http.Response) error {
 	}
 	r.ended = true
 	last := r.c.Statements[len(r.c.Statements)-1]
-	last = strings.ReplaceAll(last, "{FORMAT}", r.format)
 	switch statement := strings.HasSuffix(want.Type, ".KsqlStatementErrorMessage"); {
 	case want.Status != 0 && want.Status != resp.StatusCode:
 		return fmt.Errorf("status %d, expected %d: %s", resp.StatusCode, want.Status, e.Message)
@@ -238,7 +237,7 @@ func (r *restRun) failed(resp *http.Response) error {
 	case statement && !strings.Contains(e.Statement, last):
 		return fmt.Errorf("the error's statement is %q, expected %q", e.Statement, last)
 	}
-	if missing := missingName(last, want.Message, e.Message); missing != "" {
+	if missing := r.c.missingName(last, want.Message, e.Message); missing != "" {
 		return fmt.Errorf("the error does not name %s: %s\nexpected: %s", missing, e.Message, want.Message)
 	}
 	return nil
@@ -297,11 +296,11 @@ func (r *restRun) outputs() error {
 		want[o.Topic] = append(want[o.Topic], o)
 	}
 	for topic, list := range want {
-		src := r.sourceOf(topic)
+		src := sourceOf(r.engine.Catalog(), topic)
 		if src == nil {
 			return errors.New("no source has the topic " + topic)
 		}
-		got, err := r.readTopic(topic)
+		got, err := r.read(r.ctx, topic, map[log.Partition]int64{})
 		if err != nil {
 			return err
 		}
@@ -309,7 +308,7 @@ func (r *restRun) outputs() error {
 			return fmt.Errorf("%s has %d records, expected %d", topic, len(got), len(list))
 		}
 		for i := range list {
-			if fault := compareRecord(src, &list[i], got[i], len(r.c.Inputs) > 0); fault != "" {
+			if fault := r.compareRecord(src, &list[i], &got[i]); fault != "" {
 				return fmt.Errorf("%s record %d: %s", topic, i, fault)
 			}
 		}

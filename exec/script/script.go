@@ -26,9 +26,24 @@ import (
 // A Summary counts blocks: statements and queries, each under each setting.
 type Summary struct{ Passed, Failed, Skipped int }
 
+// Options say how to run. The zero Options are ready.
+type Options struct {
+	// CaseBatch is how many rows a query of a .json case is fed at a time; 0
+	// and 1: record by record.
+	CaseBatch int
+	// Progress, unless nil, is told the name of each case before it runs.
+	Progress func(name string, sofar Summary)
+}
+
+func (o Options) progress(name string, sofar Summary) {
+	if o.Progress != nil {
+		o.Progress(name, sofar)
+	}
+}
+
 // Run runs the .slt and .json files at the paths, and below those that are folders;
 // failures are described on out.
-func Run(ctx context.Context, paths []string, out io.Writer) (Summary, error) {
+func Run(ctx context.Context, paths []string, o Options, out io.Writer) (Summary, error) {
 	var sum Summary
 	for _, path := range paths {
 		err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
@@ -36,9 +51,10 @@ func Run(ctx context.Context, paths []string, out io.Writer) (Summary, error) {
 			case err != nil || d.IsDir():
 				return err
 			case filepath.Ext(p) == ".slt":
+				o.progress(p, sum)
 				return runFile(ctx, p, out, &sum)
 			case filepath.Ext(p) == ".json":
-				return runCases(ctx, p, out, &sum)
+				return runCases(ctx, p, o, out, &sum)
 			}
 			return nil
 		})

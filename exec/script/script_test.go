@@ -19,7 +19,7 @@ func TestGolden(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(f), ".slt"), func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			sum, err := Run(context.Background(), []string{f}, &out)
+			sum, err := Run(context.Background(), []string{f}, Options{}, &out)
 			if err != nil || sum.Failed > 0 || sum.Passed == 0 {
 				t.Errorf("%+v, %v\n%s", sum, err, out.String())
 			}
@@ -43,7 +43,7 @@ func TestRunnerFinds(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		sum, err := Run(context.Background(), []string{file}, &out)
+		sum, err := Run(context.Background(), []string{file}, Options{}, &out)
 		if err != nil || sum.Failed != 6 {
 			t.Errorf("%s: %+v, %v", name, sum, err)
 		}

@@ -1,0 +1,381 @@
+package script
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"karst/exec"
+	"karst/log"
+	"karst/log/segment"
+	"karst/planner/catalog"
+	"karst/sql"
+	"karst/sql/types"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// A record is one of a topic, as bytes.
+type record struct {
+	key, value []byte
+	time       int64
+	headers    []log.Header
+}
+
+// A caseEngine is an engine in memory in which a case's definitions have been
+// made. All its queries are paused.
+type caseEngine struct {
+	log     *segment.Log
+	engine  *exec.Engine
+	session *exec.Session
+	queries []string // ids, in the order of their making
+}
+
+// A caseRun is one run of a case. As ksqlDB's cases have it each query runs
+// on its own and after those before it: the first engine makes the definitions
+// and takes the INSERT VALUES; then each query has an engine to itself, is fed
+// the inputs of its sources in the file's order, then what earlier queries
+// wrote.
+type caseRun struct {
+	ctx      context.Context
+	c        *queryCase
+	batch    int
+	settings map[string]string // the server's
+	stmts    []sql.Statement
+	topics   map[string]int      // partitions of the topics that are there before
+	given    map[string]bool     // topics that have inputs
+	stored   map[string][]record // all that a topic holds
+}
+
+// run returns what is wrong, nil if nothing is. With batch 1 queries are fed
+// record by record, else inputs that follow each other on one topic go in
+// together, in batches of that many rows.
+func (c *queryCase) run(ctx context.Context, batch int) *caseFault {
+	ctx, cancel := context.WithTimeout(ctx, caseTimeout)
+	defer cancel()
+	r := &caseRun{ctx: ctx, c: c, batch: max(batch, 1), settings: caseSettings(), given: map[string]bool{}, stored: map[string][]record{}}
+	script := strings.Join(c.Statements, "\n")
+	var err error
+	if r.stmts, err = sql.Parse(script, sql.Options{}); err != nil {
+		return c.judge(err, script, true)
+	}
+	r.topics = c.topicsBefore(r.stmts)
+	e, err := r.open()
+	if err != nil {
+		return faultf("%v", err)
+	}
+	defer e.close()
+	failed, err := e.make(r.ctx, r.stmts)
+	switch {
+	case c.Error != nil && err == nil && len(c.Inputs) == 0:
+		return faultf("expected an error, there was none: %s", c.Error.Message)
+	case c.Error != nil && err != nil:
+		return c.judge(err, failed.Text(), failed == r.stmts[len(r.stmts)-1])
+	case err != nil:
+		return faultf("unexpected error: %v", err)
+	}
+	err = r.feed(e)
+	switch {
+	case c.Error != nil && err == nil:
+		return faultf("expected an error, there was none: %s", c.Error.Message)
+	case c.Error != nil:
+		return c.judge(err, script, true)
+	case err != nil:
+		return faultf("%v", err)
+	}
+	if f := r.compare(e); f != nil {
+		return f
+	}
+	return c.Post.check(r, e)
+}
+
+// open makes an engine with the topics that are there before.
+func (r *caseRun) open() (*caseEngine, error) {
+	l, err := segment.Open(segment.Options{FS: vfs.NewMem(), Dir: "log", Rand: rand.New(rand.NewPCG(1, 2)).Uint64})
+	if err != nil {
+		return nil, err
+	}
+	e := &caseEngine{log: l, session: &exec.Session{Properties: map[string]string{}}}
+	e.engine, err = exec.Open(exec.Options{Log: l, Now: caseClock, Rand: rand.Uint64, BatchRows: r.batch, Settings: r.settings})
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	for k, v := range r.c.Properties {
+		e.session.Properties[k] = fmt.Sprint(v)
+	}
+	for name, n := range r.topics {
+		if _, err := l.CreateTopic(r.ctx, name, int32(n), nil); err != nil {
+			e.close()
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// caseClock is a clock that stands still at the epoch.
+func caseClock() time.Time { return time.UnixMilli(0) }
+
+// caseSettings are the server's settings that the cases are made for: every
+// change of a table is emitted, topics are read from their beginnings.
+func caseSettings() map[string]string {
+	return map[string]string{"ksql.streams.cache.max.bytes.buffering": "0", "auto.offset.reset": "earliest"}
+}
+
+func (e *caseEngine) close() { _ = errors.Join(e.engine.Close(), e.log.Close()) }
+
+// make runs the statements, INSERT VALUES after all others, and pauses each
+// query as it is made: the topics are empty until then. It returns the
+// statement that failed.
+func (e *caseEngine) make(ctx context.Context, stmts []sql.Statement) (sql.Statement, error) {
+	for _, inserts := range []bool{false, true} {
+		for _, s := range stmts {
+			if _, is := s.(*sql.InsertValues); is != inserts {
+				continue
+			}
+			res, err := e.engine.ExecuteStatement(ctx, s, e.session)
+			if err != nil {
+				return s, err
+			}
+			if id := res.QueryID; id != "" && !slices.Contains(e.queries, id) {
+				e.queries = append(e.queries, id)
+				if err := e.control(ctx, "PAUSE", id); err != nil {
+					return s, err
+				}
+			}
+		}
+	}
+	return nil, nil
+}
+
+func (e *caseEngine) control(ctx context.Context, action, id string) error {
+	_, err := e.engine.Execute(ctx, action+" "+id+";", e.session)
+	return err
+}
+
+// feed runs each query on what it reads, so that r.stored holds in the end
+// what every topic does.
+func (r *caseRun) feed(e *caseEngine) error {
+	if len(r.c.Inputs)+len(r.c.Outputs) > 0 && len(e.queries) == 0 && len(e.engine.Catalog().QueryIDs()) == 0 {
+		return errors.New("the statements make no query")
+	}
+	for name := range r.topics {
+		recs, err := e.read(r.ctx, name, map[log.Partition]int64{})
+		if err != nil {
+			return err
+		}
+		r.stored[name] = recs // by INSERT VALUES
+	}
+	inputs := make([]*record, len(r.c.Inputs)) // nil: nobody reads the topic
+	for i := range r.c.Inputs {
+		in := &r.c.Inputs[i]
+		src := sourceOf(e.engine.Catalog(), in.Topic)
+		if src == nil {
+			continue
+		}
+		rec, err := in.encode(src)
+		if err != nil {
+			return fmt.Errorf("input %d: %w", i, err)
+		}
+		inputs[i] = &rec
+		r.given[in.Topic] = true
+		r.stored[in.Topic] = append(r.stored[in.Topic], rec)
+	}
+	for _, id := range e.queries {
+		q, ok := e.engine.Catalog().Query(id)
+		if !ok {
+			continue // stopped again
+		}
+		if err := r.runQuery(e.engine.Catalog(), q, inputs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runQuery runs one query, in an engine of its own, on its inputs and on the
+// topics that only earlier queries have written.
+func (r *caseRun) runQuery(cat *catalog.Catalog, q *catalog.Query, inputs []*record) error {
+	e, err := r.open()
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	if _, err := e.make(r.ctx, slices.DeleteFunc(slices.Clone(r.stmts), isInsertValues)); err != nil {
+		return err
+	}
+	if err := e.control(r.ctx, "RESUME", q.ID); err != nil {
+		return err
+	}
+	sink := ""
+	if s, ok := cat.Source(q.Sink); ok {
+		sink = s.Topic
+	}
+	reads := map[string]bool{}
+	var order []string
+	for _, name := range q.Sources {
+		if s, ok := cat.Source(name); ok && !reads[s.Topic] {
+			reads[s.Topic] = true
+			order = append(order, s.Topic)
+		}
+	}
+	positions := map[log.Partition]int64{}
+	pipe := func(topic string, recs []record) error {
+		if len(recs) == 0 {
+			return nil
+		}
+		if err := e.produce(r.ctx, topic, recs); err != nil {
+			return err
+		}
+		if err := e.engine.Quiesce(r.ctx); err != nil || sink == "" {
+			return err
+		}
+		more, err := e.read(r.ctx, sink, positions)
+		r.stored[sink] = append(r.stored[sink], more...)
+		return err
+	}
+	var run []record
+	topic := ""
+	for i, rec := range inputs {
+		if rec == nil || !reads[r.c.Inputs[i].Topic] {
+			continue
+		}
+		if r.c.Inputs[i].Topic != topic || len(run) >= r.batch {
+			if err := pipe(topic, run); err != nil {
+				return err
+			}
+			run, topic = nil, r.c.Inputs[i].Topic
+		}
+		run = append(run, *rec)
+	}
+	if err := pipe(topic, run); err != nil {
+		return err
+	}
+	for _, topic := range order {
+		if r.given[topic] {
+			continue
+		}
+		for part := range slices.Chunk(slices.Clone(r.stored[topic]), r.batch) {
+			if err := pipe(topic, part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func isInsertValues(s sql.Statement) bool { _, ok := s.(*sql.InsertValues); return ok }
+
+func (e *caseEngine) produce(ctx context.Context, topic string, recs []record) error {
+	var list []exec.Record
+	for _, rec := range recs {
+		list = append(list, exec.Record{Time: rec.time, Key: rec.key, Value: rec.value, Headers: rec.headers, Placed: true})
+	}
+	return e.engine.Produce(ctx, topic, list)
+}
+
+// read returns a topic's records from the positions on, which it moves.
+func (e *caseEngine) read(ctx context.Context, topic string, positions map[log.Partition]int64) ([]record, error) {
+	t, err := e.log.Topic(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	var out []record
+	var recs log.Records
+	for p := range t.Partitions {
+		at := log.Partition{Topic: topic, Index: p}
+		b, err := e.log.Bounds(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		for positions[at] < b.HighWatermark {
+			if positions[at], err = e.log.Fetch(ctx, at, positions[at], 1<<20, &recs); err != nil {
+				return nil, err
+			}
+			for i := range recs.Len() {
+				out = append(out, record{slices.Clone(recs.Key(i)), slices.Clone(recs.Value(i)), recs.Timestamps[i], cloneHeaders(recs.Headers(i))})
+			}
+		}
+	}
+	return out, nil
+}
+
+func cloneHeaders(list []log.Header) []log.Header {
+	var out []log.Header
+	for _, h := range list {
+		out = append(out, log.Header{Key: strings.Clone(h.Key), Value: slices.Clone(h.Value)})
+	}
+	return out
+}
+
+// topicsBefore returns the topics that are there before the statements run,
+// with their partitions: those that the case lists, that its CREATE
+// statements with columns name, and those of its records that no query makes.
+// Records go to partition 0, so one partition will do where none are asked for.
+func (c *queryCase) topicsBefore(stmts []sql.Statement) map[string]int {
+	parts := map[string]int{}
+	for _, rec := range slices.Concat(c.Inputs, c.Outputs) {
+		parts[rec.Topic] = 1
+	}
+	for _, s := range stmts {
+		create, ok := s.(*sql.CreateSource)
+		if !ok {
+			continue
+		}
+		topic, n := createdTopic(create, c.Properties)
+		if create.As != nil {
+			if !slices.ContainsFunc(c.Inputs, func(r caseRecord) bool { return r.Topic == topic }) {
+				delete(parts, topic)
+			}
+			continue
+		}
+		parts[topic] = max(n, 1)
+	}
+	for _, t := range c.Topics {
+		parts[t.Name] = max(t.Partitions, 1)
+	}
+	return parts
+}
+
+// createdTopic returns the topic of a CREATE and its PARTITIONS, 0 if there is
+// no such property.
+func createdTopic(s *sql.CreateSource, properties map[string]any) (topic string, partitions int) {
+	topic = s.Name
+	if prefix, ok := properties["ksql.output.topic.name.prefix"].(string); ok && s.As != nil {
+		topic = prefix + topic
+	}
+	for _, p := range s.With {
+		switch p.Name {
+		case "KAFKA_TOPIC":
+			topic = p.Value.Text
+		case "PARTITIONS":
+			partitions, _ = strconv.Atoi(p.Value.Text)
+		}
+	}
+	return topic, partitions
+}
+
+// sourceOf returns a source on the topic, nil if there is none; one that a
+// query fills if there are several.
+func sourceOf(cat *catalog.Catalog, topic string) *catalog.Source {
+	var found *catalog.Source
+	for _, name := range cat.SourceNames() {
+		if s, _ := cat.Source(name); s.Topic == topic && (found == nil || s.CreatedBy != "") {
+			found = s
+		}
+	}
+	return found
+}
+
+// userError returns the first user's error in err, nil if there is none.
+func userError(err error) *types.Error {
+	var e *types.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
