@@ -13,6 +13,7 @@ import (
 	"karst/log"
 	"karst/planner"
 	"karst/planner/catalog"
+	"karst/sql/vector"
 )
 
 // Options of an engine.
@@ -24,6 +25,8 @@ type Options struct {
 	Rand   func() uint64
 	// BatchRows bounds the rows of a round's batch; 0 is the default.
 	BatchRows int
+	// NewArena makes the arenas of batches; nil: vector.NewArena.
+	NewArena func() *vector.Arena
 	// Settings are the server's defaults for the session's properties.
 	Settings map[string]string
 }

@@ -185,7 +185,7 @@ func ignoreCancel(ctx context.Context, err error) error {
 }
 
 func (e *Engine) transient(ctx context.Context, p *plan.Plan, out *rowWriter) (*task.Unit, error) {
-	return task.New(ctx, p, task.Config{Log: e.opts.Log, Now: e.opts.Now, Rand: e.opts.Rand, BatchRows: e.opts.BatchRows, Report: e.reportTransient(p.QueryID), Output: out.write})
+	return task.New(ctx, p, task.Config{Log: e.opts.Log, Now: e.opts.Now, Rand: e.opts.Rand, BatchRows: e.opts.BatchRows, NewArena: e.opts.NewArena, Report: e.reportTransient(p.QueryID), Output: out.write})
 }
 
 func (e *Engine) reportTransient(id string) func(operator.Fault) {

@@ -1,6 +1,8 @@
 package operator
 
 import (
+	"math"
+
 	"karst/planner/plan"
 	"karst/sql/format"
 	"karst/sql/types"
@@ -56,8 +58,9 @@ type Part struct {
 	Sel   []int32
 }
 
-// Gather copies the parts' rows, in order, into one batch of c's arena; nil if
-// there are none. A single part is taken as it is.
+// Gather copies the parts' rows into one batch of c's arena, in the round's
+// merge order if rows have one, else part by part; nil if there are none. A
+// single part is taken as it is.
 func (x *Exchange) Gather(c *Context, parts []Part) *vector.Batch {
 	var some []Part
 	rows := 0
@@ -77,6 +80,7 @@ func (x *Exchange) Gather(c *Context, parts []Part) *vector.Batch {
 		return &b
 	}
 	out := &vector.Batch{}
+	some = inMergeOrder(some)
 	rows += keepPairs(some, out)
 	for k, col := range x.step.Schema.Columns {
 		if !anyColumn(some, k) {
@@ -89,6 +93,9 @@ func (x *Exchange) Gather(c *Context, parts []Part) *vector.Batch {
 		for _, i := range p.Sel {
 			out.Time = append(out.Time, p.Batch.Time[i])
 			out.Ops = append(out.Ops, p.Batch.Op(int(i)))
+			if p.Batch.Order != nil {
+				out.Order = append(out.Order, p.Batch.Order[i])
+			}
 			if p.Batch.WindowStart != nil {
 				out.WindowStart = append(out.WindowStart, p.Batch.WindowStart[i])
 				out.WindowEnd = append(out.WindowEnd, p.Batch.WindowEnd[i])
@@ -100,6 +107,44 @@ func (x *Exchange) Gather(c *Context, parts []Part) *vector.Batch {
 	}
 	out.N = len(out.Time)
 	return out
+}
+
+// inMergeOrder cuts parts into runs of rows and puts those into the round's
+// merge order. Rows of one part that have the same place stay together.
+func inMergeOrder(parts []Part) []Part {
+	for _, p := range parts {
+		if p.Batch.Order == nil {
+			return parts
+		}
+	}
+	var out []Part
+	rest := append([]Part(nil), parts...)
+	place := func(k int) int32 {
+		if len(rest[k].Sel) == 0 {
+			return math.MaxInt32
+		}
+		return rest[k].Batch.Order[rest[k].Sel[0]]
+	}
+	for {
+		first, second := 0, int32(math.MaxInt32) // the part to take from; where the others go on
+		for k := 1; k < len(rest); k++ {
+			if place(k) < place(first) {
+				first, second = k, place(first)
+			} else {
+				second = min(second, place(k))
+			}
+		}
+		p := &rest[first]
+		if len(p.Sel) == 0 {
+			return out
+		}
+		n, here := 1, place(first)
+		for n < len(p.Sel) && (p.Batch.Order[p.Sel[n]] < second || p.Batch.Order[p.Sel[n]] == here) {
+			n++
+		}
+		out = append(out, Part{p.Batch, p.Sel[:n]})
+		p.Sel = p.Sel[n:]
+	}
 }
 
 // keepPairs sees to it that a Retract row stands directly before a row, in

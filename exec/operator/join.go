@@ -18,8 +18,9 @@ func sideOf(s plan.Step) joinSide {
 	return joinSide{nk, len(m.Schema.Columns) - nk}
 }
 
-// interleave calls f for each row of both batches in time order: with equal
-// times the right's rows (a table's) come first where rightFirst is set.
+// interleave calls f for each row of both batches in the round's merge order.
+// Rows that have none are taken in time order: with equal times the right's
+// (a table's) come first where rightFirst is set.
 func interleave(l, r *vector.Batch, rightFirst bool, f func(right bool, i int) error) error {
 	i, j, nl, nr := 0, 0, 0, 0
 	if l != nil {
@@ -32,7 +33,9 @@ func interleave(l, r *vector.Batch, rightFirst bool, f func(right bool, i int) e
 		right := i == nl
 		if i < nl && j < nr {
 			tl, tr := l.Time[l.Row(i)], r.Time[r.Row(j)]
-			right = tr < tl || tr == tl && rightFirst
+			if right = tr < tl || tr == tl && rightFirst; l.Order != nil && r.Order != nil {
+				right = r.Order[r.Row(j)] < l.Order[l.Row(i)]
+			}
 		}
 		var err error
 		if right {
@@ -105,6 +108,7 @@ func (j *streamTableJoin) look(out *rowBuilder, b *vector.Batch, i int) error {
 	if row == nil && j.step.Type == plan.InnerJoin {
 		return nil
 	}
+	out.from(b, i)
 	nl := j.left.nk + j.left.values
 	appendRow(out.cols[:nl], b.Cols, i)
 	if row == nil {
@@ -157,6 +161,7 @@ func (j *tableTableJoin) change(out *rowBuilder, b *vector.Batch, k, i int) erro
 	if b.Op(i) == vector.Retract || anyNull(b.Cols[:j.sides[k].nk], i) {
 		return nil
 	}
+	out.from(b, i)
 	key := append([]byte(nil), j.rows[k].keyOf(b, i)...)
 	before := [2][]byte{j.rows[0].get(key), j.rows[1].get(key)}
 	for n := range before {

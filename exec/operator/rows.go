@@ -17,6 +17,9 @@ type rowBuilder struct {
 	start    []int64
 	end      []int64
 	windowed bool
+	order    []int32
+	origin   int32 // place in the merge order of the row being processed
+	ordered  bool
 }
 
 func newRowBuilder(a *vector.Arena, schema types.Schema, windowed bool, rows int) *rowBuilder {
@@ -27,12 +30,22 @@ func newRowBuilder(a *vector.Arena, schema types.Schema, windowed bool, rows int
 	return b
 }
 
+// from says that the rows to come stem from row i of src.
+func (b *rowBuilder) from(src *vector.Batch, i int) {
+	if b.ordered = src.Order != nil; b.ordered {
+		b.origin = src.Order[i]
+	}
+}
+
 // close ends a row whose columns have been appended.
 func (b *rowBuilder) close(op vector.Op, time, start, end int64) {
 	b.ops = append(b.ops, op)
 	b.time = append(b.time, time)
 	if b.windowed {
 		b.start, b.end = append(b.start, start), append(b.end, end)
+	}
+	if b.ordered {
+		b.order = append(b.order, b.origin)
 	}
 }
 
@@ -41,7 +54,7 @@ func (b *rowBuilder) finish() *vector.Batch {
 	if len(b.time) == 0 {
 		return nil
 	}
-	out := &vector.Batch{N: len(b.time), Time: b.time, Ops: b.ops, WindowStart: b.start, WindowEnd: b.end}
+	out := &vector.Batch{N: len(b.time), Time: b.time, Ops: b.ops, WindowStart: b.start, WindowEnd: b.end, Order: b.order}
 	for _, c := range b.cols {
 		out.Cols = append(out.Cols, c.Finish())
 	}

@@ -99,8 +99,27 @@ func (s *Source) Store() *state.Store {
 	return s.table.store
 }
 
-// Run decodes records; those that can't be are reported and left out.
+// Run decodes records and keeps a materialized table's rows.
 func (s *Source) Run(c *Context, in *Records) (*vector.Batch, error) {
+	b, err := s.Decode(c, in)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	return s.Apply(c, b)
+}
+
+// Apply keeps the rows of a materialized table and returns its changes; those
+// of another source are b.
+func (s *Source) Apply(c *Context, b *vector.Batch) (*vector.Batch, error) {
+	if s.table == nil {
+		return b, nil
+	}
+	return s.table.apply(c, b)
+}
+
+// Decode decodes records; those that can't be are reported and left out. It
+// returns nil if none is left. Physical row i of the batch is record i.
+func (s *Source) Decode(c *Context, in *Records) (*vector.Batch, error) {
 	b := &vector.Batch{N: in.N, Time: in.Timestamps, Offset: in.Offsets, Partition: c.Arena.Int32s(in.N), Headers: in.Headers}
 	for i := range b.Partition {
 		b.Partition[i] = in.Partition
@@ -132,9 +151,6 @@ func (s *Source) Run(c *Context, in *Records) (*vector.Batch, error) {
 	s.selectRows(c, b, in, bad)
 	if b.Rows() == 0 {
 		return nil, nil
-	}
-	if s.table != nil {
-		return s.table.apply(c, b)
 	}
 	return b, nil
 }

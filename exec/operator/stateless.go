@@ -272,6 +272,7 @@ func (x *explode) zip(c *Context, b *vector.Batch, sel []int32, counts [][]int32
 	var partition []int32
 	var offset []int64
 	for i, row := range sel {
+		rb.from(b, int(row))
 		most := int32(0)
 		for k := range counts {
 			most = max(most, counts[k][i])

@@ -79,6 +79,7 @@ func (j *streamStreamJoin) row(out *rowBuilder, b *vector.Batch, k, i int) error
 	if b.Op(i) != vector.Upsert || anyNull(b.Cols[:nk], i) || b.Time[i] < 0 {
 		return nil
 	}
+	out.from(b, i)
 	t := b.Time[i]
 	j.time[k] = max(j.time[k], t)
 	if err := j.expire(out); err != nil {

@@ -70,6 +70,7 @@ func (t *tableRows) apply(c *Context, b *vector.Batch) (*vector.Batch, error) {
 			continue
 		}
 		start, end := windowOf(b, i)
+		out.from(b, i)
 		if old != nil && t.retract {
 			appendRow(out.cols[:t.nk], b.Cols[:t.nk], i)
 			time, _, err := readRowBytes(out.cols[t.nk:], old)

@@ -23,24 +23,23 @@ type node struct {
 	first    bool                 // a table that is read before any stream
 }
 
-// A source is one partition of a source step.
-type source struct {
-	op        *operator.Source
-	at        log.Partition
-	position  int64 // next offset to read
-	committed int64 // position of the last commit
-	bootEnd   int64 // of a table that is read first: up to here
-	recs      log.Records
-}
-
 // build makes nodes of the plan, inputs before the nodes that read them.
 func (u *Unit) build(ctx context.Context) error {
 	needed, err := operator.ComputeNeeded(u.plan.Root)
 	if err != nil {
 		return err
 	}
-	_, err = u.buildNode(ctx, u.plan.Root, needed)
-	return err
+	if _, err = u.buildNode(ctx, u.plan.Root, needed); err != nil {
+		return err
+	}
+	sources := 0
+	for _, n := range u.nodes {
+		if n.sources != nil {
+			sources++
+		}
+	}
+	u.merged = sources > 1
+	return nil
 }
 
 func (u *Unit) buildNode(ctx context.Context, s plan.Step, needed operator.Needed) (int, error) {
@@ -109,7 +108,7 @@ func (u *Unit) buildSource(ctx context.Context, n *node, s *plan.Source, needed 
 		if err != nil {
 			return err
 		}
-		n.sources = append(n.sources, &source{op: op, at: log.Partition{Topic: s.Topic, Index: int32(p)}})
+		n.sources = append(n.sources, &source{op: op, at: log.Partition{Topic: s.Topic, Index: int32(p)}, arena: u.cfg.NewArena()})
 	}
 	return nil
 }

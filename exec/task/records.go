@@ -7,22 +7,23 @@ import (
 	"karst/sql/vector"
 )
 
-// records hands the first n records to a source; the bytes stay the log's.
-func records(a *vector.Arena, r *log.Records, n int) *operator.Records {
-	in := &operator.Records{N: n, Timestamps: r.Timestamps[:n], Offsets: r.Offsets[:n]}
-	in.Keys.Buf, in.Keys.Off, in.Keys.Len = r.Buf, r.KeyOff[:n], r.KeyLen[:n]
-	in.Values.Buf, in.Values.Off, in.Values.Len = r.Buf, r.ValueOff[:n], r.ValueLen[:n]
+// records hands the records from one to another to a source; the bytes stay
+// the log's.
+func records(a *vector.Arena, r *log.Records, from, to int) *operator.Records {
+	in := &operator.Records{N: to - from, Timestamps: r.Timestamps[from:to], Offsets: r.Offsets[from:to]}
+	in.Keys.Buf, in.Keys.Off, in.Keys.Len = r.Buf, r.KeyOff[from:to], r.KeyLen[from:to]
+	in.Values.Buf, in.Values.Off, in.Values.Len = r.Buf, r.ValueOff[from:to], r.ValueLen[from:to]
 	if r.HeaderTotal > 0 {
-		in.Headers = headerVector(a, r, n)
+		in.Headers = headerVector(a, r, from, to)
 	}
 	return in
 }
 
 var headerType = types.Array(types.Struct(types.Field{Name: "KEY", Type: types.String}, types.Field{Name: "VALUE", Type: types.Bytes}))
 
-func headerVector(a *vector.Arena, r *log.Records, n int) *vector.Vector {
-	b := vector.NewBuilder(a, headerType, n)
-	for i := range n {
+func headerVector(a *vector.Arena, r *log.Records, from, to int) *vector.Vector {
+	b := vector.NewBuilder(a, headerType, to-from)
+	for i := from; i < to; i++ {
 		for _, h := range r.Headers(i) {
 			e := b.Kid(0)
 			e.Kid(0).String(h.Key)

@@ -17,11 +17,12 @@ import (
 
 // A Config is what a unit runs with.
 type Config struct {
-	Log   log.Log
-	DB    *state.DB // nil: state is kept in memory only
-	Now   func() time.Time
-	Rand  func() uint64
-	Arena *vector.Arena // nil: a new one
+	Log  log.Log
+	DB   *state.DB // nil: state is kept in memory only
+	Now  func() time.Time
+	Rand func() uint64
+	// NewArena makes the arenas of the unit's batches; nil: vector.NewArena.
+	NewArena func() *vector.Arena
 	// BatchRows bounds the rows that a source partition gives in a round.
 	BatchRows int
 	// Report is told of each record that could not be processed in full.
@@ -46,6 +47,7 @@ type Unit struct {
 	byStep map[string][]*state.Store // by step id, one a partition
 	writer log.Writer
 	arena  *vector.Arena
+	merged bool // several sources meet, by time
 	loaded int
 	rr     int
 	ended  bool
@@ -65,10 +67,10 @@ func New(ctx context.Context, p *plan.Plan, cfg Config) (*Unit, error) {
 	if cfg.BatchRows == 0 {
 		cfg.BatchRows = defaultBatchRows
 	}
-	u := &Unit{plan: p, cfg: cfg, byStep: map[string][]*state.Store{}, arena: cfg.Arena, rows: map[log.Partition]*log.Builder{}, committed: map[log.Partition]int64{}}
-	if u.arena == nil {
-		u.arena = vector.NewArena()
+	if cfg.NewArena == nil {
+		cfg.NewArena = vector.NewArena
 	}
+	u := &Unit{plan: p, cfg: cfg, byStep: map[string][]*state.Store{}, arena: cfg.NewArena(), rows: map[log.Partition]*log.Builder{}, committed: map[log.Partition]int64{}}
 	if err := u.build(ctx); err != nil {
 		return nil, err
 	}
@@ -112,7 +114,7 @@ func (u *Unit) open(ctx context.Context) error {
 		default:
 			next = b.Start
 		}
-		s.position = min(max(next, b.Start), b.HighWatermark)
+		s.seek(min(max(next, b.Start), b.HighWatermark))
 		if n.first {
 			s.bootEnd = b.HighWatermark
 		}
@@ -175,7 +177,7 @@ func (u *Unit) reset() {
 			}
 		}
 		for _, s := range n.sources {
-			s.position = s.committed
+			s.seek(s.committed)
 		}
 	}
 	clear(u.rows)
@@ -205,27 +207,9 @@ func (u *Unit) Step(ctx context.Context) (worked bool, err error) {
 		return false, nil
 	}
 	u.arena.Reset()
-	out := make([][]*vector.Batch, len(u.nodes))
-	booting := u.booting()
-	for i, n := range u.nodes {
-		if n.sources == nil {
-			continue
-		}
-		out[i] = make([]*vector.Batch, n.parts)
-		for p, s := range n.sources {
-			if booting && !n.first {
-				continue
-			}
-			b, read, err := u.read(ctx, s, p)
-			if err != nil {
-				return worked, err
-			}
-			worked = worked || read
-			out[i][p] = b
-		}
-	}
-	if !worked {
-		return false, nil
+	out, worked, err := u.gather(ctx)
+	if err != nil || !worked {
+		return worked, err
 	}
 	u.dirty = true
 	err = u.run(out, false)
@@ -234,7 +218,7 @@ func (u *Unit) Step(ctx context.Context) (worked bool, err error) {
 		return true, nil
 	}
 	if err == nil && u.push() {
-		u.merge()
+		u.publish()
 	}
 	return true, err
 }
@@ -249,33 +233,6 @@ func (u *Unit) booting() bool {
 		}
 	}
 	return false
-}
-
-// read fetches and decodes records of a source partition.
-func (u *Unit) read(ctx context.Context, s *source, partition int) (*vector.Batch, bool, error) {
-	next, err := u.cfg.Log.Fetch(ctx, s.at, s.position, fetchBytes, &s.recs)
-	if err != nil {
-		return nil, false, err
-	}
-	if next == s.position {
-		return nil, false, nil
-	}
-	n := s.recs.Len()
-	if n > u.cfg.BatchRows {
-		n = u.cfg.BatchRows
-		next = s.recs.Offsets[n]
-	}
-	s.position = next
-	u.mu.Lock()
-	u.consumed += int64(n)
-	u.mu.Unlock()
-	if n == 0 {
-		return nil, true, nil
-	}
-	in := records(u.arena, &s.recs, n)
-	in.Partition = s.at.Index
-	b, err := s.op.Run(u.context(partition), in)
-	return b, true, err
 }
 
 // run evaluates the nodes; out holds the sources' batches. With flush the
@@ -444,7 +401,7 @@ func (u *Unit) Commit(ctx context.Context) error {
 		u.Abort()
 		return fmt.Errorf("committing: %w", err)
 	}
-	u.merge()
+	u.publish()
 	u.dirty, u.size = false, 0
 	if now := u.cfg.Now(); now.Sub(u.cutAt) >= cutInterval {
 		u.cutAt = now
@@ -464,7 +421,7 @@ func (u *Unit) flushPush() error {
 		u.ended = true
 		return nil
 	}
-	u.merge()
+	u.publish()
 	return err
 }
 
@@ -498,18 +455,20 @@ func (u *Unit) sourcePositions() map[log.Partition]int64 {
 	return next
 }
 
-// merge makes the round's state visible and notes the positions.
-func (u *Unit) merge() {
+// publish makes the state visible and notes the positions.
+func (u *Unit) publish() {
 	for _, s := range u.stores {
 		s.Merge()
 	}
-	next := u.sourcePositions()
+	next, consumed := u.sourcePositions(), int64(0)
 	_ = u.eachSource(func(_ *node, s *source) error {
 		s.committed = s.position
+		consumed += s.consumed
 		return nil
 	})
 	u.mu.Lock()
 	u.committed = next
+	u.consumed = consumed
 	u.mu.Unlock()
 }
 

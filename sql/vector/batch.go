@@ -39,6 +39,11 @@ type Batch struct {
 	Partition []int32
 	Offset    []int64
 
+	// Order is each row's place in the round's merge order: that of the source
+	// row it comes from. Joins and exchanges go by it. It is nil where all
+	// rows come from one source, so that their own order is right.
+	Order []int32
+
 	// Headers is ARRAY<STRUCT<KEY STRING, VALUE BYTES>>, nil if no row has any.
 	Headers *Vector
 }
