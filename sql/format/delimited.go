@@ -106,8 +106,8 @@ func (d *delimitedDecoder) record(builders []*vector.Builder, line []byte) (reas
 	return "", ""
 }
 
-// splitDelimited appends the fields of a line; a field that was quoted and
-// empty is not nil, an empty one without quotes is.
+// splitDelimited appends the fields of a line; an empty one, quoted or not, is
+// nil.
 func splitDelimited(fields [][]byte, line []byte, delimiter byte) ([][]byte, bool) {
 	for {
 		if len(line) > 0 && line[0] == '"' {
@@ -153,7 +153,7 @@ func quotedField(line []byte) (field, rest []byte, ok bool) {
 			i++
 			continue
 		}
-		return bytes.ReplaceAll(line[1:i-1], []byte(`""`), []byte(`"`)), line[i:], true
+		return nilIfEmpty(bytes.ReplaceAll(line[1:i-1], []byte(`""`), []byte(`"`))), line[i:], true
 	}
 }
 
@@ -224,7 +224,7 @@ func (e *delimitedEncoder) Encode(cols []*vector.Vector, rows []int32, out *Cell
 				out.Buf = append(out.Buf, e.delimiter)
 			}
 			if !c.IsNull(int(row)) {
-				out.Buf = e.field(out.Buf, c, int(row))
+				out.Buf = e.field(out.Buf, c, int(row), i == 0)
 			}
 		}
 		out.close(start)
@@ -232,32 +232,52 @@ func (e *delimitedEncoder) Encode(cols []*vector.Vector, rows []int32, out *Cell
 	return nil
 }
 
-func (e *delimitedEncoder) field(buf []byte, v *vector.Vector, i int) []byte {
+// field appends row i of v, quoted where a reader of CSV could take it amiss.
+func (e *delimitedEncoder) field(buf []byte, v *vector.Vector, i int, first bool) []byte {
+	start := len(buf)
 	switch v.Type.Kind() {
 	case types.KindString:
-		return e.quote(buf, v.Str(i))
+		buf = append(buf, v.Str(i)...)
 	case types.KindBytes:
-		e.scratch = base64.StdEncoding.AppendEncode(e.scratch[:0], v.Str(i))
-		return e.quote(buf, e.scratch)
+		buf = base64.StdEncoding.AppendEncode(buf, v.Str(i))
 	case types.KindDouble:
-		return AppendDouble(buf, v.F64[i])
+		buf = AppendDouble(buf, v.F64[i])
+	default:
+		buf = AppendJSON(buf, v, i)
 	}
-	return AppendJSON(buf, v, i)
+	if !e.mustQuote(buf[start:], first) {
+		return buf
+	}
+	e.scratch = append(e.scratch[:0], buf[start:]...)
+	buf = append(buf[:start], '"')
+	for _, c := range e.scratch {
+		if c == '"' {
+			buf = append(buf, c)
+		}
+		buf = append(buf, c)
+	}
+	return append(buf, '"')
 }
 
-// quote appends a text, quoted if it holds the delimiter, a quote or a line
-// break, or begins or ends with a blank, or is empty.
-func (e *delimitedEncoder) quote(buf, s []byte) []byte {
-	plain := len(s) > 0 && s[0] > ' ' && s[len(s)-1] > ' '
+// mustQuote tells whether a field is quoted: one that holds the delimiter, a
+// quote or a line break, begins with a character up to '#' (which other readers
+// take as a comment) or ends with a blank; a line's first field also if it is
+// empty, which an empty line is not, or begins with no letter or digit.
+func (e *delimitedEncoder) mustQuote(s []byte, first bool) bool {
+	if len(s) == 0 {
+		return first
+	}
+	if s[0] <= '#' || s[len(s)-1] <= ' ' || first && !isAlphanumeric(s[0]) {
+		return true
+	}
 	for _, c := range s {
 		if c == e.delimiter || c == '"' || c == '\n' || c == '\r' {
-			plain = false
+			return true
 		}
 	}
-	if plain {
-		return append(buf, s...)
-	}
-	buf = append(buf, '"')
-	buf = append(buf, bytes.ReplaceAll(s, []byte(`"`), []byte(`""`))...)
-	return append(buf, '"')
+	return false
+}
+
+func isAlphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
 }

@@ -70,6 +70,7 @@ func TestJSONDecode(t *testing.T) {
 		{`<null>`, `null null null null null null null null null`},
 		{`{"I":1`, `null null null null null null null null null ! malformed: JSON byte 6: expected ',' or '}', found the end`},
 		{`{"I":1}x`, `null null null null null null null null null ! malformed: JSON byte 7: expected the end, found "x"`},
+		{`{"S": {"a": [ 1.50, "\u0041 \/" ], "b" :null} }`, `null null null "{\"a\":[1.50,\"A /\"],\"b\":null}" null null null null null`},
 		{`{"S":"x","I":"abc"}`, `null null null null null null null null null ! wrong type: I: expected INTEGER, found "\"abc\""`},
 		{`{"A":[1,2,{"x":1}]}`, `null null null null null null null null null ! wrong type: A[]: expected INTEGER, found "{\"x\":1}"`},
 		{`{"Q":1,"I":5}`, `5 null null null null null null null null ! unknown field: field "Q" is not a column`},
@@ -95,6 +96,8 @@ func TestRoundTrips(t *testing.T) {
 		rows []string
 	}{
 		{Options{Name: "DELIMITED"}, []types.Column{column("A", types.String), column("B", types.Double), column("C", types.MustDecimal(4, 2))}, []string{`x,1.5,2.30`, `"a,b",,`, `"q""q",1.0E10,-0.01`}},
+		{Options{Name: "DELIMITED"}, []types.Column{column("A", types.Int), column("B", types.String), column("C", types.Int)}, []string{`"-1",-1,-1`, `1,"!",2`, `1,"#x",2`, `1,%x,2`, `1,"x ",2`}},
+		{Options{Name: "DELIMITED"}, []types.Column{column("A", types.String), column("B", types.Int)}, []string{`"_a",1`, `Za,1`, `"é",1`}},
 		{Options{Name: "DELIMITED", Delimiter: "TAB"}, []types.Column{column("A", types.String), column("B", types.Int)}, []string{"x y\t1"}},
 		{Options{Name: "KAFKA"}, []types.Column{column("A", types.Int)}, []string{"\x00\x00\x01\x00", "<null>"}},
 		{Options{Name: "KAFKA"}, []types.Column{column("A", types.String)}, []string{"plain"}},

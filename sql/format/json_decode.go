@@ -599,13 +599,15 @@ func (d *jsonDecoder) value(v *jsonValue, i int) int {
 	return d.wrong(v, i)
 }
 
-// text decodes a STRING: a string, or any other value as its JSON text.
+// text decodes a STRING: a string, or any other value as its JSON text without
+// blanks.
 func (d *jsonDecoder) text(v *jsonValue, i int) int {
 	b := d.doc
 	if b[i] != '"' {
 		end := d.skip(i)
 		if end >= 0 {
-			v.b.Bytes(b[i:end])
+			d.scratch = appendCompact(d.scratch[:0], b[i:end])
+			v.b.Bytes(d.scratch)
 		}
 		return end
 	}
