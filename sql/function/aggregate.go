@@ -73,6 +73,27 @@ func aggregate(ps string, make func(args []Arg) AggregateKernel) Signature {
 		Returns: func(args []Arg, _ map[string]*types.Type) (*types.Type, error) { return make(args).Result(), nil }}
 }
 
+// wholeOrDouble has a signature for INT, BIGINT and DOUBLE arguments each, of
+// which ps has the names.
+func wholeOrDouble(names string, make func(args []Arg) AggregateKernel) []Signature {
+	var out []Signature
+	for _, t := range []string{" INT", " BIGINT", " DOUBLE"} {
+		out = append(out, aggregate(strings.ReplaceAll(names, ",", t+",")+t, make))
+	}
+	return out
+}
+
+// doubleAt returns row i of a vector of numbers.
+func doubleAt(v *vector.Vector, i int) float64 {
+	switch v.Type.Kind() {
+	case types.KindInt:
+		return float64(v.I32[i])
+	case types.KindBigint:
+		return float64(v.I64[i])
+	}
+	return v.F64[i]
+}
+
 // ordered has a signature for each type whose values have an order.
 func ordered(make func(args []Arg) AggregateKernel, more ...string) []Signature {
 	var out []Signature
@@ -89,7 +110,7 @@ func aggregateFunctions() []Def {
 	return []Def{
 		def("COUNT", "The number of rows, or of values that are not null.", aggregate("", newCount), aggregate("value ANY", newCount)),
 		def("SUM", "The sum of the values.", aggregate("value INT", newSum), aggregate("value BIGINT", newSum), aggregate("value DOUBLE", newSum), aggregate("value DECIMAL", newSum)),
-		def("AVG", "The mean of the values.", aggregate("value DOUBLE", newAvg)),
+		def("AVG", "The mean of the values.", wholeOrDouble("value", newAvg)...),
 		def("MIN", "The smallest value.", ordered(func(a []Arg) AggregateKernel { return newExtreme(a, -1) })...),
 		def("MAX", "The largest value.", ordered(func(a []Arg) AggregateKernel { return newExtreme(a, 1) })...),
 		def("LATEST_BY_OFFSET", "The value, or the n values, that came last.", offsetSignatures(true)...),
@@ -101,9 +122,9 @@ func aggregateFunctions() []Def {
 		def("TOPK", "The k largest values; with further columns, structs of the value and these.", topKSignatures()...),
 		def("TOPKDISTINCT", "The k largest different values.", ordered(func(a []Arg) AggregateKernel { return newTopK(a, true) }, "k !INT")...),
 		def("HISTOGRAM", "How often each text occurs.", aggregate("value STRING", newHistogram)),
-		def("STDDEV_SAMP", "The variance of the values as a sample.", aggregate("value DOUBLE", func([]Arg) AggregateKernel { return newMoments(false) })),
-		def("STDDEV_SAMPLE", "The standard deviation of the values as a sample.", aggregate("value DOUBLE", func([]Arg) AggregateKernel { return newMoments(true) })),
-		def("CORRELATION", "Pearson's correlation of two columns.", aggregate("x DOUBLE, y DOUBLE", newCorrelation)),
+		def("STDDEV_SAMP", "The variance of the values as a sample.", wholeOrDouble("value", func([]Arg) AggregateKernel { return newMoments(false) })...),
+		def("STDDEV_SAMPLE", "The standard deviation of the values as a sample.", wholeOrDouble("value", func([]Arg) AggregateKernel { return newMoments(true) })...),
+		def("CORRELATION", "Pearson's correlation of two columns.", wholeOrDouble("x, y", newCorrelation)...),
 		def("SUM_LIST", "The sum of the elements of lists.", aggregate("list ARRAY<INT>", newSumList), aggregate("list ARRAY<BIGINT>", newSumList), aggregate("list ARRAY<DOUBLE>", newSumList)),
 	}
 }
@@ -237,7 +258,7 @@ func newAvg([]Arg) AggregateKernel {
 	signed := func(sign int64) func(c *AggregateCall, row int, g int32) {
 		return func(c *AggregateCall, row int, g int32) {
 			if !c.Args[0].IsNull(row) {
-				*c.Cells.Float64(g, 0) += float64(sign) * c.Args[0].F64[row]
+				*c.Cells.Float64(g, 0) += float64(sign) * doubleAt(c.Args[0], row)
 				*c.Cells.Int64(g, 8) += sign
 			}
 		}

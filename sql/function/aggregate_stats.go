@@ -26,7 +26,7 @@ func newMoments(root bool) AggregateKernel {
 			return
 		}
 		n, sum, squares := cells(c, g)
-		x := c.Args[0].F64[row]
+		x := doubleAt(c.Args[0], row)
 		*n, *sum = *n+1, *sum+x
 		*squares += distance(*n, *sum, x)
 	}
@@ -35,7 +35,7 @@ func newMoments(root bool) AggregateKernel {
 			return
 		}
 		n, sum, squares := cells(c, g)
-		x := c.Args[0].F64[row]
+		x := doubleAt(c.Args[0], row)
 		*squares -= distance(*n, *sum, x)
 		*n, *sum = *n-1, *sum-x
 	}
@@ -78,7 +78,7 @@ func newCorrelation([]Arg) AggregateKernel {
 			if c.Args[0].IsNull(row) || c.Args[1].IsNull(row) {
 				return
 			}
-			x, y := c.Args[0].F64[row], c.Args[1].F64[row]
+			x, y := doubleAt(c.Args[0], row), doubleAt(c.Args[1], row)
 			for i, v := range [...]float64{1, x, y, x * x, y * y, x * y} {
 				*c.Cells.Float64(g, 8*i) += sign * v
 			}

@@ -148,13 +148,54 @@ func boolKernel(f func(c *Call, i int) bool) ScalarKernel {
 	}
 }
 
-// doubleKernel applies f to one DOUBLE argument.
+// doubles returns a numeric argument's values as DOUBLE.
+func doubles(c *Call, arg int) []float64 {
+	v := c.Args[arg]
+	if v.Type.Kind() == types.KindDouble {
+		return v.F64
+	}
+	out := c.Arena.Float64s(c.N)
+	if v.Type.Kind() == types.KindInt {
+		for i, x := range v.I32 {
+			out[i] = float64(x)
+		}
+		return out
+	}
+	for i, x := range v.I64 {
+		out[i] = float64(x)
+	}
+	return out
+}
+
+// numeric gives a signature for INT, BIGINT and DOUBLE arguments each, of
+// which ps has the names.
+func numeric(names string, returns *types.Type, k ScalarKernel) []Signature {
+	var out []Signature
+	for _, t := range []string{" INT", " BIGINT", " DOUBLE"} {
+		out = append(out, scalar(strings.ReplaceAll(names, ",", t+",")+t, returns, k))
+	}
+	return out
+}
+
+// doubleKernel applies f to one number.
 func doubleKernel(f func(float64) float64) ScalarKernel {
 	return func(c *Call) (*vector.Vector, error) {
 		v := vector.New(c.Arena, types.Double, c.N)
-		x := c.Args[0].F64
+		x := doubles(c, 0)
 		for _, i := range c.Sel {
 			v.F64[i] = f(x[i])
+		}
+		return v, nil
+	}
+}
+
+// double2 applies f to two numbers.
+func double2(f func(x, y float64) float64) ScalarKernel {
+	return func(c *Call) (*vector.Vector, error) {
+		v := vector.New(c.Arena, types.Double, c.N)
+		x, y := doubles(c, 0), doubles(c, 1)
+		for _, i := range c.Sel {
+			v.F64[i] = f(x[i], y[i])
 		}
 		return v, nil
 	}

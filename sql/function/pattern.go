@@ -6,8 +6,10 @@ import (
 	"karst/sql/types"
 )
 
-// A Pattern is what a parameter takes: a type, any DECIMAL, a type variable
-// (one capital letter), or an ARRAY, MAP or LAMBDA of such.
+// A Pattern is what a parameter takes: a type, any DECIMAL, DECIMALS (any
+// DECIMAL too, all parameters of that pattern being converted to the one that
+// holds them all), a type variable (one capital letter), or an ARRAY, MAP or
+// LAMBDA of such.
 type Pattern struct {
 	text   string
 	exact  *types.Type
@@ -46,6 +48,8 @@ func parsePattern(s string) (*Pattern, string) {
 	case p.exact != nil:
 	case word == "DECIMAL":
 		p.kind = types.KindDecimal
+	case word == "DECIMALS":
+		p.kind, p.v = types.KindDecimal, word
 	case word == "STRUCT":
 		p.kind = types.KindStruct
 	case word == "ARRAY", word == "MAP":
@@ -63,7 +67,9 @@ func parsePattern(s string) (*Pattern, string) {
 	default:
 		panic("function: pattern word " + word)
 	}
-	p.text = strings.TrimSpace(s[:len(s)-len(rest)])
+	if p.text = strings.TrimSpace(s[:len(s)-len(rest)]); p.v == "DECIMALS" {
+		p.text = "DECIMAL"
+	}
 	return p, rest
 }
 
@@ -93,12 +99,11 @@ func (p *Pattern) match(t *types.Type, b binding) (cost int, ok bool) {
 		return conversion(t, p.exact)
 	case p.v == "ANY":
 		return 5, t.Kind() < types.KindNull
+	case p.kind == types.KindDecimal:
+		return p.decimal(t, b)
 	case p.v != "":
 		return p.bind(t, b)
 	case p.kind != t.Kind():
-		if p.kind == types.KindDecimal && (t.Kind() == types.KindInt || t.Kind() == types.KindBigint) {
-			return 3, true
-		}
 		return 0, false
 	case p.kind == types.KindArray:
 		return p.parts[0].match(t.Elem(), b)
@@ -108,6 +113,24 @@ func (p *Pattern) match(t *types.Type, b binding) (cost int, ok bool) {
 		return c1 + c2, ok1 && ok2
 	}
 	return 0, true
+}
+
+// decimal matches a DECIMAL, or a whole number that becomes one.
+func (p *Pattern) decimal(t *types.Type, b binding) (int, bool) {
+	if !t.IsNumeric() || t.Kind() == types.KindDouble {
+		return 0, false
+	}
+	if p.v != "" {
+		wide := asDecimal(t)
+		if old := b[p.v]; old != nil {
+			wide = widerNumber(old, wide)
+		}
+		b[p.v] = wide
+	}
+	if t.Kind() == types.KindDecimal {
+		return 0, true
+	}
+	return 3, true
 }
 
 func (p *Pattern) bind(t *types.Type, b binding) (int, bool) {
@@ -185,6 +208,10 @@ func (p *Pattern) resolve(t *types.Type, b binding) *types.Type {
 	switch {
 	case p.exact != nil:
 		return p.exact
+	case p.kind == types.KindDecimal && p.v == "":
+		return asDecimal(t)
+	case p.kind == types.KindDecimal && b[p.v] == nil:
+		return asDecimal(types.Null)
 	case p.v != "" && p.v != "ANY":
 		if b[p.v] != nil {
 			return b[p.v]
@@ -204,8 +231,6 @@ func (p *Pattern) resolve(t *types.Type, b binding) *types.Type {
 			return types.Map(p.parts[0].resolve(t.Key(), b), p.parts[1].resolve(t.Elem(), b))
 		}
 		return types.Map(p.parts[0].resolve(types.Null, b), p.parts[1].resolve(types.Null, b))
-	case p.kind == types.KindDecimal:
-		return asDecimal(t)
 	}
 	return t
 }

@@ -59,17 +59,11 @@ func (l *Library) Resolve(name string, kind Kind, args []Arg, bindLambda func(i 
 	if d.Kind != kind {
 		return nil, types.Errorf(types.ErrStatement, types.Pos{}, "function %s is %s and can't be used here", name, kindNames[d.Kind])
 	}
-	best, cost, bound := (*Signature)(nil), 0, binding(nil)
-	for i := range d.Signatures {
-		s := &d.Signatures[i]
-		b := binding{}
-		if c, ok := s.match(args, b); ok && (best == nil || c < cost) {
-			best, cost, bound = s, c, b
-		}
+	c, uerr := d.choose(args)
+	if uerr != nil {
+		return nil, uerr
 	}
-	if best == nil {
-		return nil, d.noMatch(args)
-	}
+	best, bound := c.signature, c.bound
 	r := &Resolved{Def: d, Signature: best, Params: make([]*types.Type, len(args))}
 	for i := range args {
 		p := best.param(i)
@@ -92,6 +86,95 @@ func (l *Library) Resolve(name string, kind Kind, args []Arg, bindLambda func(i 
 	}
 	r.Returns = t
 	return r, nil
+}
+
+// A candidate is a signature that a call fits, with its type variables bound.
+type candidate struct {
+	signature *Signature
+	bound     binding
+	cost      int // of the conversions
+}
+
+// choose finds the signature for a call: one that takes the arguments as they
+// are, else one that takes them converted. Where several would give results of
+// different types, the call is ambiguous.
+func (d *Def) choose(args []Arg) (candidate, *types.Error) {
+	var exact, converted []candidate
+	for i := range d.Signatures {
+		s := &d.Signatures[i]
+		c := candidate{s, binding{}, 0}
+		ok := false
+		if c.cost, ok = s.match(args, c.bound); !ok {
+			continue
+		}
+		if s.takes(args, c.bound) {
+			exact = append(exact, c)
+		} else {
+			converted = append(converted, c)
+		}
+	}
+	fits := exact
+	if len(fits) == 0 {
+		fits = converted
+	}
+	if len(fits) == 0 {
+		return candidate{}, d.noMatch(args)
+	}
+	best := fits[0]
+	for _, c := range fits[1:] {
+		if c.cost < best.cost {
+			best = c
+		}
+	}
+	if (len(exact) == 0 || allNull(args)) && differ(fits, args) {
+		return best, d.ambiguous(args)
+	}
+	return best, nil
+}
+
+func allNull(args []Arg) bool {
+	for _, a := range args {
+		if a.Type.Kind() != types.KindNull {
+			return false
+		}
+	}
+	return len(args) > 0
+}
+
+// takes reports whether s takes the arguments without a conversion.
+func (s *Signature) takes(args []Arg, b binding) bool {
+	for i, a := range args {
+		to := s.param(i).Pattern.resolve(a.Type, b)
+		switch k := a.Type.Kind(); {
+		case k == types.KindNull || k == types.KindLambda || k == types.KindDecimal && to.Kind() == k:
+		case !to.Equal(a.Type):
+			return false
+		}
+	}
+	return true
+}
+
+// differ reports whether the signatures return different kinds of values.
+func differ(fits []candidate, args []Arg) bool {
+	kind := types.KindInvalid
+	for _, c := range fits {
+		given := make([]Arg, len(args))
+		for i, a := range args {
+			if a.Lambda != nil {
+				return false // its result is not known yet
+			}
+			given[i] = Arg{Type: c.signature.param(i).Pattern.resolve(a.Type, c.bound), Const: a.Const}
+		}
+		t, err := c.signature.Returns(given, c.bound)
+		if err != nil {
+			continue
+		}
+		if kind != types.KindInvalid && t.Kind() != kind {
+			return true
+		}
+		kind = t.Kind()
+	}
+	return false
 }
 
 // complete reports whether a column can have type t.
@@ -171,17 +254,32 @@ func editDistance(a, b string) int {
 }
 
 func (d *Def) noMatch(args []Arg) *types.Error {
+	e := types.Errorf(types.ErrStatement, types.Pos{}, "Function '%s' does not accept parameters (%s).", d.Name, typeList(args))
+	e.Hint = d.alternatives()
+	return e
+}
+
+func (d *Def) ambiguous(args []Arg) *types.Error {
+	e := types.Errorf(types.ErrStatement, types.Pos{}, "Function '%s' cannot be resolved due to ambiguous method parameters (%s).", d.Name, typeList(args))
+	e.Hint = "Use CAST to bring the arguments to the types of one of these.\n" + d.alternatives()
+	return e
+}
+
+func typeList(args []Arg) string {
 	var given []string
 	for _, a := range args {
 		given = append(given, a.Type.String())
 	}
+	return strings.Join(given, ", ")
+}
+
+// alternatives lists the ways to call the function.
+func (d *Def) alternatives() string {
 	var sigs []string
 	for i := range d.Signatures {
 		sigs = append(sigs, d.Name+d.Signatures[i].String())
 	}
-	e := types.Errorf(types.ErrStatement, types.Pos{}, "Function '%s' does not accept parameters (%s).", d.Name, strings.Join(given, ", "))
-	e.Hint = "Valid alternatives are:\n" + strings.Join(sigs, "\n")
-	return e
+	return "Valid alternatives are:\n" + strings.Join(sigs, "\n")
 }
 
 // String returns the parameters as they are documented.

@@ -16,6 +16,7 @@ import (
 func roundingSignatures(whole func(float64) int64, places func(x float64, n int) float64, decimal func(n *big.Int, scale, places int) *big.Int) []Signature {
 	return []Signature{
 		scalar("val BIGINT", types.Bigint, func(c *Call) (*vector.Vector, error) { return c.Args[0], nil }),
+		scalar("val INT", types.Bigint, bigintKernel(types.Bigint, func(c *Call, i int) (int64, bool) { return int64(c.Args[0].I32[i]), true })),
 		scalar("val DOUBLE", types.Bigint, bigintKernel(types.Bigint, func(c *Call, i int) (int64, bool) { return whole(c.Args[0].F64[i]), true })),
 		scalar("val DOUBLE, decimals INT", types.Double, func(c *Call) (*vector.Vector, error) {
 			v := vector.New(c.Arena, types.Double, c.N)

@@ -12,11 +12,11 @@ import (
 func mathFunctions() []Def {
 	defs := []Def{
 		{Name: "ABS", Kind: Scalar, Category: CategoryMath, Description: "The number without its sign.", Examples: []Example{{"ABS(-3)", "3"}},
-			Signatures: numeric(func(x int64) int64 { return max(x, -x) }, math.Abs, func(x decimal128.Num, _ int) decimal128.Num { return x.Abs() })},
+			Signatures: sameNumber(func(x int64) int64 { return max(x, -x) }, math.Abs, func(x decimal128.Num, _ int) decimal128.Num { return x.Abs() })},
 		{Name: "FLOOR", Kind: Scalar, Category: CategoryMath, Description: "The largest whole number not above.", Examples: []Example{{"FLOOR(-1.5E0)", "-2E0"}},
-			Signatures: numeric(func(x int64) int64 { return x }, math.Floor, wholeDecimal(-1))},
+			Signatures: sameNumber(func(x int64) int64 { return x }, math.Floor, wholeDecimal(-1))},
 		{Name: "CEIL", Kind: Scalar, Category: CategoryMath, Description: "The smallest whole number not below.", Examples: []Example{{"CEIL(1.2E0)", "2E0"}},
-			Signatures: numeric(func(x int64) int64 { return x }, math.Ceil, wholeDecimal(1))},
+			Signatures: sameNumber(func(x int64) int64 { return x }, math.Ceil, wholeDecimal(1))},
 		{Name: "ROUND", Kind: Scalar, Category: CategoryMath, Description: "The nearest whole number, halves up; or rounded to a number of decimals.",
 			Signatures: roundingSignatures(javaRound, roundDouble, roundDecimal),
 			Examples:   []Example{{"ROUND(2.5E0)", "CAST(3 AS BIGINT)"}, {"ROUND(1.255E0, 1)", "1.3E0"}, {"ROUND(1.25, 1)", "1.30"}, {"ROUND(1.55) = 2", "TRUE"}}},
@@ -24,22 +24,13 @@ func mathFunctions() []Def {
 			Signatures: roundingSignatures(truncWhole, truncDouble, truncDecimal),
 			Examples:   []Example{{"TRUNC(-2.7E0)", "CAST(-2 AS BIGINT)"}, {"TRUNC(12345.678E0, 2)", "12345.67E0"}, {"TRUNC(12345.678E0, -1)", "12340E0"}, {"TRUNC(1.29, 1)", "1.20"}}},
 		{Name: "SIGN", Kind: Scalar, Category: CategoryMath, Description: "-1, 0 or 1 by the number's sign.",
-			Signatures: []Signature{scalar("value DOUBLE", types.Int, intKernel(func(c *Call, i int) (int32, bool) {
-				switch x := c.Args[0].F64[i]; {
-				case x > 0:
-					return 1, true
-				case x < 0:
-					return -1, true
-				}
-				return 0, true
-			}))}, Examples: []Example{{"SIGN(-7)", "-1"}}},
+			Signatures: numeric("value", types.Int, signKernel), Examples: []Example{{"SIGN(-7)", "-1"}}},
 		{Name: "POWER", Kind: Scalar, Category: CategoryMath, Description: "The first number to the power of the second.",
-			Signatures: []Signature{scalar("base DOUBLE, exponent DOUBLE", types.Double, double2(math.Pow))}, Examples: []Example{{"POWER(2, 10)", "1024E0"}}},
+			Signatures: numeric("base, exponent", types.Double, double2(math.Pow)), Examples: []Example{{"POWER(2, 10)", "1024E0"}}},
 		{Name: "ATAN2", Kind: Scalar, Category: CategoryMath, Description: "The angle of the point (x, y), in radians.",
-			Signatures: []Signature{scalar("y DOUBLE, x DOUBLE", types.Double, double2(math.Atan2))}, Examples: []Example{{"ATAN2(0, 1)", "0E0"}}},
+			Signatures: numeric("y, x", types.Double, double2(math.Atan2)), Examples: []Example{{"ATAN2(0, 1)", "0E0"}}},
 		{Name: "LOG", Kind: Scalar, Category: CategoryMath, Description: "The natural logarithm, or the logarithm to a base.",
-			Signatures: []Signature{scalar("value DOUBLE", types.Double, doubleKernel(naturalLog)),
-				scalar("base DOUBLE, value DOUBLE", types.Double, double2(logTo))}, Examples: []Example{{"LOG(2, 8)", "3E0"}}},
+			Signatures: append(numeric("value", types.Double, doubleKernel(naturalLog)), numeric("base, value", types.Double, double2(logTo))...), Examples: []Example{{"LOG(2, 8)", "3E0"}}},
 		{Name: "PI", Kind: Scalar, Category: CategoryMath, Description: "The circle's constant.",
 			Signatures: []Signature{scalar("", types.Double, func(c *Call) (*vector.Vector, error) {
 				v := vector.New(c.Arena, types.Double, c.N)
@@ -82,23 +73,25 @@ func mathFunctions() []Def {
 		{"RADIANS", "Degrees as radians.", func(x float64) float64 { return x * math.Pi / 180 }, Example{"RADIANS(0)", "0E0"}},
 	} {
 		defs = append(defs, Def{Name: f.name, Kind: Scalar, Category: CategoryMath, Description: f.description,
-			Signatures: []Signature{scalar("value DOUBLE", types.Double, doubleKernel(f.f))}, Examples: []Example{f.example}})
+			Signatures: numeric("value", types.Double, doubleKernel(f.f)), Examples: []Example{f.example}})
 	}
 	return defs
 }
 
-func double2(f func(x, y float64) float64) ScalarKernel {
-	return func(c *Call) (*vector.Vector, error) {
-		v := vector.New(c.Arena, types.Double, c.N)
-		for _, i := range c.Sel {
-			v.F64[i] = f(c.Args[0].F64[i], c.Args[1].F64[i])
+func signKernel(c *Call) (*vector.Vector, error) {
+	v, x := vector.New(c.Arena, types.Int, c.N), doubles(c, 0)
+	for _, i := range c.Sel {
+		if x[i] > 0 {
+			v.I32[i] = 1
+		} else if x[i] < 0 {
+			v.I32[i] = -1
 		}
-		return v, nil
 	}
+	return v, nil
 }
 
-// numeric gives the signatures of a function from each numeric type to itself.
-func numeric(whole func(int64) int64, float func(float64) float64, dec func(decimal128.Num, int) decimal128.Num) []Signature {
+// sameNumber gives the signatures of a function from each numeric type to itself.
+func sameNumber(whole func(int64) int64, float func(float64) float64, dec func(decimal128.Num, int) decimal128.Num) []Signature {
 	return []Signature{
 		scalar("val INT", types.Int, intKernel(func(c *Call, i int) (int32, bool) { return int32(whole(int64(c.Args[0].I32[i]))), true })),
 		scalar("val BIGINT", types.Bigint, bigintKernel(types.Bigint, func(c *Call, i int) (int64, bool) { return whole(c.Args[0].I64[i]), true })),
@@ -128,19 +121,29 @@ func wholeDecimal(direction int) func(decimal128.Num, int) decimal128.Num {
 	}
 }
 
+// orderedTypes are the types whose values have an order.
+var orderedTypes = []string{"INT", "BIGINT", "DOUBLE", "STRING", "BYTES", "DATE", "TIME", "TIMESTAMP", "DECIMALS"}
+
 func extreme(name, description string, want int, e Example) Def {
-	return Def{Name: name, Kind: Scalar, Category: CategoryMath, Description: description, Examples: []Example{e},
-		Signatures: []Signature{{Params: params("val T, vals T..."), Returns: variable("T"), NullTolerant: true, Scalar: plain(func(c *Call) (*vector.Vector, error) {
-			return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
-				best := -1
-				for k, a := range c.Args {
-					if !a.IsNull(i) && (best < 0 || vector.Compare(a, i, c.Args[best], i) == want) {
-						best = k
-					}
+	d := Def{Name: name, Kind: Scalar, Category: CategoryMath, Description: description, Examples: []Example{e}}
+	for _, t := range orderedTypes {
+		d.Signatures = append(d.Signatures, Signature{Params: params("val " + t + ", vals " + t + "..."), NullTolerant: true, Returns: sameAs(0), Scalar: plain(extremeKernel(want))})
+	}
+	return d
+}
+
+func extremeKernel(want int) ScalarKernel {
+	return func(c *Call) (*vector.Vector, error) {
+		return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
+			best := -1
+			for k, a := range c.Args {
+				if !a.IsNull(i) && (best < 0 || vector.Compare(a, i, c.Args[best], i) == want) {
+					best = k
 				}
-				if best >= 0 {
-					b.Append(c.Args[best], i)
-				}
-			}), nil
-		})}}}
+			}
+			if best >= 0 {
+				b.Append(c.Args[best], i)
+			}
+		}), nil
+	}
 }
