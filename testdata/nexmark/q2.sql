@@ -1,0 +1,2 @@
+CREATE STREAM q2 AS SELECT auction, price FROM bid WHERE auction IN (1007, 1020, 2001, 2019, 2087);
+SELECT * FROM q2;
