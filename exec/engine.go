@@ -45,6 +45,8 @@ type Engine struct {
 	queries map[string]*running
 	offset  int64 // next offset of the command log
 	pushes  int64
+	// transients are the push queries that run, by id.
+	transients map[string]*transientQuery
 	closed  bool
 	all     sync.WaitGroup
 }
@@ -66,7 +68,7 @@ func Open(opts Options) (*Engine, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{opts: opts, cat: catalog.New(), queries: map[string]*running{}}
+	e := &Engine{opts: opts, cat: catalog.New(), queries: map[string]*running{}, transients: map[string]*transientQuery{}}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	if _, err := opts.Log.CreateTopic(e.ctx, commandTopic, 1, map[string]string{"retention.ms": "-1"}); err != nil && !errors.Is(err, log.ErrTopicExists) {
 		return nil, fmt.Errorf("making the command log: %w", err)

@@ -75,10 +75,11 @@ type collected struct {
 	most   int
 }
 
-func (c *collected) Header(_ string, schema types.Schema, _ bool) error {
-	c.schema = schema
+func (c *collected) Header(h Header) error {
+	c.schema = h.Schema
 	return nil
 }
+func (c *collected) Flush() bool { return true }
 func (c *collected) Row(cols [][]byte, deleted bool) bool {
 	s := string(bytes.Join(cols, []byte(" ")))
 	if deleted {

@@ -3,10 +3,13 @@ package exec
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"karst/exec/operator"
+	"karst/exec/pull"
 	"karst/exec/task"
 	"karst/planner"
+	"karst/planner/catalog"
 	"karst/planner/plan"
 	"karst/sql"
 	"karst/sql/format"
@@ -14,12 +17,31 @@ import (
 	"karst/sql/vector"
 )
 
-// Rows takes a query's answer: Header once, then Row for each row, its columns
-// as JSON text. Row returns false to end the query.
-type Rows interface {
-	Header(queryID string, schema types.Schema, push bool) error
-	Row(columns [][]byte, deleted bool) bool
+// A Header begins a query's answer.
+type Header struct {
+	QueryID string
+	// Schema lists the columns. Those of a pull query on a table that are the
+	// table's key, or its window's bounds, are marked as keys.
+	Schema types.Schema
+	Push   bool
+	// Table: the query reads a table, else a stream.
+	Table bool
 }
+
+// Rows takes a query's answer: Header once, then Row for each row, its columns
+// as JSON text, and Flush when no row follows at once. Row and Flush return
+// false to end the query.
+type Rows interface {
+	Header(h Header) error
+	Row(columns [][]byte, deleted bool) bool
+	Flush() bool
+}
+
+// The last words of a query.
+const (
+	limitReached   = "Limit Reached"
+	queryCompleted = "Query Completed"
+)
 
 // Query runs a SELECT: a push query, if it has EMIT CHANGES, until ctx ends or
 // its limit is reached; else a pull query. It returns the final word.
@@ -29,52 +51,150 @@ func (e *Engine) Query(ctx context.Context, stmt *sql.SelectStmt, s *Session, ro
 		return "", &types.Error{Kind: types.ErrUnsupported, Pos: stmt.Pos(), Message: "UNION, INTERSECT and EXCEPT are not supported yet"}
 	}
 	in := e.input(ctx, s, stmt)
-	push := q.Emit != sql.EmitNone
-	if !push {
-		in.Settings["auto.offset.reset"] = "earliest"
-		if q.Window != nil || len(q.GroupBy) > 0 || len(q.PartitionBy) > 0 || q.Having != nil {
-			return "", types.Errorf(types.ErrStatement, stmt.Pos(), "Pull queries don't support GROUP BY, WINDOW, HAVING or PARTITION BY clauses. Add EMIT CHANGES for a push query.")
-		}
-		if _, join := q.From.(*sql.Join); join {
-			return "", types.Errorf(types.ErrStatement, stmt.Pos(), "Pull queries don't support JOIN clauses. Add EMIT CHANGES for a push query.")
-		}
+	if q.Emit == sql.EmitNone {
+		return e.pull(ctx, stmt, in, rows)
 	}
+	return e.push(ctx, stmt, in, rows)
+}
+
+// transientID returns the id of a query that is not persistent.
+func (e *Engine) transientID(prefix string) string {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.pushes++
-	id := fmt.Sprintf("transient_%d", e.pushes)
-	e.mu.Unlock()
-	p, schema, err := planner.PlanPush(stmt.Query, in, id, stmt.Pos())
+	return fmt.Sprintf("%s_%d", prefix, e.pushes)
+}
+
+// pull answers from what a table or a stream has now.
+func (e *Engine) pull(ctx context.Context, stmt *sql.SelectStmt, in planner.Input, rows Rows) (string, error) {
+	in.Settings["auto.offset.reset"] = "earliest"
+	p, err := planner.PlanPull(stmt.Query, in, e.transientID("query"), stmt.Pos())
 	if err != nil {
 		return "", err
 	}
-	if err := rows.Header(id, schema, push); err != nil {
+	root := p.Plan.Root.(*plan.Output)
+	src := leaf(root)
+	name := src.Source
+	source, _ := in.Catalog.Source(name)
+	if source.IsTable() && source.CreatedBy == "" {
+		e := types.Errorf(types.ErrStatement, stmt.Pos(), "The %s table isn't queryable.", types.QuoteAlways(name))
+		e.Hint = fmt.Sprintf("To derive a queryable table, you can do 'CREATE TABLE QUERYABLE_%s AS SELECT * FROM %s'.", name, name)
+		return "", e
+	}
+	out := newRowWriter(root, rows)
+	if out.most, err = maxRows(in.Settings); err != nil {
 		return "", err
 	}
-	out := &rowWriter{root: p.Root.(*plan.Output), rows: rows, limit: -1}
-	if out.root.Limit != nil {
-		out.limit = *out.root.Limit
+	run := func() error { return e.pullStream(ctx, p.Plan, name, in.Settings, out) }
+	if source.IsTable() {
+		q, stores, err := e.pullTable(source, p)
+		if err != nil {
+			return "", err
+		}
+		run = func() error {
+			if err := e.consistent(ctx, name, in.Settings); err != nil {
+				return err
+			}
+			_, err := q.Run(ctx, stores, out.write)
+			return err
+		}
 	}
-	if err := out.prepare(); err != nil {
+	if err := rows.Header(Header{QueryID: p.Plan.QueryID, Schema: p.Schema, Table: source.IsTable()}); err != nil {
 		return "", err
 	}
 	if out.limit == 0 {
-		return "Limit Reached", nil
+		return limitReached, nil
 	}
-	switch src := leaf(p.Root); {
-	case push:
-		err = e.push(ctx, p, out)
-	case src.IsTable:
-		err = e.pullTable(ctx, p, src, in.Settings, out)
-	default:
-		err = e.pullStream(ctx, p, src, in.Settings, out)
-	}
-	switch {
-	case err != nil:
+	if err := run(); err != nil {
 		return "", err
-	case out.ended && out.limit == 0:
-		return "Limit Reached", nil
 	}
-	return "Query Completed", nil
+	return out.final()
+}
+
+// maxRowsDefault bounds the answer of a pull query without a LIMIT.
+const maxRowsDefault = 100_000
+
+// maxRowsSetting is the property that sets another bound.
+const maxRowsSetting = "ksql.query.pull.max.rows"
+
+func maxRows(settings map[string]string) (int64, error) {
+	text, ok := settings[maxRowsSetting]
+	if !ok {
+		return maxRowsDefault, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 {
+		return 0, types.Errorf(types.ErrStatement, types.Pos{}, "the property '%s' must be a positive number, found '%s'", maxRowsSetting, text)
+	}
+	return n, nil
+}
+
+// pullTable makes a pull query ready for the query that fills its table.
+func (e *Engine) pullTable(table *catalog.Source, p *planner.Pull) (*pull.Query, pull.Stores, error) {
+	e.mu.RLock()
+	r := e.queries[table.CreatedBy]
+	e.mu.RUnlock()
+	unit := r.running()
+	if unit == nil {
+		return nil, nil, types.Errorf(types.ErrStatement, types.Pos{}, "the query %s that fills %s does not run", table.CreatedBy, types.QuoteAlways(table.Name))
+	}
+	q, err := pull.New(unit.Plan().Root, p.Plan, p.Lookup, pull.Env{Now: e.opts.Now, Rand: e.opts.Rand})
+	return q, unit.Stores, err
+}
+
+// push sends rows as they come.
+func (e *Engine) push(ctx context.Context, stmt *sql.SelectStmt, in planner.Input, rows Rows) (string, error) {
+	p, schema, err := planner.PlanPush(stmt.Query, in, "transient", stmt.Pos())
+	if err != nil {
+		return "", err
+	}
+	p.QueryID = e.transientID(pushPrefix(p, in))
+	ctx, done := e.pushing(ctx, p.QueryID, stmt.Text())
+	defer done()
+	root := p.Root.(*plan.Output)
+	out := newRowWriter(root, rows)
+	wake, stop := e.watch(planTopics(p))
+	defer stop()
+	// Its positions are taken before the header is sent: what comes after the
+	// header is in the answer.
+	unit, err := e.transient(ctx, p, out)
+	if err != nil {
+		return "", err
+	}
+	if err := rows.Header(Header{QueryID: p.QueryID, Schema: schema, Push: true, Table: root.IsTable}); err != nil {
+		return "", err
+	}
+	if out.limit == 0 {
+		return limitReached, nil
+	}
+	if err := e.follow(ctx, unit, wake); err != nil {
+		return "", err
+	}
+	return out.final()
+}
+
+// pushPrefix is what a push query's id begins with. One that only follows what
+// a running query writes is called scalable, as ksqlDB calls it.
+func pushPrefix(p *plan.Plan, in planner.Input) string {
+	if !p.FromLatest || in.Settings["ksql.query.push.v2.enabled"] != "true" {
+		return "transient"
+	}
+	var steps, filled int
+	plan.Walk(p.Root, func(s plan.Step) {
+		switch s := s.(type) {
+		case *plan.Source:
+			if src, ok := in.Catalog.Source(s.Source); ok && len(writers(in.Catalog, src.Name)) > 0 {
+				filled++
+			}
+		case *plan.Filter, *plan.Project, *plan.Output:
+		default:
+			steps++
+		}
+	})
+	if steps > 0 || filled != 1 {
+		return "transient"
+	}
+	return "SCALABLE_PUSH_QUERY"
 }
 
 // leaf returns the source at the left end of a plan.
@@ -89,56 +209,78 @@ func leaf(s plan.Step) *plan.Source {
 
 // A rowWriter hands batches to a reader, row by row, as JSON columns.
 type rowWriter struct {
-	root  *plan.Output
 	rows  Rows
 	at    []int // the output's columns in the input
 	limit int64 // rows still wanted; -1: no limit
-	ended bool
+	most  int64 // rows that there may be without a limit; 0: any number
+	count int64
+	err   error
 }
 
-func (w *rowWriter) prepare() error {
-	in := w.root.Input.Meta().Schema
-	values := len(in.Keys())
-	for i := range w.root.Schema.Columns {
-		w.at = append(w.at, values+i)
+func newRowWriter(root *plan.Output, rows Rows) *rowWriter {
+	w := &rowWriter{rows: rows, limit: -1}
+	if root.Limit != nil {
+		w.limit = *root.Limit
 	}
-	return nil
+	keys := len(root.Input.Meta().Schema.Keys())
+	for i := range root.Schema.Columns {
+		w.at = append(w.at, keys+i)
+	}
+	return w
 }
 
+// write sends the rows of b; false if there are to be no more.
 func (w *rowWriter) write(b *vector.Batch) bool {
+	cols := make([][]byte, len(w.at))
+	var buf []byte
 	for n := range b.Rows() {
 		i := b.Row(n)
 		op := b.Op(i)
 		if op == vector.Retract {
 			continue
 		}
-		cols := make([][]byte, len(w.at))
+		if w.count++; w.most > 0 && w.limit < 0 && w.count > w.most {
+			w.err = &types.Error{Kind: types.ErrLimit, Message: fmt.Sprintf("the answer has more than %d rows", w.most),
+				Hint: "Add conditions or a LIMIT, or SET '" + maxRowsSetting + "' to a greater number."}
+			return false
+		}
+		buf = buf[:0]
 		for k, at := range w.at {
+			from := len(buf)
 			if op == vector.Delete && b.Cols[at] == nil {
-				cols[k] = []byte("null")
-				continue
+				buf = append(buf, "null"...)
+			} else {
+				buf = format.AppendJSON(buf, b.Cols[at], i)
 			}
-			cols[k] = format.AppendJSON(nil, b.Cols[at], i)
+			cols[k] = buf[from:len(buf):len(buf)]
 		}
 		if !w.rows.Row(cols, op == vector.Delete) {
-			w.ended = true
 			return false
 		}
 		if w.limit > 0 {
 			if w.limit--; w.limit == 0 {
-				w.ended = true
 				return false
 			}
 		}
 	}
-	return true
+	return w.rows.Flush()
 }
 
-// push runs a transient unit until its reader has enough or ctx ends.
-func (e *Engine) push(ctx context.Context, p *plan.Plan, out *rowWriter) error {
-	wake := make(chan struct{}, 1)
-	topics := planTopics(p)
-	stop := e.opts.Log.Watch(func(topic string) {
+// final returns the last word, once there are no more rows.
+func (w *rowWriter) final() (string, error) {
+	switch {
+	case w.err != nil:
+		return "", w.err
+	case w.limit == 0:
+		return limitReached, nil
+	}
+	return queryCompleted, nil
+}
+
+// watch returns a channel that says when one of the topics has got records.
+func (e *Engine) watch(topics map[string]bool) (wake chan struct{}, stop func()) {
+	wake = make(chan struct{}, 1)
+	return wake, e.opts.Log.Watch(func(topic string) {
 		if topics[topic] {
 			select {
 			case wake <- struct{}{}:
@@ -146,11 +288,10 @@ func (e *Engine) push(ctx context.Context, p *plan.Plan, out *rowWriter) error {
 			}
 		}
 	})
-	defer stop()
-	unit, err := e.transient(ctx, p, out)
-	if err != nil {
-		return err
-	}
+}
+
+// follow runs a transient unit until its reader has enough or ctx ends.
+func (e *Engine) follow(ctx context.Context, unit *task.Unit, wake <-chan struct{}) error {
 	for {
 		for {
 			worked, err := unit.Step(ctx)
@@ -204,8 +345,8 @@ func (e *Engine) consistent(ctx context.Context, source string, settings map[str
 }
 
 // pullStream reads the topic from its beginning to its end as of now.
-func (e *Engine) pullStream(ctx context.Context, p *plan.Plan, src *plan.Source, settings map[string]string, out *rowWriter) error {
-	if err := e.consistent(ctx, src.Source, settings); err != nil {
+func (e *Engine) pullStream(ctx context.Context, p *plan.Plan, source string, settings map[string]string, out *rowWriter) error {
+	if err := e.consistent(ctx, source, settings); err != nil {
 		return err
 	}
 	ends, err := e.ends(ctx, planTopics(p))
@@ -228,27 +369,4 @@ func (e *Engine) pullStream(ctx context.Context, p *plan.Plan, src *plan.Source,
 			return err
 		}
 	}
-}
-
-// pullTable runs the plan's steps over the committed state of a table.
-func (e *Engine) pullTable(ctx context.Context, p *plan.Plan, src *plan.Source, settings map[string]string, out *rowWriter) error {
-	cat := e.Catalog()
-	table, ok := cat.Source(src.Source)
-	if !ok || table.CreatedBy == "" {
-		return types.Errorf(types.ErrStatement, types.Pos{}, "The `%s` table isn't queryable. To derive a queryable table, you can do 'CREATE TABLE QUERYABLE_%s AS SELECT * FROM %s'.", src.Source, src.Source, src.Source)
-	}
-	if err := e.consistent(ctx, src.Source, settings); err != nil {
-		return err
-	}
-	e.mu.RLock()
-	r := e.queries[table.CreatedBy]
-	e.mu.RUnlock()
-	if r == nil || r.unit == nil {
-		return types.Errorf(types.ErrStatement, types.Pos{}, "the query %s that fills %s does not run", table.CreatedBy, src.Source)
-	}
-	return e.snapshot(r.unit, p, out)
-}
-
-func (e *Engine) context(a *vector.Arena) *operator.Context {
-	return &operator.Context{Arena: a, Now: e.opts.Now, Rand: e.opts.Rand, Report: func(operator.Fault) {}}
 }

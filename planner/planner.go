@@ -237,10 +237,10 @@ func planAlter(s *sql.AlterSource, in Input) (*Result, error) {
 		return nil, err
 	case src.Kind != kindOf(s.Table):
 		return nil, fault(s.Pos(), "Use ALTER "+string(src.Kind)+".", "%s is a %s, not a %s", s.Name, src.Kind.Lower(), kindOf(s.Table).Lower())
-	case src.CreatedBy != "":
-		return nil, fault(s.Pos(), "Use CREATE OR REPLACE.", "ALTER command is not supported for CREATE ... AS statements.")
 	case src.ReadOnly:
 		return nil, fault(s.Pos(), "", "Cannot alter %s '%s': ALTER operations are not supported on source %ss.", src.Kind.Lower(), s.Name, src.Kind.Lower())
+	case src.CreatedBy != "":
+		return nil, fault(s.Pos(), "Use CREATE OR REPLACE.", "ALTER command is not supported for CREATE ... AS statements.")
 	}
 	next := *src
 	next.Schema.Columns = slices.Clone(src.Schema.Columns)

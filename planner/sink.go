@@ -426,9 +426,14 @@ func PlanPush(q sql.QueryExpr, in Input, id string, at types.Pos) (*plan.Plan, t
 	if err := p.project(items); err != nil {
 		return nil, types.Schema{}, err
 	}
+	root := p.output()
+	return p.newPlan(id, root, true), root.Schema, nil
+}
+
+// output ends a plan that is for a client: its columns are the projection's.
+func (p *queryPlanner) output() *plan.Output {
 	m := *p.step.Meta()
 	m.ID = "output"
 	m.Schema = types.Schema{Columns: p.step.Meta().Schema.Values()}
-	root := &plan.Output{Common: m, Input: p.step, Limit: p.q.Limit}
-	return p.newPlan(id, root, true), m.Schema, nil
+	return &plan.Output{Common: m, Input: p.step, Limit: p.q.Limit}
 }

@@ -251,7 +251,25 @@ func planCreate(s *sql.CreateSource, in Input) (*Result, error) {
 	if r.CreateTopic, err = sourceTopic(w, src, in, s.Pos()); err != nil {
 		return nil, err
 	}
+	if src.ReadOnly && src.IsTable() {
+		materialize(r, src, in)
+	}
 	return r, nil
+}
+
+// materialize adds the query that keeps a source table's rows, for pull
+// queries.
+func materialize(r *Result, src *catalog.Source, in Input) {
+	step := sourceStep(src, src.Name)
+	step.Materialized = true
+	id := fmt.Sprintf("CST_%s_%d", src.Name, in.Offset)
+	partitions := in.Facts.Topics[src.Topic]
+	if r.CreateTopic != nil {
+		partitions = r.CreateTopic.Partitions
+	}
+	pl := &plan.Plan{Version: plan.FormatVersion, QueryID: id, Root: step, EveryChange: everyChange(in.Settings), Topics: map[string]int{src.Topic: partitions}}
+	src.CreatedBy = id
+	r.Change.Start = &catalog.Query{ID: id, Plan: pl, Sources: []string{src.Name}, SQL: in.Text, State: catalog.Running}
 }
 
 // existing returns the source that has the name already, if it is to be

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"karst/exec"
 	"karst/server/api"
@@ -56,9 +55,9 @@ type lineRows struct {
 }
 
 // Header implements exec.Rows.
-func (l *lineRows) Header(id string, schema types.Schema, _ bool) error {
-	h := api.Header{QueryID: id, ColumnNames: []string{}, ColumnTypes: []string{}}
-	for _, c := range schema.Columns {
+func (l *lineRows) Header(head exec.Header) error {
+	h := api.Header{QueryID: head.QueryID, ColumnNames: []string{}, ColumnTypes: []string{}}
+	for _, c := range head.Schema.Columns {
 		h.ColumnNames = append(h.ColumnNames, c.Name)
 		h.ColumnTypes = append(h.ColumnTypes, c.Type.String())
 	}
@@ -89,8 +88,13 @@ func joined(cols [][]byte) []byte {
 // Row implements exec.Rows.
 func (l *lineRows) Row(cols [][]byte, _ bool) bool {
 	_, err := l.w.Write(append(joined(cols), '\n'))
-	flush(l.w)
 	return err == nil
+}
+
+// Flush implements exec.Rows.
+func (l *lineRows) Flush() bool {
+	flush(l.w)
+	return true
 }
 
 // query answers POST /query: one JSON array of header, rows and a last word.
@@ -108,7 +112,7 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) {
 		_, e := s.failure(err, req.Text)
 		text, _ := json.Marshal(e)
 		fmt.Fprintf(w, ",\n{\"errorMessage\":%s}]\n", text)
-	case out.push:
+	case out.word:
 		text, _ := json.Marshal(final)
 		fmt.Fprintf(w, ",\n{\"finalMessage\":%s}]\n", text)
 	default:
@@ -119,21 +123,17 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) {
 type arrayRows struct {
 	w     http.ResponseWriter
 	begun bool
-	push  bool
+	word  bool // a last word follows the rows
 }
 
 // Header implements exec.Rows.
-func (a *arrayRows) Header(id string, schema types.Schema, push bool) error {
-	var parts []string
-	for _, c := range schema.Columns {
-		parts = append(parts, types.QuoteAlways(c.Name)+" "+c.Type.String())
-	}
-	text, err := json.Marshal(map[string]any{"header": map[string]string{"queryId": id, "schema": strings.Join(parts, ", ")}})
+func (a *arrayRows) Header(h exec.Header) error {
+	text, err := json.Marshal(map[string]any{"header": map[string]string{"queryId": h.QueryID, "schema": h.Schema.String()}})
 	if err != nil {
 		return err
 	}
 	a.w.Header().Set("Content-Type", "application/json")
-	a.begun, a.push = true, push
+	a.begun, a.word = true, h.Push || !h.Table
 	_, err = fmt.Fprintf(a.w, "[%s", text)
 	flush(a.w)
 	return err
@@ -146,6 +146,11 @@ func (a *arrayRows) Row(cols [][]byte, deleted bool) bool {
 		tail = `,"tombstone":true}}`
 	}
 	_, err := fmt.Fprintf(a.w, ",\n{\"row\":{\"columns\":%s%s", joined(cols), tail)
-	flush(a.w)
 	return err == nil
+}
+
+// Flush implements exec.Rows.
+func (a *arrayRows) Flush() bool {
+	flush(a.w)
+	return true
 }

@@ -91,29 +91,6 @@ func (t *tableRows) apply(c *Context, b *vector.Batch) (*vector.Batch, error) {
 	return out.finish(), nil
 }
 
-// ReadRows returns the rows of a committed table of stored rows, those for
-// which keep is true, as a batch with the schema's columns.
-func ReadRows(a *vector.Arena, t *state.Table, schema types.Schema, windowed bool, keep func(key []byte) bool) (*vector.Batch, error) {
-	nk := len(schema.Keys())
-	out := newRowBuilder(a, schema, windowed, t.Len())
-	cells := t.Cells(0)
-	for slot := range int32(t.Slots()) {
-		if t.Dead(slot) || keep != nil && !keep(t.Key(slot)) {
-			continue
-		}
-		start, end, err := readKey(out.cols[:nk], t.Key(slot), windowed)
-		if err != nil {
-			return nil, err
-		}
-		time, _, err := readRowBytes(out.cols[nk:], cells.Blob(slot, 0))
-		if err != nil {
-			return nil, err
-		}
-		out.close(vector.Upsert, time, start, end)
-	}
-	return out.finish(), nil
-}
-
 // readKey appends the key columns of a store's key, and returns its window.
 func readKey(cols []*vector.Builder, key []byte, windowed bool) (start, end int64, err error) {
 	for _, c := range cols {

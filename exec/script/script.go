@@ -237,7 +237,10 @@ func query(ctx context.Context, e *exec.Engine, s *exec.Session, text string, ou
 type rows struct{ list []string }
 
 // Header implements exec.Rows.
-func (r *rows) Header(string, types.Schema, bool) error { return nil }
+func (r *rows) Header(exec.Header) error { return nil }
+
+// Flush implements exec.Rows.
+func (r *rows) Flush() bool { return true }
 
 // Row implements exec.Rows.
 func (r *rows) Row(cols [][]byte, deleted bool) bool {

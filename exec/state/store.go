@@ -38,6 +38,9 @@ func (k *Keys) Reset() { k.Buf, k.Off = k.Buf[:0], append(k.Off[:0], 0) }
 // Close ends the row whose bytes were appended to Buf.
 func (k *Keys) Close() { k.Off = append(k.Off, int32(len(k.Buf))) }
 
+// Len returns the number of rows.
+func (k *Keys) Len() int { return len(k.Off) - 1 }
+
 // At returns the bytes of row i.
 func (k *Keys) At(i int) []byte { return k.Buf[k.Off[i]:k.Off[i+1]] }
 
@@ -151,16 +154,16 @@ func (s *Store) Changed() int { return s.overlay.Slots() }
 // Merge moves the overlay into the committed table: the commit's effects
 // become visible to readers, all together.
 func (s *Store) Merge() {
+	if len(s.metaNew) == 0 && s.overlay.Slots() == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for name, v := range s.metaNew {
 		s.meta[name] = v
 		s.metaDirty = true
 	}
 	clear(s.metaNew)
-	if s.overlay.Slots() == 0 {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for slot := range int32(s.overlay.Slots()) {
 		key, h := s.overlay.Key(slot), s.overlay.hashes[slot]
 		c := s.committed.Find(key, h)
@@ -191,10 +194,10 @@ func (s *Store) Abort() {
 // Bytes returns the memory the store holds.
 func (s *Store) Bytes() int { return s.committed.Bytes() + s.overlay.Bytes() }
 
-// View calls f with the committed table while no merge goes on. f must not
-// keep the table.
-func (s *Store) View(f func(t *Table)) {
+// View calls f with the committed table, and with what looks up the committed
+// values beside the keys, while no merge goes on. f must keep neither.
+func (s *Store) View(f func(t *Table, meta func(name string) []byte)) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	f(s.committed)
+	f(s.committed, func(name string) []byte { return s.meta[name] })
 }

@@ -83,6 +83,17 @@ func (t *Table) Find(key []byte, hash uint64) int32 {
 	}
 }
 
+// Get looks up keys: slots takes each one's slot, -1 for those that the table
+// does not have.
+func (t *Table) Get(k *Keys, slots []int32) {
+	for i := range slots {
+		key := k.At(i)
+		if slots[i] = t.Find(key, Hash(key)); slots[i] >= 0 && t.dead[slots[i]] {
+			slots[i] = -1
+		}
+	}
+}
+
 // Insert gives key, which the table does not have, a zeroed slot.
 func (t *Table) Insert(key []byte, hash uint64) int32 {
 	if 2*(len(t.hashes)+1) > len(t.index) {

@@ -1,0 +1,65 @@
+package exec
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"karst/exec/task"
+)
+
+// A transientQuery is a push query that runs for a client.
+type transientQuery struct {
+	id, text string
+	cancel   context.CancelFunc
+}
+
+// pushing notes that a push query runs, until done is called; its context ends
+// with CloseQuery and with the engine.
+func (e *Engine) pushing(ctx context.Context, id, text string) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(e.ctx, cancel)
+	e.mu.Lock()
+	e.transients[id] = &transientQuery{id, text, cancel}
+	e.mu.Unlock()
+	return ctx, func() {
+		stop()
+		cancel()
+		e.mu.Lock()
+		delete(e.transients, id)
+		e.mu.Unlock()
+	}
+}
+
+// CloseQuery ends a running push query; false if there is none of that id.
+func (e *Engine) CloseQuery(id string) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	q, ok := e.transients[id]
+	if ok {
+		q.cancel()
+	}
+	return ok
+}
+
+// pushQueries lists the push queries that run, by id.
+func (e *Engine) pushQueries() []*transientQuery {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	var out []*transientQuery
+	for _, q := range e.transients {
+		out = append(out, q)
+	}
+	slices.SortFunc(out, func(a, b *transientQuery) int { return strings.Compare(a.id, b.id) })
+	return out
+}
+
+// running returns the unit of a query; nil if it has none, or r is nil.
+func (r *running) running() *task.Unit {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.unit
+}
