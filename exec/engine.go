@@ -47,8 +47,9 @@ type Engine struct {
 	pushes  int64
 	// transients are the push queries that run, by id.
 	transients map[string]*transientQuery
-	closed  bool
-	all     sync.WaitGroup
+	pulled     pullCounts
+	closed     bool
+	all        sync.WaitGroup
 }
 
 // commandTopic keeps the plans of everything that was defined.

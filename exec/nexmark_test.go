@@ -98,13 +98,20 @@ type cells struct {
 	rows   [][][]byte
 }
 
-func (c *cells) Header(_ string, schema types.Schema, _ bool) error {
-	c.schema = schema
+func (c *cells) Header(h Header) error {
+	c.schema = h.Schema
 	return nil
 }
 
+// Flush implements Rows.
+func (c *cells) Flush() bool { return true }
+
 func (c *cells) Row(cols [][]byte, _ bool) bool {
-	c.rows = append(c.rows, cols)
+	row := make([][]byte, len(cols))
+	for i := range cols {
+		row[i] = bytes.Clone(cols[i])
+	}
+	c.rows = append(c.rows, row)
 	return true
 }
 

@@ -29,8 +29,8 @@ type Header struct {
 }
 
 // Rows takes a query's answer: Header once, then Row for each row, its columns
-// as JSON text, and Flush when no row follows at once. Row and Flush return
-// false to end the query.
+// as JSON text that lives until Row returns, and Flush when no row follows at
+// once. Row and Flush return false to end the query.
 type Rows interface {
 	Header(h Header) error
 	Row(columns [][]byte, deleted bool) bool
@@ -95,7 +95,8 @@ func (e *Engine) pull(ctx context.Context, stmt *sql.SelectStmt, in planner.Inpu
 			if err := e.consistent(ctx, name, in.Settings); err != nil {
 				return err
 			}
-			_, err := q.Run(ctx, stores, out.write)
+			stats, err := q.Run(ctx, stores, out.write)
+			e.pulled.add(stats)
 			return err
 		}
 	}
@@ -138,7 +139,7 @@ func (e *Engine) pullTable(table *catalog.Source, p *planner.Pull) (*pull.Query,
 	if unit == nil {
 		return nil, nil, types.Errorf(types.ErrStatement, types.Pos{}, "the query %s that fills %s does not run", table.CreatedBy, types.QuoteAlways(table.Name))
 	}
-	q, err := pull.New(unit.Plan().Root, p.Plan, p.Lookup, pull.Env{Now: e.opts.Now, Rand: e.opts.Rand})
+	q, err := pull.New(unit.Plan().Root, p.Plan, p.Lookup, pull.Env{Now: e.opts.Now, Rand: e.opts.Rand, NewArena: e.opts.NewArena})
 	return q, unit.Stores, err
 }
 
@@ -210,6 +211,7 @@ func leaf(s plan.Step) *plan.Source {
 // A rowWriter hands batches to a reader, row by row, as JSON columns.
 type rowWriter struct {
 	rows  Rows
+	table bool
 	at    []int // the output's columns in the input
 	limit int64 // rows still wanted; -1: no limit
 	most  int64 // rows that there may be without a limit; 0: any number
@@ -218,7 +220,7 @@ type rowWriter struct {
 }
 
 func newRowWriter(root *plan.Output, rows Rows) *rowWriter {
-	w := &rowWriter{rows: rows, limit: -1}
+	w := &rowWriter{rows: rows, table: root.IsTable, limit: -1}
 	if root.Limit != nil {
 		w.limit = *root.Limit
 	}
@@ -236,8 +238,8 @@ func (w *rowWriter) write(b *vector.Batch) bool {
 	for n := range b.Rows() {
 		i := b.Row(n)
 		op := b.Op(i)
-		if op == vector.Retract {
-			continue
+		if op == vector.Retract || op == vector.Delete && !w.table {
+			continue // a stream's record without a value is no row
 		}
 		if w.count++; w.most > 0 && w.limit < 0 && w.count > w.most {
 			w.err = &types.Error{Kind: types.ErrLimit, Message: fmt.Sprintf("the answer has more than %d rows", w.most),

@@ -4,7 +4,9 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 
+	"karst/exec/pull"
 	"karst/exec/task"
 )
 
@@ -52,6 +54,21 @@ func (e *Engine) pushQueries() []*transientQuery {
 	}
 	slices.SortFunc(out, func(a, b *transientQuery) int { return strings.Compare(a.id, b.id) })
 	return out
+}
+
+// pullCounts count what pull queries on tables have read.
+type pullCounts struct{ queries, keys, rows atomic.Int64 }
+
+func (c *pullCounts) add(s pull.Stats) {
+	c.queries.Add(1)
+	c.keys.Add(s.Keys)
+	c.rows.Add(s.Rows)
+}
+
+// PullCounts returns how many pull queries on tables have been answered since
+// the start, how many keys they looked at, and how many rows they read.
+func (e *Engine) PullCounts() (queries, keys, rows int64) {
+	return e.pulled.queries.Load(), e.pulled.keys.Load(), e.pulled.rows.Load()
 }
 
 // running returns the unit of a query; nil if it has none, or r is nil.

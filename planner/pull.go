@@ -261,6 +261,9 @@ func (p *queryPlanner) checkLookup(l *plan.Lookup, source *plan.Common) error {
 			if k != nil && isNull(k) {
 				return fault(k.Pos(), "Use IS NULL or IS NOT NULL.", "Primary key columns can not be NULL: %s = NULL", types.QuoteAlways(source.Schema.Columns[i].Name))
 			}
+			if err := textKey(k, source.Schema.Columns[i]); err != nil {
+				return err
+			}
 		}
 	}
 	if settingBool(p.in.Settings, "ksql.query.pull.table.scan.enabled", true) {
@@ -276,6 +279,16 @@ func (p *queryPlanner) checkLookup(l *plan.Lookup, source *plan.Common) error {
 		}
 	}
 	return nil
+}
+
+// textKey refuses a text that stands for a number or a boolean, which WHERE
+// takes in an IN list.
+func textKey(e sql.Expr, key types.Column) error {
+	l, ok := e.(*sql.Literal)
+	if kind := key.Type.Kind(); !ok || l.Kind != sql.LitString || !key.Type.IsNumeric() && kind != types.KindBoolean {
+		return nil
+	}
+	return fault(e.Pos(), "Leave the quotes out.", "'%s' can not be converted to the type of the key column: %s %s KEY", l.Text, key.Name, key.Type)
 }
 
 func (p *queryPlanner) needsScan(at types.Pos, why string) error {

@@ -195,6 +195,13 @@ func (p *queryPlanner) body() ([]selectItem, error) {
 		return p.group(items)
 	}
 	call := p.firstAggregate(items)
+	if call != nil && p.target == "" && p.q.Emit != sql.EmitNone {
+		// A client may ask for one group of all rows; its key has no name.
+		all := *p.q
+		all.GroupBy, all.GroupAt = []sql.Expr{&sql.Literal{Kind: sql.LitInteger, Text: "0"}}, call.Pos()
+		p.q = &all
+		return p.group(items)
+	}
 	switch {
 	case call != nil:
 		return nil, fault(call.Pos(), "Add a GROUP BY clause.", "Use of aggregate function %s requires a GROUP BY clause.", call.Name)

@@ -16,7 +16,6 @@ import (
 	"karst/log"
 	"karst/log/segment"
 	"karst/sql"
-	"karst/sql/types"
 	"karst/sql/vector"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -222,7 +221,10 @@ func (e *Engine) Show(text string) [][]string {
 type rows struct{ list []string }
 
 // Header implements exec.Rows.
-func (r *rows) Header(string, types.Schema, bool) error { return nil }
+func (r *rows) Header(exec.Header) error { return nil }
+
+// Flush implements exec.Rows.
+func (r *rows) Flush() bool { return true }
 
 // Row implements exec.Rows.
 func (r *rows) Row(cols [][]byte, deleted bool) bool {

@@ -17,8 +17,9 @@ const chunkSlots = 4096
 
 // An Env is what the evaluation of expressions needs.
 type Env struct {
-	Now  func() time.Time
-	Rand func() uint64
+	Now      func() time.Time
+	Rand     func() uint64
+	NewArena func() *vector.Arena // nil: vector.NewArena
 }
 
 // A Query is a pull query on a table, ready to be run; by one goroutine at a
@@ -46,6 +47,9 @@ type Stats struct {
 // New makes a query of a plan over the table that the query with the given
 // root fills.
 func New(root plan.Step, p *plan.Plan, l plan.Lookup, env Env) (*Query, error) {
+	if env.NewArena == nil {
+		env.NewArena = vector.NewArena
+	}
 	base, above := stateOf(root)
 	m := base.Meta()
 	q := &Query{base: base, keys: m.Schema.Keys(), window: m.Window, env: env}
@@ -98,7 +102,7 @@ func stepsAbove(root plan.Step) []plan.Step {
 // with the columns of the plan's output after its key columns, until it returns
 // false; a batch and what is in it lives until emit returns.
 func (q *Query) Run(ctx context.Context, stores Stores, emit func(*vector.Batch) bool) (Stats, error) {
-	r := &run{Query: q, ctx: ctx, arena: vector.NewArena(), emit: emit}
+	r := &run{Query: q, ctx: ctx, arena: q.env.NewArena(), emit: emit}
 	limited := q.output.Limit != nil
 	if limited {
 		r.first = newFirstRows(*q.output.Limit, q.output.Input.Meta().Schema)

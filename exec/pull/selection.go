@@ -36,11 +36,7 @@ func compileAlternatives(l plan.Lookup, keys []types.Column) []alternative {
 			}
 		}
 		for _, b := range a.Bounds {
-			value := constantAs(b.Value, types.Bigint)
-			if value == nil {
-				value = constantAs(b.Value, types.Timestamp) // as text
-			}
-			if value != nil {
+			if value, err := expr.CompileTime(b.Value, expr.Scope{}); err == nil {
 				c.bounds = append(c.bounds, bound{b.Column == types.WindowEnd, b.Op, value})
 			}
 		}

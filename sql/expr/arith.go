@@ -18,13 +18,8 @@ func (k *compiler) binary(e *sql.Binary) typed {
 	if e.Op == "||" || e.Op == "+" && (l.typ.Kind() == types.KindString || r.typ.Kind() == types.KindString) {
 		return k.concat(e, l, r)
 	}
-	if l.typ.Kind() == types.KindNull {
-		l = k.coerce(l, r.typ)
-	} else if r.typ.Kind() == types.KindNull {
-		r = k.coerce(r, l.typ)
-	}
 	if !l.typ.IsNumeric() || !r.typ.IsNumeric() {
-		k.fail(e.Pos(), "Unsupported arithmetic types: "+l.typ.String()+" "+e.Op+" "+r.typ.String(), "Arithmetic takes numbers; use CAST.")
+		k.fail(e.Pos(), "Unsupported arithmetic types: "+l.typ.String()+" "+e.Op+" "+r.typ.String(), "Arithmetic takes numbers; use CAST, of NULL too.")
 		return typed{}
 	}
 	t := arithmeticType(e.Op, l.typ, r.typ)

@@ -217,12 +217,17 @@ func (k *compiler) textTime(p typed) typed {
 		return p
 	}
 	b := one(types.Timestamp)
-	if message := appendTimeText(b, string(p.konst.Str(0))); message != "" {
+	text, day := string(p.konst.Str(0)), int64(0)
+	if date, rest, found := strings.Cut(text, "T24"); found { // the end of a day is the next one's begin
+		text, day = date+"T00"+rest, 24*60*60*1000
+	}
+	if message := appendTimeText(b, text); message != "" {
 		k.fail(p.at, message, "A time is written like 2006-01-02T15:04:05.000, or a part of it from the left.")
 		return p
 	}
 	v := *b.Finish()
 	v.Type = types.Bigint
+	v.I64[0] += day
 	out := constant(&v)
 	out.at = p.at
 	return out

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"fmt"
 	"math"
 
 	"karst/sql"
@@ -16,7 +17,7 @@ func (k *compiler) comparison(e *sql.Comparison) typed {
 		return typed{}
 	}
 	l, r = k.pseudoTime(e, l, r)
-	l, r, ok := k.comparable(e.Pos(), e.Op, l, r)
+	l, r, ok := k.comparable(e, l, r)
 	if !ok {
 		return typed{}
 	}
@@ -24,7 +25,8 @@ func (k *compiler) comparison(e *sql.Comparison) typed {
 }
 
 // comparable coerces both sides to a type in which they can be compared.
-func (k *compiler) comparable(at types.Pos, op string, l, r typed) (typed, typed, bool) {
+func (k *compiler) comparable(e *sql.Comparison, l, r typed) (typed, typed, bool) {
+	op := e.Op
 	t, ok := comparisonType(l.typ, r.typ)
 	if ok && t.IsNested() && op != "=" && op != "<>" && op != "!=" && op != sql.OpIsDistinct && op != sql.OpIsNotDistinct {
 		ok = false
@@ -33,7 +35,7 @@ func (k *compiler) comparable(at types.Pos, op string, l, r typed) (typed, typed
 		ok = false
 	}
 	if !ok {
-		k.fail(at, "Cannot compare "+l.typ.String()+" "+op+" "+r.typ.String(), "Use CAST to bring both sides to one type.")
+		k.fail(e.Pos(), fmt.Sprintf("Cannot compare %s (%s) to %s (%s) with %s.", sql.PrintExpr(e.Left), l.typ, sql.PrintExpr(e.Right), r.typ, op), "Use CAST to bring both sides to one type.")
 		return l, r, false
 	}
 	return k.castTo(l, t), k.castTo(r, t), true

@@ -53,6 +53,20 @@ func CompileAs(e sql.Expr, scope Scope, t *types.Type) (*Program, error) {
 	return &Program{root: root}, nil
 }
 
+// CompileTime compiles what is compared to ROWTIME or to a window's bound: a
+// BIGINT in ms, or a constant text that is a time.
+func CompileTime(e sql.Expr, scope Scope) (*Program, error) {
+	k := &compiler{scope: scope, params: map[string]*lambdaParam{}}
+	root := k.expr(e)
+	if len(k.errs) == 0 {
+		root = k.coerce(k.textTime(root), types.Bigint)
+	}
+	if len(k.errs) > 0 {
+		return nil, k.errs[0]
+	}
+	return &Program{root: root}, nil
+}
+
 // Columns returns the columns that e refers to, by position in the scope.
 func Columns(e sql.Expr, scope Scope) []int {
 	k := &compiler{scope: scope, params: map[string]*lambdaParam{}, used: map[int]bool{}}

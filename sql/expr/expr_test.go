@@ -160,7 +160,7 @@ func TestCompileErrors(t *testing.T) {
 		{"I + UCASE(I)", "line 1:5: Function 'UCASE' does not accept parameters (INTEGER)."},
 		{"UCAS(S)", "line 1:1: Can't find any functions with the name 'UCAS'\nDid you mean UCASE?"},
 		{"T->Y", "Could not find field 'Y' in T"},
-		{"A = 1", "Cannot compare ARRAY<INTEGER> = INTEGER"},
+		{"A = 1", "Cannot compare A (ARRAY<INTEGER>) to 1 (INTEGER) with ="},
 		{"S AND B", "AND takes a BOOLEAN, found STRING: S"},
 		{"FORMAT_DATE(FROM_DAYS(1), 'QQ')", `the letter "Q" is not supported`},
 	} {
