@@ -2,6 +2,8 @@ package planner
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 
@@ -27,6 +29,9 @@ func explainSettings(p *plan.Plan) string {
 	}
 	if p.EveryChange {
 		notes = append(notes, "every change of a table is emitted")
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Settings)) {
+		notes = append(notes, name+" = "+p.Settings[name])
 	}
 	if len(notes) == 0 {
 		return ""

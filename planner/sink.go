@@ -10,6 +10,7 @@ import (
 	"karst/sql"
 	"karst/sql/expr"
 	"karst/sql/format"
+	"karst/sql/function"
 	"karst/sql/types"
 )
 
@@ -25,6 +26,9 @@ func newQuery(qe sql.QueryExpr, in Input, target string, at types.Pos) (*queryPl
 	q, err := asQuery(qe, at)
 	if err != nil {
 		return nil, err
+	}
+	if err := function.Default().CheckSettings(in.Settings); err != nil {
+		return nil, fault(at, "", "%v", err)
 	}
 	return &queryPlanner{in: in, q: q, target: target}, nil
 }
@@ -226,6 +230,14 @@ func (p *queryPlanner) planQuery() error {
 func (p *queryPlanner) newPlan(id string, root plan.Step, latest bool) *plan.Plan {
 	prune(root)
 	pl := &plan.Plan{Version: plan.FormatVersion, QueryID: id, Root: root, EveryChange: everyChange(p.in.Settings), FromLatest: fromLatest(p.in.Settings, latest), Topics: map[string]int{}}
+	for name, value := range p.in.Settings {
+		if strings.HasPrefix(name, function.SettingPrefix) {
+			if pl.Settings == nil {
+				pl.Settings = map[string]string{}
+			}
+			pl.Settings[name] = value
+		}
+	}
 	for _, r := range p.sources {
 		pl.Topics[r.source.Topic] = p.in.Facts.Topics[r.source.Topic]
 	}

@@ -58,7 +58,7 @@ type aggregate struct {
 
 func newAggregate(s *plan.Aggregate, d Deps) (Operator, error) {
 	a := &aggregate{step: s, every: d.EveryChange || s.EmitFinal, changedMark: map[string]bool{}}
-	g, args, err := newGroups(s)
+	g, args, err := newGroups(s, d.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func WindowSpec(w *plan.Window) (window.Spec, error) {
 }
 
 // newGroups resolves an aggregate's calls and lays out its slots.
-func newGroups(s *plan.Aggregate) (*Groups, [][]*expr.Program, error) {
+func newGroups(s *plan.Aggregate, settings map[string]string) (*Groups, [][]*expr.Program, error) {
 	g := &Groups{schema: s.Schema, nk: len(s.Schema.Keys()), window: s.Window, layout: state.Layout{FixedBytes: slotHead}}
 	var all [][]*expr.Program
 	for _, call := range s.Calls {
@@ -101,7 +101,7 @@ func newGroups(s *plan.Aggregate) (*Groups, [][]*expr.Program, error) {
 			}
 			exprs = append(exprs, e)
 		}
-		_, sig, err := compileArgs(exprs, s.Input)
+		_, sig, err := compileArgs(exprs, s.Input, settings)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -110,14 +110,20 @@ func newGroups(s *plan.Aggregate) (*Groups, [][]*expr.Program, error) {
 			return nil, nil, rerr
 		}
 		var progs []*expr.Program
+		sc := scope(s.Input)
+		sc.Settings = settings
 		for i, e := range exprs {
-			p, err := expr.CompileAs(e, scope(s.Input), r.Params[i])
+			p, err := expr.CompileAs(e, sc, r.Params[i])
 			if err != nil {
 				return nil, nil, err
 			}
 			progs = append(progs, p)
 		}
-		k, err := r.Signature.Aggregate(sig)
+		under, err := r.Signature.Under(settings)
+		if err != nil {
+			return nil, nil, err
+		}
+		k, err := under.Aggregate(sig)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -91,13 +91,13 @@ type Deps struct {
 func Build(step plan.Step, needed Needed, d Deps) (Operator, error) {
 	switch s := step.(type) {
 	case *plan.Filter:
-		return newFilter(s)
+		return newFilter(s, d)
 	case *plan.Project:
-		return newProject(s, needed)
+		return newProject(s, needed, d)
 	case *plan.Explode:
-		return newExplode(s)
+		return newExplode(s, d)
 	case *plan.Rekey:
-		return newRekey(s, needed)
+		return newRekey(s, d)
 	case *plan.Aggregate:
 		return newAggregate(s, d)
 	case *plan.StreamTableJoin:
@@ -117,8 +117,10 @@ func scope(in plan.Step) expr.Scope {
 }
 
 // compile compiles a plan's expression over a step's output.
-func compile(text string, in plan.Step) (*expr.Program, error) {
-	p, err := expr.CompileText(text, scope(in))
+func compile(text string, in plan.Step, settings map[string]string) (*expr.Program, error) {
+	sc := scope(in)
+	sc.Settings = settings
+	p, err := expr.CompileText(text, sc)
 	if err != nil {
 		return nil, fmt.Errorf("step %s: %s: %w", in.Meta().ID, text, err)
 	}

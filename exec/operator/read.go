@@ -22,7 +22,7 @@ type Reader interface {
 // Aggregate, a materialized Source or Sink.
 func NewReader(s plan.Step) (Reader, error) {
 	if agg, ok := s.(*plan.Aggregate); ok {
-		g, _, err := newGroups(agg)
+		g, _, err := newGroups(agg, nil)
 		return g, err
 	}
 	return &rowReader{s.Meta().Schema, s.Meta().Window != nil}, nil

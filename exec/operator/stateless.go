@@ -16,8 +16,8 @@ type filter struct {
 	prog *expr.Program
 }
 
-func newFilter(s *plan.Filter) (Operator, error) {
-	p, err := compile(s.Predicate, s.Input)
+func newFilter(s *plan.Filter, d Deps) (Operator, error) {
+	p, err := compile(s.Predicate, s.Input, d.Settings)
 	return &filter{s, p}, err
 }
 
@@ -97,7 +97,7 @@ type project struct {
 	progs []*expr.Program // nil for values that nobody needs
 }
 
-func newProject(s *plan.Project, needed Needed) (Operator, error) {
+func newProject(s *plan.Project, needed Needed, d Deps) (Operator, error) {
 	p := &project{step: s, keys: len(s.Schema.Keys())}
 	use := needed[s.ID]
 	for i, v := range s.Values {
@@ -105,7 +105,7 @@ func newProject(s *plan.Project, needed Needed) (Operator, error) {
 			p.progs = append(p.progs, nil)
 			continue
 		}
-		prog, err := compile(v.Text, s.Input)
+		prog, err := compile(v.Text, s.Input, d.Settings)
 		if err != nil {
 			return nil, err
 		}
@@ -140,10 +140,10 @@ type rekey struct {
 	values []int // positions of the output's values in the input
 }
 
-func newRekey(s *plan.Rekey, _ Needed) (Operator, error) {
+func newRekey(s *plan.Rekey, d Deps) (Operator, error) {
 	r := &rekey{step: s}
 	for _, k := range s.Keys {
-		p, err := compile(k.Text, s.Input)
+		p, err := compile(k.Text, s.Input, d.Settings)
 		if err != nil {
 			return nil, err
 		}
@@ -198,7 +198,7 @@ type explode struct {
 	types   []*types.Type
 }
 
-func newExplode(s *plan.Explode) (Operator, error) {
+func newExplode(s *plan.Explode, d Deps) (Operator, error) {
 	x := &explode{step: s}
 	for _, call := range s.Calls {
 		e, err := sql.ParseExpr(call.Text)
@@ -209,7 +209,7 @@ func newExplode(s *plan.Explode) (Operator, error) {
 		if !ok {
 			return nil, fmt.Errorf("step %s: %s is not a call", s.ID, call.Text)
 		}
-		args, sig, err := compileArgs(f.Args, s.Input)
+		args, sig, err := compileArgs(f.Args, s.Input, d.Settings)
 		if err != nil {
 			return nil, err
 		}
@@ -217,7 +217,11 @@ func newExplode(s *plan.Explode) (Operator, error) {
 		if rerr != nil {
 			return nil, rerr
 		}
-		k, err := r.Signature.Table(sig)
+		under, err := r.Signature.Under(d.Settings)
+		if err != nil {
+			return nil, err
+		}
+		k, err := under.Table(sig)
 		if err != nil {
 			return nil, err
 		}
@@ -227,11 +231,13 @@ func newExplode(s *plan.Explode) (Operator, error) {
 }
 
 // compileArgs compiles the arguments of an aggregate or table function.
-func compileArgs(args []sql.Expr, in plan.Step) ([]*expr.Program, []function.Arg, error) {
+func compileArgs(args []sql.Expr, in plan.Step, settings map[string]string) ([]*expr.Program, []function.Arg, error) {
 	var progs []*expr.Program
 	var sig []function.Arg
+	sc := scope(in)
+	sc.Settings = settings
 	for _, a := range args {
-		p, err := expr.Compile(a, scope(in))
+		p, err := expr.Compile(a, sc)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -63,12 +63,16 @@ func (k *compiler) call(e *sql.Call) typed {
 			args[i] = constant(sig[i].Const)
 		}
 	}
-	kernel, kerr := call.Signature.Scalar(sig)
+	under, kerr := call.Signature.Under(k.scope.Settings)
+	var kernel function.ScalarKernel
+	if kerr == nil {
+		kernel, kerr = under.Scalar(sig)
+	}
 	if kerr != nil {
 		k.errs = append(k.errs, &types.Error{Kind: types.ErrFunction, Pos: e.Pos(), Message: e.Name + ": " + kerr.Error()})
 		return typed{}
 	}
-	t := typed{typ: call.Returns, at: e.Pos(), eval: callRows(e.Name, call.Signature, call.Returns, kernel, args)}
+	t := typed{typ: call.Returns, at: e.Pos(), eval: callRows(e.Name, under, call.Returns, kernel, args)}
 	if call.Signature.Volatile {
 		return t
 	}

@@ -3,6 +3,10 @@ package function
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
 
 	"karst/sql/types"
 	"karst/sql/vector"
@@ -90,12 +94,38 @@ func mergeRecords(c *AggregateCall, into, from int32, add func(c *AggregateCall,
 // defaultCollectLimit bounds COLLECT_LIST and COLLECT_SET.
 const defaultCollectLimit = 1000
 
+// collectDef is a function that collects values up to a limit, which a setting
+// changes; a negative one is none.
+func collectDef(name, description string, make func(args []Arg, limit int) AggregateKernel) Def {
+	setting := Setting{Name: SettingPrefix + strings.ToLower(name) + ".limit", Default: strconv.Itoa(defaultCollectLimit), Description: "How many values are kept of each group; a negative number is no limit."}
+	limited := func(limit int) Signature {
+		return aggregate("value T", func(args []Arg) AggregateKernel { return make(args, limit) })
+	}
+	s := limited(defaultCollectLimit)
+	s.Configure = func(settings map[string]string) (*Signature, error) {
+		text, ok := settings[setting.Name]
+		if !ok {
+			text = setting.Default
+		}
+		limit, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, fmt.Errorf("the setting %s must be a whole number, found %q", setting.Name, text)
+		}
+		if limit < 0 {
+			limit = math.MaxInt
+		}
+		u := limited(limit)
+		return &u, nil
+	}
+	return Def{Name: name, Kind: Aggregate, Category: CategoryAggregate, Description: description, Signatures: []Signature{s}, Settings: []Setting{setting}}
+}
+
 // newCollectList keeps the values, nulls too, in the order of arrival; those
 // beyond the limit are left out.
-func newCollectList(args []Arg) AggregateKernel {
+func newCollectList(args []Arg, limit int) AggregateKernel {
 	var scratch []byte
 	add := func(c *AggregateCall, g int32, rec []byte) {
-		if recordCount(c.Cells.Blob(g, 0)) < defaultCollectLimit {
+		if recordCount(c.Cells.Blob(g, 0)) < limit {
 			addRecord(c, g, rec)
 		}
 	}
@@ -115,11 +145,11 @@ func newCollectList(args []Arg) AggregateKernel {
 }
 
 // newCollectSet keeps the different values in the order of first arrival.
-func newCollectSet(args []Arg) AggregateKernel {
+func newCollectSet(args []Arg, limit int) AggregateKernel {
 	var scratch []byte
 	add := func(c *AggregateCall, g int32, rec []byte) {
 		blob := c.Cells.Blob(g, 0)
-		if recordCount(blob) >= defaultCollectLimit {
+		if recordCount(blob) >= limit {
 			return
 		}
 		if start, _ := findRecord(blob, rec, 0); start < 0 {

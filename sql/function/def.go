@@ -28,7 +28,19 @@ type Def struct {
 	Description string // our own words, one or two sentences
 	Signatures  []Signature
 	Examples    []Example
+	Settings    []Setting // the session's properties it obeys
 }
+
+// A Setting is a property of the session that changes what a function does. A
+// query keeps those it was made with.
+type Setting struct {
+	Name        string // begins with SettingPrefix
+	Default     string
+	Description string
+}
+
+// SettingPrefix is what the names of all functions' settings begin with.
+const SettingPrefix = "ksql.functions."
 
 // An Example is a call and its result, both as SQL expressions over constants;
 // the library's test evaluates and compares them.
@@ -55,9 +67,21 @@ type Signature struct {
 	// UNIX_TIMESTAMP).
 	Volatile bool
 
+	// Configure, if set, returns the signature to use under settings that its
+	// Def names; a value that does not fit is refused.
+	Configure func(settings map[string]string) (*Signature, error)
+
 	Scalar    func(args []Arg) (ScalarKernel, error) // called once per call site
 	Aggregate func(args []Arg) (AggregateKernel, error)
 	Table     func(args []Arg) (TableKernel, error)
+}
+
+// Under returns the signature as it is under the session's settings.
+func (s *Signature) Under(settings map[string]string) (*Signature, error) {
+	if s.Configure == nil {
+		return s, nil
+	}
+	return s.Configure(settings)
 }
 
 // A Param is one parameter of a signature.

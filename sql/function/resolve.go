@@ -2,6 +2,7 @@ package function
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -40,6 +41,26 @@ func (l *Library) All() []*Def {
 
 // Find returns the function of that name, nil if there is none.
 func (l *Library) Find(name string) *Def { return l.defs[name] }
+
+// CheckSettings refuses values of functions' settings that can't be.
+func (l *Library) CheckSettings(settings map[string]string) error {
+	for name := range settings {
+		if !strings.HasPrefix(name, SettingPrefix) {
+			continue
+		}
+		for _, d := range l.defs {
+			if !slices.ContainsFunc(d.Settings, func(s Setting) bool { return s.Name == name }) {
+				continue
+			}
+			for i := range d.Signatures {
+				if _, err := d.Signatures[i].Under(settings); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
 
 // A Resolved is a call with its signature chosen.
 type Resolved struct {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -33,21 +35,7 @@ func stringFunctions() []Def {
 			Signatures: []Signature{scalar("input STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
 				return append(buf, bytes.TrimFunc(str(c, 0, i), func(r rune) bool { return r <= ' ' })...), true
 			}))}, Examples: []Example{{"TRIM('  x ')", "'x'"}}},
-		{Name: "SUBSTRING", Kind: Scalar, Category: CategoryString, Description: "The part of a text from a position (the first is 1, negative ones count from the end), of at most length characters.",
-			Signatures: []Signature{
-				scalar("str STRING, pos INT", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
-					return append(buf, substring(str(c, 0, i), int(c.Args[1].I32[i]), -1)...), true
-				})),
-				scalar("str STRING, pos INT, length INT", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
-					return append(buf, substring(str(c, 0, i), int(c.Args[1].I32[i]), max(0, int(c.Args[2].I32[i])))...), true
-				})),
-				scalar("bytes BYTES, pos INT", types.Bytes, bytesKernel(types.Bytes, func(c *Call, i int, buf []byte) ([]byte, bool) {
-					return append(buf, subbytes(str(c, 0, i), int(c.Args[1].I32[i]), math.MaxInt32)...), true
-				})),
-				scalar("bytes BYTES, pos INT, length INT", types.Bytes, bytesKernel(types.Bytes, func(c *Call, i int, buf []byte) ([]byte, bool) {
-					return append(buf, subbytes(str(c, 0, i), int(c.Args[1].I32[i]), max(0, int(c.Args[2].I32[i])))...), true
-				})),
-			}, Examples: []Example{{"SUBSTRING('stream', 2, 3)", "'tre'"}, {"SUBSTRING('stream', -2)", "'am'"}}},
+		substringDef(),
 		{Name: "CONCAT", Kind: Scalar, Category: CategoryString, Description: "The texts one after another; nulls are left out.",
 			Signatures: []Signature{concatSignature("STRING", types.String), concatSignature("BYTES", types.Bytes)}, Examples: []Example{{"CONCAT('a', NULL, 'b')", "'ab'"}}},
 		{Name: "CONCAT_WS", Kind: Scalar, Category: CategoryString, Description: "The texts with a separator, the first argument, between them; nulls are left out.",
@@ -169,6 +157,51 @@ func runeOffset(s []byte, n int) int {
 		at += size
 	}
 	return at
+}
+
+// substringDef is SUBSTRING, whose positions a setting takes as they were
+// before ksqlDB 5.1: from 0, the third argument being the end.
+func substringDef() Def {
+	setting := Setting{Name: SettingPrefix + "substring.legacy.args", Default: "false", Description: "Positions of texts count from 0, and the third argument is the end instead of the length."}
+	text := func(ps string, f func(c *Call, s []byte, i int) []byte) Signature {
+		return scalar(ps, types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) { return append(buf, f(c, str(c, 0, i), i)...), true }))
+	}
+	at := func(c *Call, arg, i int) int { return int(c.Args[arg].I32[i]) }
+	legacy := func(ps string) Signature {
+		return text(ps, func(c *Call, s []byte, i int) []byte {
+			from, to := max(0, at(c, 1, i)), math.MaxInt32
+			if len(c.Args) == 3 {
+				to = at(c, 2, i)
+			}
+			return substring(s, from+1, max(0, to-from))
+		})
+	}
+	either := func(now, then Signature) Signature {
+		now.Configure = func(settings map[string]string) (*Signature, error) {
+			on, ok := settings[setting.Name]
+			if !ok || strings.EqualFold(on, "false") {
+				return &now, nil
+			}
+			if !strings.EqualFold(on, "true") {
+				return nil, fmt.Errorf("the setting %s must be true or false, found %q", setting.Name, on)
+			}
+			return &then, nil
+		}
+		return now
+	}
+	const one, two = "str STRING, pos INT", "str STRING, pos INT, length INT"
+	return Def{Name: "SUBSTRING", Kind: Scalar, Category: CategoryString,
+		Description: "The part of a text, or of bytes, from a position (the first is 1, negative ones count from the end), of at most length characters.",
+		Signatures: []Signature{
+			either(text(one, func(c *Call, s []byte, i int) []byte { return substring(s, at(c, 1, i), -1) }), legacy(one)),
+			either(text(two, func(c *Call, s []byte, i int) []byte { return substring(s, at(c, 1, i), max(0, at(c, 2, i))) }), legacy(two)),
+			scalar("bytes BYTES, pos INT", types.Bytes, bytesKernel(types.Bytes, func(c *Call, i int, buf []byte) ([]byte, bool) {
+				return append(buf, subbytes(str(c, 0, i), at(c, 1, i), math.MaxInt32)...), true
+			})),
+			scalar("bytes BYTES, pos INT, length INT", types.Bytes, bytesKernel(types.Bytes, func(c *Call, i int, buf []byte) ([]byte, bool) {
+				return append(buf, subbytes(str(c, 0, i), at(c, 1, i), max(0, at(c, 2, i)))...), true
+			})),
+		}, Examples: []Example{{"SUBSTRING('stream', 2, 3)", "'tre'"}, {"SUBSTRING('stream', -2)", "'am'"}}, Settings: []Setting{setting}}
 }
 
 // substring counts characters from 1; a negative length is to the end.
