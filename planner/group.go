@@ -151,6 +151,7 @@ func (p *queryPlanner) aggregate(items []selectItem, exprs []sql.Expr, table boo
 		return nil, fault(p.q.At, "Use EMIT CHANGES.", "EMIT FINAL is only supported for windowed aggregations.")
 	}
 	g := &grouping{p: p, agg: agg, exprs: exprs, in: in, calls: map[string]string{}}
+	p.calls = g.calls
 	var errs types.Errors
 	for i := range items {
 		e, err := g.rewrite(items[i].expr, "SELECT", items[i].at)
@@ -236,6 +237,9 @@ func (g *grouping) rewrite(e sql.Expr, clause string, at types.Pos) (sql.Expr, e
 	return out, failed
 }
 
+// aggregatePrefix begins the names of the columns that hold aggregates.
+const aggregatePrefix = "KSQL_AGG_VARIABLE_"
+
 // call adds an aggregate to the step, each once, and returns its column.
 func (g *grouping) call(c *sql.Call) (sql.Expr, error) {
 	text := sql.PrintExpr(c)
@@ -251,7 +255,7 @@ func (g *grouping) call(c *sql.Call) (sql.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	call := plan.AggregateCall{Name: "KSQL_AGG_VARIABLE_" + strconv.Itoa(len(g.agg.Calls)), Function: c.Name}
+	call := plan.AggregateCall{Name: aggregatePrefix + strconv.Itoa(len(g.agg.Calls)), Function: c.Name}
 	for i, a := range c.Args {
 		call.Args = append(call.Args, plan.Expr{Text: sql.PrintExpr(a), Type: args[i].Type})
 	}
@@ -274,7 +278,11 @@ func (g *grouping) resolve(c *sql.Call, args []function.Arg) (*types.Type, error
 	if !g.agg.Undo && (g.agg.Window == nil || g.agg.Window.Kind != plan.Session) {
 		return r.Returns, nil
 	}
-	k, err := r.Signature.Aggregate(args)
+	under, err := r.Signature.Under(g.p.in.Settings)
+	if err != nil {
+		return nil, fault(c.Pos(), "", "%s: %v", c.Name, err)
+	}
+	k, err := under.Aggregate(args)
 	if err != nil {
 		return nil, fault(c.Pos(), "", "%s: %v", c.Name, err)
 	}

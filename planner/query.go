@@ -24,6 +24,7 @@ type queryPlanner struct {
 	placed    bool        // step's rows are in the partition of their key, by an exchange
 	synthetic string      // name by which the query may call a join's key that is no source's column
 	names     *namer
+	calls     map[string]string // printed aggregate → column that holds it
 }
 
 // A relation is one source of FROM.

@@ -313,7 +313,7 @@ func compileArgs(list []sql.Expr, in plan.Step) ([]function.Arg, error) {
 		if err != nil {
 			return nil, err
 		}
-		args = append(args, function.Arg{Type: prog.Type(), Const: prog.Const()})
+		args = append(args, function.Arg{Type: prog.Type(), Const: prog.Const(), Text: sql.PrintExpr(a)})
 	}
 	return args, nil
 }

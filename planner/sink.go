@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -221,10 +222,31 @@ func (p *queryPlanner) planQuery() error {
 		return err
 	}
 	items, err := p.body()
-	if err != nil {
+	if err == nil {
+		err = p.project(items)
+	}
+	return p.asWritten(err)
+}
+
+var aggregateColumn = regexp.MustCompile(aggregatePrefix + `\d+`)
+
+// asWritten names aggregates in errors as they were written, not by the columns
+// that hold them.
+func (p *queryPlanner) asWritten(err error) error {
+	var list types.Errors
+	if len(p.calls) == 0 || err == nil || !collect(&list, err) {
 		return err
 	}
-	return p.project(items)
+	written := map[string]string{}
+	for text, column := range p.calls {
+		written[column] = text
+	}
+	for i, e := range list {
+		named := *e
+		named.Message = aggregateColumn.ReplaceAllStringFunc(e.Message, func(column string) string { return written[column] })
+		list[i] = &named
+	}
+	return all(list)
 }
 
 func (p *queryPlanner) newPlan(id string, root plan.Step, latest bool) *plan.Plan {

@@ -19,7 +19,7 @@ func (k *compiler) binary(e *sql.Binary) typed {
 		return k.concat(e, l, r)
 	}
 	if !l.typ.IsNumeric() || !r.typ.IsNumeric() {
-		k.fail(e.Pos(), "Unsupported arithmetic types: "+l.typ.String()+" "+e.Op+" "+r.typ.String(), "Arithmetic takes numbers; use CAST, of NULL too.")
+		k.fail(e.Pos(), unsupported(e, l, r), "Arithmetic takes numbers; use CAST, of NULL too.")
 		return typed{}
 	}
 	t := arithmeticType(e.Op, l.typ, r.typ)
@@ -29,6 +29,13 @@ func (k *compiler) binary(e *sql.Binary) typed {
 	l, r = k.coerce(l, t), k.coerce(r, t)
 	return foldIf(typed{typ: t, at: e.Pos(), eval: arith(e.Op, t, l, r)}, l, r)
 }
+
+func unsupported(e *sql.Binary, l, r typed) string {
+	return "Unsupported arithmetic types: " + described(e.Left, l) + " " + e.Op + " " + described(e.Right, r)
+}
+
+// described names a part of an expression in an error.
+func described(e sql.Expr, t typed) string { return sql.PrintExpr(e) + " (" + t.typ.String() + ")" }
 
 // arithmeticType is the type of l op r for numbers, as ksqlDB derives it.
 func arithmeticType(op string, l, r *types.Type) *types.Type {
@@ -222,7 +229,7 @@ func (k *compiler) unary(e *sql.Unary) typed {
 		return of
 	}
 	if !of.typ.IsNumeric() {
-		k.fail(e.Pos(), "Unsupported arithmetic type: -"+of.typ.String(), "")
+		k.fail(e.Pos(), "Unsupported arithmetic type: -"+described(e.Of, of), "")
 		return typed{}
 	}
 	return foldIf(typed{typ: of.typ, at: e.Pos(), eval: func(c *Context, b *vector.Batch, sel []int32) *vector.Vector {
@@ -252,7 +259,7 @@ func (k *compiler) concat(e *sql.Binary, l, r typed) typed {
 	}
 	for _, p := range []typed{l, r} {
 		if p.typ.IsNested() || p.typ.Kind() == types.KindBytes {
-			k.fail(e.Pos(), "Unsupported arithmetic types: "+l.typ.String()+" "+e.Op+" "+r.typ.String(), "")
+			k.fail(e.Pos(), unsupported(e, l, r), "Only values that have a text can be joined to one; use CAST.")
 			return typed{}
 		}
 	}

@@ -38,7 +38,7 @@ func (k *compiler) call(e *sql.Call) typed {
 		if args[i].typ == nil {
 			return typed{}
 		}
-		sig[i] = function.Arg{Type: args[i].typ, Const: args[i].konst}
+		sig[i] = function.Arg{Type: args[i].typ, Const: args[i].konst, Text: sql.PrintExpr(a)}
 	}
 	if len(k.errs) > 0 {
 		return typed{}

@@ -25,7 +25,7 @@ func (k *compiler) cast(e *sql.Cast) typed {
 		return typed{}
 	}
 	if !castable(of.typ, to) {
-		k.fail(e.Pos(), "Cast of "+of.typ.String()+" to "+to.String()+" is not supported", "")
+		k.fail(e.Pos(), "Cast of "+described(e.Of, of)+" to "+to.String()+" is not supported", "")
 		return typed{}
 	}
 	return k.castTo(of, to)

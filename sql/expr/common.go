@@ -13,9 +13,9 @@ import (
 // ARRAY or MAP, the branches of a CASE. It goes from left to right. Types that
 // widen into each other do; a text constant is read as what the others are,
 // and where texts came first other constants become text.
-func (k *compiler) common(at types.Pos, what string, parts []typed) ([]typed, *types.Type) {
+func (k *compiler) common(at types.Pos, what string, exprs []sql.Expr, parts []typed) ([]typed, *types.Type) {
 	var t *types.Type
-	for _, p := range parts {
+	for i, p := range parts {
 		if p.typ == nil {
 			return nil, nil
 		}
@@ -28,7 +28,7 @@ func (k *compiler) common(at types.Pos, what string, parts []typed) ([]typed, *t
 		}
 		u, why := commonWith(t, p)
 		if why != "" {
-			k.fail(at, what+": "+why, "Use CAST.")
+			k.fail(at, what+": "+why+" ("+sql.PrintExpr(exprs[i])+")", "Use CAST.")
 			return nil, nil
 		}
 		t = u

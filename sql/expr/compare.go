@@ -35,7 +35,7 @@ func (k *compiler) comparable(e *sql.Comparison, l, r typed) (typed, typed, bool
 		ok = false
 	}
 	if !ok {
-		k.fail(e.Pos(), fmt.Sprintf("Cannot compare %s (%s) to %s (%s) with %s.", sql.PrintExpr(e.Left), l.typ, sql.PrintExpr(e.Right), r.typ, op), "Use CAST to bring both sides to one type.")
+		k.fail(e.Pos(), fmt.Sprintf("Cannot compare %s to %s with %s.", described(e.Left, l), described(e.Right, r), op), "Use CAST to bring both sides to one type.")
 		return l, r, false
 	}
 	return k.castTo(l, t), k.castTo(r, t), true
@@ -163,7 +163,7 @@ func (k *compiler) in(e *sql.In) typed {
 	if of.typ == nil {
 		return typed{}
 	}
-	parts, t := k.common(e.Pos(), "IN", append([]typed{of}, k.exprs(e.List)...))
+	parts, t := k.common(e.Pos(), "IN", append([]sql.Expr{e.Of}, e.List...), append([]typed{of}, k.exprs(e.List)...))
 	if t == nil {
 		if len(k.errs) > 0 {
 			return typed{}
@@ -224,7 +224,7 @@ func (k *compiler) condition(e sql.Expr, what string) (typed, bool) {
 		t = k.coerce(t, types.Boolean)
 	}
 	if t.typ.Kind() != types.KindBoolean {
-		k.fail(e.Pos(), what+" takes a BOOLEAN, found "+t.typ.String()+": "+sql.PrintExpr(e), "")
+		k.fail(e.Pos(), what+" takes a BOOLEAN, found "+described(e, t), "")
 		return t, false
 	}
 	return t, true

@@ -155,13 +155,13 @@ func TestExpressions(t *testing.T) {
 func TestCompileErrors(t *testing.T) {
 	_, scope := testBatch(vector.NewArena())
 	for _, x := range []struct{ text, want string }{
-		{"I + 'x' - 1", "line 1:1: Unsupported arithmetic types: STRING - INTEGER"},
+		{"I + 'x' - 1", "line 1:1: Unsupported arithmetic types: I + 'x' (STRING) - 1 (INTEGER)"},
 		{"LL + 1", "line 1:1: Column 'LL' cannot be resolved"},
 		{"I + UCASE(I)", "line 1:5: Function 'UCASE' does not accept parameters (INTEGER)."},
 		{"UCAS(S)", "line 1:1: Can't find any functions with the name 'UCAS'\nDid you mean UCASE?"},
 		{"T->Y", "Could not find field 'Y' in T"},
 		{"A = 1", "Cannot compare A (ARRAY<INTEGER>) to 1 (INTEGER) with ="},
-		{"S AND B", "AND takes a BOOLEAN, found STRING: S"},
+		{"S AND B", "AND takes a BOOLEAN, found S (STRING)"},
 		{"FORMAT_DATE(FROM_DAYS(1), 'QQ')", `the letter "Q" is not supported`},
 	} {
 		e, err := sql.ParseExpr(x.text)

@@ -12,7 +12,7 @@ func (k *compiler) field(e *sql.FieldRef) typed {
 		return typed{}
 	}
 	if of.typ.Kind() != types.KindStruct {
-		k.fail(e.Pos(), "'->' takes a STRUCT, found "+of.typ.String()+": "+sql.PrintExpr(e.Of), "")
+		k.fail(e.Pos(), "'->' takes a STRUCT, found "+described(e.Of, of), "")
 		return typed{}
 	}
 	i := of.typ.FieldIndex(e.Field)
@@ -80,7 +80,7 @@ func (k *compiler) subscript(e *sql.Subscript) typed {
 			return gather(c.Arena, x.Kids[1], at)
 		}}, of, index)
 	}
-	k.fail(e.Pos(), "'[]' takes an ARRAY or a MAP, found "+of.typ.String(), "")
+	k.fail(e.Pos(), "'[]' takes an ARRAY or a MAP, found "+described(e.Of, of), "")
 	return typed{}
 }
 
@@ -95,7 +95,7 @@ func missing(a *vector.Arena, n int) []int32 {
 // arrayIndex counts from 1, negative indexes from the end.
 func (k *compiler) arrayIndex(e *sql.Subscript, of, index typed) typed {
 	if index.typ.Kind() != types.KindInt && index.typ.Kind() != types.KindBigint {
-		k.fail(e.Pos(), "an array's index is an INTEGER, found "+index.typ.String(), "")
+		k.fail(e.Pos(), "an array's index is an INTEGER, found "+described(e.Index, index), "")
 		return typed{}
 	}
 	index = k.castTo(index, types.Bigint)
@@ -127,7 +127,7 @@ func (k *compiler) exprs(es []sql.Expr) []typed {
 }
 
 func (k *compiler) arrayLit(e *sql.ArrayLit) typed {
-	parts, t := k.common(e.Pos(), "ARRAY", k.exprs(e.Elems))
+	parts, t := k.common(e.Pos(), "ARRAY", e.Elems, k.exprs(e.Elems))
 	if t == nil {
 		if len(k.errs) == 0 {
 			k.fail(e.Pos(), "Cannot construct an array with all NULL elements", "As a workaround, you may cast a NULL value to the desired type.")
@@ -167,8 +167,8 @@ func listRows(t *types.Type, columns [][]typed) evaluator {
 }
 
 func (k *compiler) mapLit(e *sql.MapLit) typed {
-	keys, kt := k.common(e.Pos(), "MAP keys", k.exprs(e.Keys))
-	values, vt := k.common(e.Pos(), "MAP values", k.exprs(e.Values))
+	keys, kt := k.common(e.Pos(), "MAP keys", e.Keys, k.exprs(e.Keys))
+	values, vt := k.common(e.Pos(), "MAP values", e.Values, k.exprs(e.Values))
 	if kt == nil || vt == nil {
 		if len(k.errs) == 0 {
 			k.fail(e.Pos(), "Cannot construct a map with all NULL keys or values", "As a workaround, you may cast a NULL value to the desired type.")
@@ -210,6 +210,7 @@ func (k *compiler) structLit(e *sql.StructLit) typed {
 // caseExpr evaluates each branch only for the rows that come to it.
 func (k *compiler) caseExpr(e *sql.Case) typed {
 	var conds, results []typed
+	var exprs []sql.Expr
 	for _, w := range e.Whens {
 		cond := w.Cond
 		if e.Operand != nil {
@@ -220,12 +221,12 @@ func (k *compiler) caseExpr(e *sql.Case) typed {
 			return typed{}
 		}
 		conds = append(conds, c)
-		results = append(results, k.expr(w.Result))
+		exprs, results = append(exprs, w.Result), append(results, k.expr(w.Result))
 	}
 	if e.Else != nil {
-		results = append(results, k.expr(e.Else))
+		exprs, results = append(exprs, e.Else), append(results, k.expr(e.Else))
 	}
-	results, t := k.common(e.Pos(), "CASE", results)
+	results, t := k.common(e.Pos(), "CASE", exprs, results)
 	if t == nil {
 		if len(k.errs) == 0 {
 			k.fail(e.Pos(), "Invalid Case expression. All case branches have a NULL type", "")

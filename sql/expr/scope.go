@@ -70,7 +70,13 @@ func (k *compiler) column(e *sql.ColumnRef) typed {
 		k.use(i)
 		return typed{typ: k.scope.Columns[i].Type, at: e.Pos(), eval: func(_ *Context, b *vector.Batch, _ []int32) *vector.Vector { return b.Cols[i] }}
 	case i == -2:
-		k.fail(e.Pos(), "Column '"+e.Name+"' is ambiguous", "Put the source's name before it: source."+e.Name)
+		var could []string
+		for _, c := range k.scope.Columns {
+			if c.Name == e.Name {
+				could = append(could, c.Source+"."+c.Name)
+			}
+		}
+		k.fail(e.Pos(), "Column '"+e.Name+"' is ambiguous", "It may be "+strings.Join(could, " or ")+".")
 		return typed{}
 	}
 	window := e.Name == types.WindowStart || e.Name == types.WindowEnd

@@ -18,7 +18,11 @@ import (
 func checkDelimited(o Options, cols []types.Column) error {
 	for _, c := range cols {
 		if c.Type.IsNested() {
-			return types.Errorf(types.ErrStatement, types.Pos{}, "The 'DELIMITED' format does not support type '%s', column: `%s`", c.Type.Kind(), c.Name)
+			what := "value"
+			if o.Key {
+				what = "key"
+			}
+			return types.Errorf(types.ErrStatement, types.Pos{}, "The 'DELIMITED' %s format does not support type '%s', column: %s", what, c.Type.Kind(), columnList([]types.Column{c}))
 		}
 	}
 	_, err := delimiter(o)

@@ -98,6 +98,7 @@ type Arg struct {
 	// Const is the argument's value as a vector of one row if it is constant,
 	// else nil.
 	Const *vector.Vector
+	Text  string // the argument as an error quotes it; may be empty
 	// Lambda is set for a lambda argument.
 	Lambda *LambdaType
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"karst/sql/types"
+	"karst/sql/vector"
 )
 
 // A Library is a set of functions by name.
@@ -139,6 +140,11 @@ func (d *Def) choose(args []Arg) (candidate, *types.Error) {
 		fits = converted
 	}
 	if len(fits) == 0 {
+		if i := d.notConstant(args); i >= 0 {
+			e := types.Errorf(types.ErrStatement, types.Pos{}, "Parameter %d passed to function %s must be a literal constant, but was expression: '%s'", i+1, d.Name, args[i].Text)
+			e.Hint = d.alternatives()
+			return candidate{}, e
+		}
 		return candidate{}, d.noMatch(args)
 	}
 	best := fits[0]
@@ -151,6 +157,24 @@ func (d *Def) choose(args []Arg) (candidate, *types.Error) {
 		return best, d.ambiguous(args)
 	}
 	return best, nil
+}
+
+// notConstant returns the argument that alone keeps a signature from being
+// taken because it is no constant, -1 if there is none.
+func (d *Def) notConstant(args []Arg) int {
+	for i, a := range args {
+		if a.Const != nil || a.Lambda != nil {
+			continue
+		}
+		given := slices.Clone(args)
+		given[i].Const = vector.NewNull(vector.NewArena(), a.Type, 1)
+		for k := range d.Signatures {
+			if _, ok := d.Signatures[k].match(given, binding{}); ok {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 func allNull(args []Arg) bool {
