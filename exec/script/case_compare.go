@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 
 	"karst/log"
@@ -248,9 +249,9 @@ func (c comparison) values(want, got any) bool {
 		for k, v := range w {
 			x, ok := g[k]
 			if !ok {
-				x, ok = g[strings.ToUpper(k)]
+				x = g[strings.ToUpper(k)] // which may be absent: null
 			}
-			if !ok || !c.values(v, x) {
+			if !c.values(v, x) {
 				return false
 			}
 		}
@@ -259,19 +260,34 @@ func (c comparison) values(want, got any) bool {
 	return false
 }
 
+// numbers compares a number with a whole one as whole numbers; a whole one with
+// decimals expects a scale of 0 at most; else the scale counts too.
 func (c comparison) numbers(w, g string) bool {
-	if w == g {
-		return true
-	}
 	x, ok1 := new(big.Rat).SetString(w)
 	y, ok2 := new(big.Rat).SetString(g)
-	if !ok1 || !ok2 {
+	switch {
+	case !ok1 || !ok2:
 		return false
+	case !strings.ContainsAny(g, ".eE"):
+		x.SetInt(new(big.Int).Quo(x.Num(), x.Denom()))
+		return x.Cmp(y) == 0
+	case c.inexact:
+		diff := new(big.Rat).Sub(x, y)
+		return diff.Abs(diff).Cmp(big.NewRat(1, 1_000_000)) < 0
+	case !strings.ContainsAny(w, ".eE"):
+		return scaleOf(g) <= 0 && x.Cmp(y) == 0
 	}
-	if c.inexact {
-		a, _ := x.Float64()
-		b, _ := y.Float64()
-		return a == b
+	return scaleOf(w) == scaleOf(g) && x.Cmp(y) == 0
+}
+
+// scaleOf returns how many decimals a number is written with; an exponent
+// takes from them.
+func scaleOf(number string) int {
+	mantissa, exp := number, 0
+	if i := strings.IndexAny(number, "eE"); i >= 0 {
+		mantissa = number[:i]
+		exp, _ = strconv.Atoi(number[i+1:])
 	}
-	return x.Cmp(y) == 0 && strings.Contains(w, ".") == strings.ContainsAny(g, ".E")
+	_, fraction, _ := strings.Cut(mantissa, ".")
+	return len(fraction) - exp
 }

@@ -117,8 +117,9 @@ func (r *caseRun) open() (*caseEngine, error) {
 	return e, nil
 }
 
-// caseClock is a clock that stands still at the epoch.
-func caseClock() time.Time { return time.UnixMilli(0) }
+// caseClock is a clock that stands still, at a time that functions of the
+// current date can tell from the epoch.
+func caseClock() time.Time { return time.UnixMilli(1_700_000_000_000) }
 
 // caseSettings are the server's settings that the cases are made for: every
 // change of a table is emitted, topics are read from their beginnings.
