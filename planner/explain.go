@@ -97,6 +97,12 @@ func explainDetail(s plan.Step) string {
 		return string(s.Type)
 	case *plan.TableTableJoin:
 		return string(s.Type)
+	case *plan.ForeignKeySubscribe:
+		return fmt.Sprintf("%s, to %s", s.Type, s.ForeignKey.Text)
+	case *plan.ForeignKeyAnswer:
+		return string(s.Type)
+	case *plan.ForeignKeyResult:
+		return "without stale answers"
 	case *plan.Sink:
 		return fmt.Sprintf("%s to topic %s, %s%s", sql.QuoteName(s.Sink), s.Topic, explainFormats(s.KeyFormat, s.ValueFormat), explainTimestamp(s.Timestamp))
 	case *plan.Output:
@@ -264,6 +270,14 @@ func explainState(s plan.Step) []string {
 		return []string{m.ID + ".left: rows by key and time, for " + keep, m.ID + ".right: rows by key and time, for " + keep}
 	case *plan.StreamTableJoin:
 		return []string{m.ID + ": the table's row of each key"}
+	case *plan.ForeignKeySubscribe:
+		return []string{m.ID + ": the foreign key of each left row"}
+	case *plan.ForeignKeyAnswer:
+		return []string{m.ID + ".left: left rows by foreign key", m.ID + ".right: the row of each key"}
+	case *plan.ForeignKeyResult:
+		if m.Retract {
+			return []string{m.ID + ": the joined row of each key"}
+		}
 	case *plan.TableTableJoin:
 		return []string{m.ID + ".left: the row of each key", m.ID + ".right: the row of each key"}
 	}

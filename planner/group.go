@@ -2,6 +2,7 @@ package planner
 
 import (
 	"strconv"
+	"strings"
 
 	"karst/planner/plan"
 	"karst/sql"
@@ -129,7 +130,7 @@ func retractBelow(s plan.Step) {
 	switch x := s.(type) {
 	case *plan.Source:
 		x.Materialized = true
-	case *plan.TableTableJoin, *plan.Aggregate:
+	case *plan.TableTableJoin, *plan.Aggregate, *plan.ForeignKeyResult:
 		return // they know the previous row themselves
 	}
 	for _, in := range s.Inputs() {
@@ -153,14 +154,23 @@ func (p *queryPlanner) aggregate(items []selectItem, exprs []sql.Expr, table boo
 	g := &grouping{p: p, agg: agg, exprs: exprs, in: in, calls: map[string]string{}}
 	p.calls = g.calls
 	var errs types.Errors
+	var bad *notGrouped
 	for i := range items {
 		e, err := g.rewrite(items[i].expr, "SELECT", items[i].at)
-		if !collect(&errs, err) {
+		if n, ok := err.(*notGrouped); ok {
+			bad = bad.add(n)
+		} else if !collect(&errs, err) {
 			return nil, err
 		}
 		items[i].expr = e
 	}
+	if bad != nil {
+		errs = append(errs, bad.fault())
+	}
 	having, err := g.having()
+	if n, ok := err.(*notGrouped); ok {
+		err = n.fault()
+	}
 	if !collect(&errs, err) {
 		return nil, err
 	}
@@ -175,6 +185,30 @@ func (p *queryPlanner) aggregate(items []selectItem, exprs []sql.Expr, table boo
 		return items, p.filter("having", having)
 	}
 	return items, nil
+}
+
+// A notGrouped tells of the expressions of a clause that refer to rows, where
+// only groups are left.
+type notGrouped struct {
+	clause string
+	at     types.Pos
+	names  []string
+}
+
+// Error implements error.
+func (n *notGrouped) Error() string { return n.fault().Error() }
+
+// add adds what more tells of to n, which may be nil.
+func (n *notGrouped) add(more *notGrouped) *notGrouped {
+	if n == nil {
+		return more
+	}
+	n.names = append(n.names, more.names...)
+	return n
+}
+
+func (n *notGrouped) fault() *types.Error {
+	return fault(n.at, "Either add the column(s) to the GROUP BY or remove them from the "+n.clause+".", "Non-aggregate %s expression(s) not part of GROUP BY: %s", n.clause, strings.Join(n.names, ", "))
 }
 
 // A grouping rewrites expressions over rows into ones over groups.
@@ -229,7 +263,7 @@ func (g *grouping) rewrite(e sql.Expr, clause string, at types.Pos) (sql.Expr, e
 		case *sql.ColumnRef:
 			bound := x.Name == types.WindowStart || x.Name == types.WindowEnd
 			if (g.in.Meta().Schema.Find(x.Name) >= 0 || pseudoName(x.Name)) && !(bound && g.agg.Window != nil) {
-				failed = fault(at, "Either add the column(s) to the GROUP BY or remove them from the "+clause+".", "Non-aggregate %s expression(s) not part of GROUP BY: %s", clause, sql.PrintExpr(e))
+				failed = &notGrouped{clause: clause, at: at, names: []string{sql.PrintExpr(g.p.qualified(e))}}
 			}
 		}
 		return x

@@ -1,8 +1,10 @@
 package planner
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"karst/planner/plan"
 	"karst/sql"
@@ -19,6 +21,7 @@ type side struct {
 	expr   sql.Expr // and rewritten
 	typ    *types.Type
 	names  string // of its sources, for messages
+	first  bool   // it stands on the left of ON's equality
 }
 
 func (p *queryPlanner) side() side { return side{step: p.step, keys: p.keys, placed: p.placed} }
@@ -42,10 +45,8 @@ func (p *queryPlanner) join(j *sql.Join) error {
 		return err
 	}
 	right := p.sources[len(p.sources)-1]
-	for _, other := range p.sources[:len(p.sources)-1] {
-		if other.source == right.source {
-			return unsupported(ref.At, "joining "+right.source.Name+" to itself")
-		}
+	if err := p.checkRepeated(j, ref, right); err != nil {
+		return err
 	}
 	p.qualify(right)
 	r := p.side()
@@ -59,6 +60,21 @@ func (p *queryPlanner) join(j *sql.Join) error {
 		return err
 	}
 	return p.joinSteps(j, left, r)
+}
+
+// checkRepeated refuses a source that has been joined already.
+func (p *queryPlanner) checkRepeated(j *sql.Join, ref *sql.SourceRef, right *relation) error {
+	name := right.source.Name
+	for _, other := range p.sources[:len(p.sources)-1] {
+		switch _, many := j.Left.(*sql.Join); {
+		case other.source != right.source:
+		case many:
+			return fault(ref.At, "Join a copy of it, made by CREATE ... AS SELECT * FROM "+sql.QuoteName(name)+".", "N-way joins do not support multiple occurrences of the same source. Source: '%s'.", name)
+		default:
+			return fault(ref.At, "Join a copy of it, made by CREATE ... AS SELECT * FROM "+sql.QuoteName(name)+".", "Can not join '%s' to '%s': self joins are not yet supported.", name, name)
+		}
+	}
+	return nil
 }
 
 // qualify renames a source's columns to ALIAS_COLUMN and adds its pseudo
@@ -118,7 +134,7 @@ func (p *queryPlanner) criteria(j *sql.Join, left, right *side, rel *relation) e
 	switch {
 	case bOf[0] == rel && aOf[0] != rel:
 		left.expr, right.expr, left.names = a, b, aOf[0].alias
-		left.on, right.on = c.Left, c.Right
+		left.on, right.on, left.first = c.Left, c.Right, true
 	case aOf[0] == rel && bOf[0] != rel:
 		left.expr, right.expr, left.names = b, a, bOf[0].alias
 		left.on, right.on = c.Right, c.Left
@@ -139,9 +155,39 @@ func (p *queryPlanner) joinTypes(j *sql.Join, left, right *side) error {
 		s.typ = prog.Type()
 	}
 	if !left.typ.Equal(right.typ) {
-		return fault(j.On.Pos(), "Use CAST.", "Invalid join condition: types don't match. Got %s{%s} = %s{%s}.", sql.PrintExpr(left.on), left.typ, sql.PrintExpr(right.on), right.typ)
+		return fault(j.On.Pos(), "Use CAST.", "Invalid join condition: types don't match. Got %s.", p.condition(*left, *right, func(s side) string { return "{" + s.typ.String() + "}" }))
 	}
 	return checkKeyType(sql.PrintExpr(left.on), left.typ, j.On.Pos())
+}
+
+// condition shows ON with each column's source before it, and something after
+// each side.
+func (p *queryPlanner) condition(left, right side, after func(side) string) string {
+	if !left.first {
+		left, right = right, left
+	}
+	var parts []string
+	for _, s := range []side{left, right} {
+		parts = append(parts, sql.PrintExpr(p.qualified(s.expr))+after(s))
+	}
+	return strings.Join(parts, " = ")
+}
+
+// qualified turns the plan's names in a rewritten expression back into the
+// user's, each with its source.
+func (p *queryPlanner) qualified(e sql.Expr) sql.Expr {
+	return sql.Transform(e, func(x sql.Expr) sql.Expr {
+		c, ok := x.(*sql.ColumnRef)
+		if !ok || !p.joined {
+			return x
+		}
+		for _, r := range p.sources {
+			if name, ok := strings.CutPrefix(c.Name, r.alias+"_"); ok && (r.source.Schema.Find(name) >= 0 || pseudoName(name)) {
+				return &sql.ColumnRef{Source: r.alias, Name: name}
+			}
+		}
+		return x
+	})
 }
 
 // sourcesOf rewrites e and returns the sources it refers to.
@@ -184,9 +230,9 @@ func (p *queryPlanner) checkJoin(j *sql.Join, left, right side, rel *relation) e
 	case lt && !rt:
 		return fault(j.At, "Put the stream on the left.", "Invalid join order: table-stream joins are not supported; only stream-table joins. Got %s.", got)
 	case rt && !isKeyOf(right):
-		return p.notPrimary(j, lt)
+		return p.notPrimary(j, left, right)
 	case lt && !isKeyOf(left):
-		return unsupported(j.On.Pos(), "a foreign-key join")
+		return checkForeign(j, left, right)
 	case !lt && !rt && j.Within == nil:
 		return fault(j.At, "Add WITHIN, for example WITHIN 1 HOUR.", "Stream-Stream joins must have a WITHIN clause specified. None was provided. Got %s.", got)
 	case rt && j.Within != nil:
@@ -194,7 +240,25 @@ func (p *queryPlanner) checkJoin(j *sql.Join, left, right side, rel *relation) e
 	case !lt && rt && (j.Type == sql.RightJoin || j.Type == sql.FullJoin):
 		return fault(j.At, "Use INNER or LEFT.", "Invalid join type: %s join is not supported for stream-table joins. Got %s.", j.Type, got)
 	}
-	return p.checkWindows(j, left, right)
+	if err := p.checkWindows(j, left, right); err != nil {
+		return err
+	}
+	return p.checkPartitions(j, left, rel)
+}
+
+// checkPartitions refuses sources of different partition counts: where their
+// keys have the same bytes, equal keys must have equal partitions.
+func (p *queryPlanner) checkPartitions(j *sql.Join, left side, right *relation) error {
+	n := p.in.Facts.Topics[right.source.Topic]
+	for _, r := range p.sources[:len(p.sources)-1] {
+		have := p.in.Facts.Topics[r.source.Topic]
+		if r.alias != left.names || have == n {
+			continue
+		}
+		return fault(j.At, fmt.Sprintf("Copy one of them with the partitions of the other: CREATE ... WITH (PARTITIONS=%d) AS SELECT * FROM %s.", n, sql.QuoteName(r.source.Name)),
+			"Can't join %s with %s since the number of partitions don't match. %s partitions = %d; %s partitions = %d.", types.QuoteAlways(r.alias), types.QuoteAlways(right.alias), types.QuoteAlways(r.alias), have, types.QuoteAlways(right.alias), n)
+	}
+	return nil
 }
 
 // checkWindows refuses joins of keys whose windows differ: a window is part of
@@ -207,7 +271,7 @@ func (p *queryPlanner) checkWindows(j *sql.Join, left, right side) error {
 	case l == nil || r == nil:
 		return fault(j.At, "", "Can not join windowed source to non-windowed source. %s is %s, %s is %s.", left.names, windowed(l), right.names, windowed(r))
 	case !isKeyOf(left) || !isKeyOf(right):
-		return unsupported(j.On.Pos(), "implicit repartitioning of windowed sources")
+		return fault(j.On.Pos(), "Join on the key columns of both.", "Implicit repartitioning of windowed sources is not supported. Got %s.", p.condition(left, right, func(side) string { return "" }))
 	case (l.Kind == plan.Session) != (r.Kind == plan.Session) || l.SizeMS != r.SizeMS:
 		return fault(j.At, "", "Can not join sources of different windows: %s is %s, %s is %s.", left.names, windowed(l), right.names, windowed(r))
 	}
@@ -221,18 +285,28 @@ func windowed(w *plan.Window) string {
 	return string(w.Kind) + " windowed"
 }
 
-func (p *queryPlanner) notPrimary(j *sql.Join, tables bool) error {
+func (p *queryPlanner) notPrimary(j *sql.Join, left, right side) error {
 	what := "stream-table joins require to join on the table's primary key"
-	if tables {
+	if left.step.Meta().IsTable {
 		what = "table-table joins require to join on the primary key of the right input table"
 	}
-	return fault(j.On.Pos(), "", "Invalid join condition: %s. Got %s.", what, sql.PrintExpr(j.On))
+	var keys []string
+	for _, k := range right.keys {
+		for _, e := range k.same {
+			keys = append(keys, sql.PrintExpr(p.qualified(e)))
+		}
+	}
+	hint := "The primary key of " + right.names + " is " + strings.Join(keys, ", ") + "."
+	return fault(j.On.Pos(), hint, "Invalid join condition: %s. Got %s.", what, p.condition(left, right, func(side) string { return "" }))
 }
 
 // joinSteps brings both sides' rows of a key to one partition and joins them.
 func (p *queryPlanner) joinSteps(j *sql.Join, left, right side) error {
 	id := "join" + strconv.Itoa(len(p.sources)-1)
 	n := p.partitions()
+	if left.step.Meta().IsTable && !isKeyOf(left) {
+		return p.foreignJoin(j, id, left, right)
+	}
 	if err := p.keyed(id+".left", &left, n); err != nil {
 		return err
 	}

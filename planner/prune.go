@@ -44,6 +44,13 @@ func (p *pruner) step(s plan.Step, need names) {
 	case *plan.Rekey:
 		need = need.with()
 		need.addExprs(s.Keys)
+	case *plan.ForeignKeySubscribe:
+		need = need.with(s.ForeignKey.Text)
+	case *plan.ForeignKeyAnswer:
+		need = need.with(plan.ForeignKeyVersion, plan.ForeignKeyNote)
+		need.addColumns(s.Schema.Keys())
+	case *plan.ForeignKeyResult:
+		need = need.with(plan.ForeignKeyVersion)
 	case *plan.Aggregate:
 		need = names{}
 		for _, c := range s.Calls {
@@ -126,6 +133,12 @@ func reshape(s plan.Step, need names) {
 		for _, c := range s.Calls {
 			values = append(values[:len(values):len(values)], types.Column{Name: c.Name, Type: c.Type})
 		}
+	case *plan.ForeignKeySubscribe:
+		values = subscribeValues(s.Input)
+	case *plan.ForeignKeyAnswer:
+		values = answerValues(s.Left, s.Right, len(keys))
+	case *plan.ForeignKeyResult:
+		values = resultValues(s.Input)
 	case *plan.StreamStreamJoin, *plan.StreamTableJoin, *plan.TableTableJoin:
 		values = append(s.Inputs()[0].Meta().Schema.Values(), s.Inputs()[1].Meta().Schema.Values()...)
 	default:

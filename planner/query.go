@@ -22,6 +22,7 @@ type queryPlanner struct {
 	step      plan.Step
 	keys      []keyColumn // of step
 	placed    bool        // step's rows are in the partition of their key, by an exchange
+	foreign   string      // the left side of a foreign-key join whose key the rows have
 	synthetic string      // name by which the query may call a join's key that is no source's column
 	names     *namer
 	calls     map[string]string // printed aggregate → column that holds it
@@ -78,18 +79,71 @@ func notYet(q *sql.Query) error {
 		}
 		return true
 	}
-	for _, it := range q.Items {
-		sql.Walk(it.Expr, look)
-	}
-	for _, e := range slices.Concat([]sql.Expr{q.Where, q.Having}, q.GroupBy, q.PartitionBy) {
+	for _, e := range expressions(q) {
 		sql.Walk(e, look)
 	}
 	return all(errs)
 }
 
+// checkQualifiers refuses columns of sources that FROM does not name.
+func checkQualifiers(q *sql.Query) error {
+	var aliases []string
+	for _, r := range sourceRefs(q.From) {
+		aliases = append(aliases, r.Alias)
+	}
+	var errs types.Errors
+	look := func(e sql.Expr) bool {
+		c, ok := e.(*sql.ColumnRef)
+		if !ok || c.Source == "" || slices.Contains(aliases, c.Source) {
+			return true
+		}
+		hint := "The sources are " + strings.Join(aliases, ", ") + "."
+		if n := nearest(c.Source, aliases); n != "" {
+			hint = "Did you mean " + n + "?"
+		}
+		errs = append(errs, fault(c.Pos(), hint, "Column '%s.%s' cannot be resolved: '%s' is not a valid stream/table name or alias.", c.Source, c.Name, c.Source))
+		return true
+	}
+	for _, e := range slices.Concat(expressions(q), joinConditions(q.From)) {
+		sql.Walk(e, look)
+	}
+	return all(errs)
+}
+
+// expressions returns all that a query computes, beside its joins' conditions.
+func expressions(q *sql.Query) []sql.Expr {
+	var out []sql.Expr
+	for _, it := range q.Items {
+		if it.Expr != nil {
+			out = append(out, it.Expr)
+		}
+	}
+	for _, e := range slices.Concat([]sql.Expr{q.Where, q.Having}, q.GroupBy, q.PartitionBy) {
+		if e != nil {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func joinConditions(r sql.Relation) []sql.Expr {
+	j, ok := r.(*sql.Join)
+	if !ok {
+		return nil
+	}
+	out := append(joinConditions(j.Left), joinConditions(j.Right)...)
+	if j.On != nil {
+		out = append(out, j.On)
+	}
+	return out
+}
+
 // planFrom plans FROM, the joins and WHERE.
 func (p *queryPlanner) planFrom() error {
 	p.names = p.newNamer(p.q.From)
+	if err := checkQualifiers(p.q); err != nil {
+		return err
+	}
 	if err := p.from(p.q.From); err != nil {
 		return err
 	}
@@ -108,22 +162,28 @@ func (p *queryPlanner) planFrom() error {
 
 // checkSources refuses sources that the query can't be run on.
 func (p *queryPlanner) checkSources() error {
+	var kafka []string
+	at := p.q.At
 	for _, r := range p.sources {
 		if r.source.IsTable() && r.source.Window != nil && p.target != "" {
-			return unsupported(r.at, "a persistent query on a windowed table ("+r.source.Name+")")
+			return fault(r.at, "Group the stream again in a query of its own.", "Persistent queries on windowed tables are not supported: %s is %s.", r.source.Name, windowed(r.source.Window))
 		}
-		if r.source.ValueFormat.Name != "KAFKA" {
-			continue
+		if r.source.ValueFormat.Name == "KAFKA" {
+			kafka = append(kafka, r.source.Name)
+			at = r.at
 		}
-		what := "JOIN"
-		if len(p.q.GroupBy) > 0 {
-			what = "GROUP BY"
-		} else if !p.joined {
-			continue
-		}
-		return fault(r.at, "Copy it to another format first.", "Source %s is using the 'KAFKA' value format. This format does not yet support %s.", r.source.Name, what)
 	}
-	return nil
+	what := "JOIN"
+	switch {
+	case len(p.q.GroupBy) > 0:
+		what = "GROUP BY"
+	case !p.joined:
+		return nil
+	}
+	if len(kafka) == 0 {
+		return nil
+	}
+	return fault(at, "Copy it to another format first.", "Source(s) %s are using the 'KAFKA' value format. This format does not yet support %s.", strings.Join(kafka, ", "), what)
 }
 
 func (p *queryPlanner) filter(id string, e sql.Expr) error {
@@ -228,7 +288,7 @@ func (p *queryPlanner) resolve(c *sql.ColumnRef) (*sql.ColumnRef, error) {
 		}
 		if r.source.Schema.Find(c.Name) >= 0 || pseudoName(c.Name) && (c.Source != "" || !p.joined) {
 			if found != nil {
-				return nil, fault(c.Pos(), "Put the source's name before it: "+found.alias+"."+c.Name, "Column '%s' is ambiguous.", c.Name)
+				return nil, fault(c.Pos(), "Put the source's name before it.", "Column '%s' is ambiguous. Could be %s.%s or %s.%s.", c.Name, found.alias, c.Name, r.alias, c.Name)
 			}
 			found = r
 		}
@@ -248,7 +308,7 @@ func (p *queryPlanner) resolve(c *sql.ColumnRef) (*sql.ColumnRef, error) {
 				return nil, fault(c.Pos(), hint, "Column '%s.%s' cannot be resolved.", c.Source, c.Name)
 			}
 		}
-		return nil, fault(c.Pos(), "", "Column '%s.%s' cannot be resolved: '%s' is not a source of this query.", c.Source, c.Name, c.Source)
+		return &out, nil // checkQualifiers has refused it
 	case p.joined:
 		out.Name = found.alias + "_" + c.Name
 	}

@@ -7,21 +7,22 @@ import (
 
 	"karst/planner/catalog"
 	"karst/planner/plan"
+	"karst/sql"
 	"karst/sql/types"
 )
 
 // checkReplace refuses CREATE OR REPLACE where it can't be: on sources that
 // are read-only or get to be, or if the session forbids it.
-func checkReplace(old *catalog.Source, readOnly bool, in Input, at types.Pos) error {
+func checkReplace(old *catalog.Source, s *sql.CreateSource, in Input) error {
+	kind := kindOf(s.Table).Lower()
 	switch {
 	case !settingBool(in.Settings, "ksql.create.or.replace.enabled", true):
-		return fault(at, "SET 'ksql.create.or.replace.enabled' = 'true';", "CREATE OR REPLACE is switched off")
-	case readOnly || old != nil && old.ReadOnly:
-		kind := "stream"
+		return fault(s.Pos(), "SET 'ksql.create.or.replace.enabled' = 'true';", "Cannot add %s '%s': CREATE OR REPLACE is switched off", kind, s.Name)
+	case s.ReadOnly || old != nil && old.ReadOnly:
 		if old != nil {
 			kind = old.Kind.Lower()
 		}
-		return fault(at, "Drop it first.", "CREATE OR REPLACE is not supported on source %ss.", kind)
+		return fault(s.Pos(), "Drop it first.", "Cannot add %s '%s': CREATE OR REPLACE is not supported on source %ss.", kind, s.Name, kind)
 	}
 	return nil
 }
@@ -149,7 +150,11 @@ func stateLayouts(p *plan.Plan) map[string]string {
 			if m.Window != nil {
 				out[m.ID] += p.QueryID + encoded(p.Root)
 			}
-		case *plan.StreamStreamJoin, *plan.StreamTableJoin, *plan.TableTableJoin:
+		case *plan.ForeignKeyResult:
+			if m.Retract {
+				out[m.ID] = m.Schema.String()
+			}
+		case *plan.StreamStreamJoin, *plan.StreamTableJoin, *plan.TableTableJoin, *plan.ForeignKeySubscribe, *plan.ForeignKeyAnswer:
 			out[m.ID] = encoded(s)
 		}
 	})

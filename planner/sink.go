@@ -152,11 +152,15 @@ func (p *queryPlanner) assignKeys(items []selectItem) ([]int, error) {
 }
 
 func (p *queryPlanner) missingKeys(missing []keyColumn) error {
-	var names []string
+	var names, every []string
 	for i, k := range p.keys {
+		every = append(every, p.keyLabel(i))
 		if slices.ContainsFunc(missing, func(m keyColumn) bool { return m.name == k.name }) {
 			names = append(names, p.keyLabel(i))
 		}
+	}
+	if p.foreign != "" && len(p.q.GroupBy) == 0 {
+		return p.missingForeign(names)
 	}
 	what := "key column"
 	switch {
@@ -167,14 +171,14 @@ func (p *queryPlanner) missingKeys(missing []keyColumn) error {
 	case p.joined:
 		what = "join expression"
 	}
-	if len(names) > 1 {
+	if len(every) > 1 {
 		what += "s"
 	}
-	hint := "Add it to the SELECT."
+	hint := "Add " + strings.Join(names, " and ") + " to the SELECT."
 	if p.synthetic != "" && strings.HasPrefix(what, "join") {
 		hint = p.synthetic + " was added as a synthetic key column because the join criteria did not match any source column. Add it to the SELECT, with AS if it is to have another name."
 	}
-	return fault(p.q.At, hint, "Key missing from projection (ie, SELECT). The query used to build %s must include the %s %s in its projection.", types.QuoteAlways(p.target), what, strings.Join(names, " and "))
+	return fault(p.q.At, hint, "Key missing from projection (ie, SELECT). The query used to build %s must include the %s %s in its projection.", types.QuoteAlways(p.target), what, strings.Join(every, " and "))
 }
 
 // keyLabel is how a user would write the i-th key column.

@@ -277,7 +277,7 @@ func materialize(r *Result, src *catalog.Source, in Input) {
 func existing(s *sql.CreateSource, in Input) (old *catalog.Source, done *Result, err error) {
 	old, ok := in.Catalog.Source(s.Name)
 	if s.OrReplace {
-		if err := checkReplace(old, s.ReadOnly, in, s.Pos()); err != nil {
+		if err := checkReplace(old, s, in); err != nil {
 			return nil, nil, err
 		}
 	}

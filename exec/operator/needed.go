@@ -68,6 +68,15 @@ func inputNames(s plan.Step, names map[string]bool) (map[string]bool, error) {
 		for _, k := range s.Keys {
 			texts = append(texts, k.Text)
 		}
+	case *plan.ForeignKeySubscribe:
+		texts = append(texts, s.ForeignKey.Text)
+	case *plan.ForeignKeyAnswer:
+		for _, k := range s.Schema.Keys() {
+			out[k.Name] = true
+		}
+		out[plan.ForeignKeyVersion], out[plan.ForeignKeyNote] = true, true
+	case *plan.ForeignKeyResult:
+		out[plan.ForeignKeyVersion] = true
 	case *plan.Aggregate:
 		keep = false
 		for _, c := range s.Calls {

@@ -106,6 +106,12 @@ func Build(step plan.Step, needed Needed, d Deps) (Operator, error) {
 		return newTableTableJoin(s, d)
 	case *plan.StreamStreamJoin:
 		return newStreamStreamJoin(s, d)
+	case *plan.ForeignKeySubscribe:
+		return newForeignKeySubscribe(s, d)
+	case *plan.ForeignKeyAnswer:
+		return newForeignKeyAnswer(s, d)
+	case *plan.ForeignKeyResult:
+		return newForeignKeyResult(s, d)
 	}
 	return nil, fmt.Errorf("step %s: no operator for a %s", step.Meta().ID, plan.TypeName(step))
 }

@@ -33,6 +33,15 @@ func (s *StreamTableJoin) Inputs() []Step { return []Step{s.Stream, s.Table} }
 func (s *TableTableJoin) Inputs() []Step { return []Step{s.Left, s.Right} }
 
 // Inputs returns the input.
+func (s *ForeignKeySubscribe) Inputs() []Step { return []Step{s.Input} }
+
+// Inputs returns left and right.
+func (s *ForeignKeyAnswer) Inputs() []Step { return []Step{s.Left, s.Right} }
+
+// Inputs returns the input.
+func (s *ForeignKeyResult) Inputs() []Step { return []Step{s.Input} }
+
+// Inputs returns the input.
 func (s *Sink) Inputs() []Step { return []Step{s.Input} }
 
 // Inputs returns the input.

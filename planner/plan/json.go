@@ -8,18 +8,21 @@ import (
 
 // typeNames are the steps' names in JSON; they never change.
 var typeNames = map[string]func() Step{
-	"source":           func() Step { return &Source{} },
-	"filter":           func() Step { return &Filter{} },
-	"project":          func() Step { return &Project{} },
-	"explode":          func() Step { return &Explode{} },
-	"rekey":            func() Step { return &Rekey{} },
-	"exchange":         func() Step { return &Exchange{} },
-	"aggregate":        func() Step { return &Aggregate{} },
-	"streamStreamJoin": func() Step { return &StreamStreamJoin{} },
-	"streamTableJoin":  func() Step { return &StreamTableJoin{} },
-	"tableTableJoin":   func() Step { return &TableTableJoin{} },
-	"sink":             func() Step { return &Sink{} },
-	"output":           func() Step { return &Output{} },
+	"source":              func() Step { return &Source{} },
+	"filter":              func() Step { return &Filter{} },
+	"project":             func() Step { return &Project{} },
+	"explode":             func() Step { return &Explode{} },
+	"rekey":               func() Step { return &Rekey{} },
+	"exchange":            func() Step { return &Exchange{} },
+	"aggregate":           func() Step { return &Aggregate{} },
+	"streamStreamJoin":    func() Step { return &StreamStreamJoin{} },
+	"streamTableJoin":     func() Step { return &StreamTableJoin{} },
+	"tableTableJoin":      func() Step { return &TableTableJoin{} },
+	"foreignKeySubscribe": func() Step { return &ForeignKeySubscribe{} },
+	"foreignKeyAnswer":    func() Step { return &ForeignKeyAnswer{} },
+	"foreignKeyResult":    func() Step { return &ForeignKeyResult{} },
+	"sink":                func() Step { return &Sink{} },
+	"output":              func() Step { return &Output{} },
 }
 
 // TypeName returns the name of s's type, as in JSON.
@@ -45,6 +48,12 @@ func TypeName(s Step) string {
 		return "streamTableJoin"
 	case *TableTableJoin:
 		return "tableTableJoin"
+	case *ForeignKeySubscribe:
+		return "foreignKeySubscribe"
+	case *ForeignKeyAnswer:
+		return "foreignKeyAnswer"
+	case *ForeignKeyResult:
+		return "foreignKeyResult"
 	case *Sink:
 		return "sink"
 	case *Output:
@@ -76,6 +85,12 @@ func setInputs(s Step, in []Step) error {
 		slots = []*Step{&s.Stream, &s.Table}
 	case *TableTableJoin:
 		slots = []*Step{&s.Left, &s.Right}
+	case *ForeignKeySubscribe:
+		slots = []*Step{&s.Input}
+	case *ForeignKeyAnswer:
+		slots = []*Step{&s.Left, &s.Right}
+	case *ForeignKeyResult:
+		slots = []*Step{&s.Input}
 	case *Sink:
 		slots = []*Step{&s.Input}
 	case *Output:

@@ -214,6 +214,49 @@ type TableTableJoin struct {
 	Type        JoinType `json:"joinType"`
 }
 
+// A foreign-key join of two tables is three steps with exchanges between them:
+//
+//	left, by primary key ─> ForeignKeySubscribe ─exchange by foreign key─┐
+//	right, by primary key ──────────────────────> ForeignKeyAnswer <─────┘
+//	                                                └─exchange by left's primary key─> ForeignKeyResult
+//
+// Each left row carries a version, which grows with every change of the left
+// side; an answer to an older version than one seen already is stale.
+
+// A ForeignKeySubscribe tells the right side of a foreign-key join of each
+// change of the left one. The output's key is the foreign key; its values are
+// the left's key and value columns, then Version and Note.
+type ForeignKeySubscribe struct {
+	Common
+	Input      Step     `json:"-"`
+	ForeignKey Expr     `json:"foreignKey"`
+	Type       JoinType `json:"joinType"` // INNER or LEFT
+}
+
+// The columns that a ForeignKeySubscribe adds.
+const (
+	ForeignKeyVersion = "KSQL_FK_VERSION" // BIGINT
+	ForeignKeyNote    = "KSQL_FK_NOTE"    // INTEGER, see exec/operator
+)
+
+// A ForeignKeyAnswer keeps subscriptions and the right table's rows, and
+// answers to each change of either. Its output is keyed by the left's primary
+// key; the values are the left's, the right's, then the Version. A right row's
+// subscribers are answered in the order of their keys' bytes in KeyFormat.
+type ForeignKeyAnswer struct {
+	Common
+	Left, Right Step     `json:"-"`
+	Type        JoinType `json:"joinType"`
+	KeyFormat   Format   `json:"keyFormat"`
+}
+
+// A ForeignKeyResult drops stale answers and the Version; the output is the
+// joined table.
+type ForeignKeyResult struct {
+	Common
+	Input Step `json:"-"`
+}
+
 // A Sink writes a topic; the root of a persistent query. Its schema has the
 // input's columns, by name.
 type Sink struct {
