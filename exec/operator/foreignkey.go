@@ -61,6 +61,7 @@ func (o *foreignKeySubscribe) Run(c *Context, in []*vector.Batch) (*vector.Batch
 		if b.Op(i) == vector.Retract {
 			continue
 		}
+		out.from(b, i)
 		o.change(out, b, foreign, i)
 	}
 	o.store.SetMeta(metaVersion, state.AppendInt64(o.version))
@@ -187,8 +188,10 @@ func (o *foreignKeyAnswer) Run(c *Context, in []*vector.Batch) (*vector.Batch, e
 	out := newRowBuilder(c.Arena, o.step.Schema, false, 64)
 	err := interleave(in[0], in[1], true, func(right bool, i int) error {
 		if right {
+			out.from(in[1], i)
 			return o.rightChange(out, in[1], i)
 		}
+		out.from(in[0], i)
 		return o.subscription(out, in[0], i)
 	})
 	return out.finish(), err
