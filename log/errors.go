@@ -14,7 +14,10 @@ var (
 	ErrFailed = newError(56, "the log has failed and takes no more writes until it is opened again")
 	// ErrDiskFull says that nothing is written until space is free again; reads,
 	// deletions and trimming go on. Nothing of what was refused has happened.
-	ErrDiskFull        = newError(56, "the disk is full")
+	ErrDiskFull = newError(56, "the disk is full")
+	// ErrUnavailable says that nobody answers for the time being; the same may go
+	// well later.
+	ErrUnavailable     = newError(8, "the log cannot be reached")
 	ErrUnknownTopic    = newError(3, "unknown topic or partition")
 	ErrUnknownTopicID  = newError(100, "unknown topic id")
 	ErrTopicExists     = newError(36, "topic already exists")

@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"log":             {},
 	"log/segment":     {"log"},
 	"log/kafka":       {"log"},
+	"log/logtest":     {"log"},
 	"log/registry":    {"log"},
 	"exec":            {"planner/", "sql/", "log", "exec/operator", "exec/window", "exec/state", "exec/task", "exec/pull"},
 	"exec/operator":   {"planner/plan", "sql/", "exec/state", "exec/window"},
@@ -48,6 +49,7 @@ var allowed = map[string][]string{
 var importedOnlyBy = map[string][]string{
 	"exec/script":   {"cmd/"},
 	"exec/exectest": {},
+	"log/logtest":   {},
 }
 
 // TestImportArrows holds the direction of imports that docs/ARCHITECTURE.md

@@ -1,0 +1,183 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"karst/log"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+// A Log is a Kafka cluster as a log.Log.
+type Log struct {
+	opts     Options
+	client   *kgo.Client
+	features features
+	topics   topicCache
+	pipeline *pipeline
+	watcher  *watcher
+
+	// ctx ends with Close; what the Log's goroutines do hangs on it, and workers
+	// counts them.
+	ctx     context.Context
+	stop    context.CancelFunc
+	workers sync.WaitGroup
+}
+
+var _ log.Log = (*Log)(nil)
+
+// features are what the cluster can do beyond what is taken for granted.
+type features struct {
+	txn2                 bool // transaction.version 2: KIP-890
+	describeTransactions bool
+}
+
+// Open connects to a cluster. It fails if no broker answers within the
+// context's time or Options.Patience.
+func Open(ctx context.Context, opts Options) (*Log, error) {
+	opts.setDefaults()
+	l := &Log{opts: opts, topics: topicCache{known: map[string]*topic{}}}
+	var err error
+	if l.features, err = l.probe(ctx); err != nil {
+		return nil, err
+	}
+	if l.client, err = kgo.NewClient(l.clientOptions()...); err != nil {
+		return nil, fmt.Errorf("setting up the connection to Kafka: %w", err)
+	}
+	l.ctx, l.stop = context.WithCancel(context.Background())
+	l.pipeline = newPipeline(l)
+	if l.watcher, err = newWatcher(l); err != nil {
+		l.client.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// probe asks what the cluster can do.
+func (l *Log) probe(ctx context.Context) (features, error) {
+	client, err := kgo.NewClient(append(l.opts.client(), kgo.RequestRetries(3))...)
+	if err != nil {
+		return features{}, fmt.Errorf("setting up the connection to Kafka: %w", err)
+	}
+	defer client.Close()
+	resp, err := client.Request(ctx, kmsg.NewPtrApiVersionsRequest())
+	if err != nil {
+		return features{}, fmt.Errorf("connecting to Kafka at %s: %w", strings.Join(l.opts.Brokers, ","), l.explain(err))
+	}
+	var f features
+	versions := resp.(*kmsg.ApiVersionsResponse)
+	for _, k := range versions.ApiKeys {
+		f.describeTransactions = f.describeTransactions || k.ApiKey == int16(kmsg.DescribeTransactions)
+	}
+	for _, x := range versions.FinalizedFeatures {
+		f.txn2 = f.txn2 || x.Name == "transaction.version" && x.MaxVersionLevel >= 2
+	}
+	return f, nil
+}
+
+// clientOptions holds the requests of transactions to versions that mean what
+// the cluster's transaction.version says.
+func (l *Log) clientOptions() []kgo.Opt {
+	opts := l.opts.client()
+	if l.features.txn2 {
+		return opts
+	}
+	v := kversion.Stable()
+	v.SetMaxKeyVersion(int16(kmsg.Produce), 11)
+	v.SetMaxKeyVersion(int16(kmsg.EndTxn), 4)
+	v.SetMaxKeyVersion(int16(kmsg.TxnOffsetCommit), 4)
+	return append(opts, kgo.MaxVersions(v))
+}
+
+// Close drops open transactions and connections. Nobody may use the Log or its
+// writers any more.
+func (l *Log) Close() error {
+	l.stop()
+	l.workers.Wait()
+	l.watcher.close()
+	l.client.Close()
+	return nil
+}
+
+// goWork runs a goroutine that Close waits for.
+func (l *Log) goWork(f func()) { l.workers.Go(f) }
+
+// sleep waits for a time, unless ctx or the Log ends before.
+func (l *Log) sleep(ctx context.Context, b *backoff) error {
+	over := make(chan struct{})
+	stop := l.opts.Clock.AfterFunc(b.next(), func() { close(over) })
+	defer stop()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.ctx.Done():
+		return log.ErrClosed
+	}
+}
+
+// alive derives a context that also ends with the Log.
+func (l *Log) alive(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(l.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// retry calls try until it does not fail in a way that passes, at most for
+// Patience. The error says what was tried.
+func (l *Log) retry(ctx context.Context, try func(context.Context) error) error {
+	ctx, cancel := l.alive(ctx)
+	defer cancel()
+	start := l.opts.Clock.Now()
+	var b backoff
+	for {
+		err := try(ctx)
+		if err == nil || !passing(err) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return l.ended(ctx)
+		}
+		if l.opts.Clock.Now().Sub(start) > l.opts.Patience {
+			return fmt.Errorf("%w (tried for %s)", l.explain(err), l.opts.Patience)
+		}
+		if err := l.sleep(ctx, &b); err != nil {
+			return l.ended(ctx)
+		}
+	}
+}
+
+// ended returns why a context from alive has ended.
+func (l *Log) ended(ctx context.Context) error {
+	if l.ctx.Err() != nil {
+		return log.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// request sends a request by franz-go's routing, and again while it fails in a
+// way that passes. check looks for errors within the answer.
+func request[R kmsg.Response](ctx context.Context, l *Log, req kmsg.Request, check func(R) error) (R, error) {
+	var resp R
+	err := l.retry(ctx, func(ctx context.Context) error {
+		r, err := l.client.Request(ctx, req)
+		if err != nil {
+			return err
+		}
+		resp = r.(R)
+		return check(resp)
+	})
+	if err != nil {
+		err = l.explain(err)
+	}
+	return resp, err
+}
+
+var errShape = errors.New("the broker's answer does not fit the request")
