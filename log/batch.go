@@ -30,6 +30,7 @@ const (
 	attrAppendTime    = 0x08 // all records have the batch's maximal timestamp
 	attrTransactional = 0x10
 	attrControl       = 0x20
+	attrHorizon       = 0x40 // the base timestamp is the delete horizon
 )
 
 // HeaderBytes is how much of a batch ReadHeader needs.
@@ -39,15 +40,16 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // A BatchInfo is what a batch's header says.
 type BatchInfo struct {
-	BaseOffset  int64
-	LastOffset  int64
-	Bytes       int // of the whole batch
-	LeaderEpoch int32
-	Attributes  int16
-	BaseTime    int64
-	MaxTime     int64
-	ProducerID  int64
-	Count       int // of records
+	BaseOffset   int64
+	LastOffset   int64
+	Bytes        int // of the whole batch
+	LeaderEpoch  int32
+	Attributes   int16
+	BaseTime     int64
+	MaxTime      int64
+	Producer           // who sent it; ID -1 for a producer without id
+	BaseSequence int32 // of the first record, -1 without
+	Count        int   // of records
 }
 
 // Control reports whether the batch holds a transaction marker.
@@ -56,6 +58,22 @@ func (b BatchInfo) Control() bool { return b.Attributes&attrControl != 0 }
 // Transactional reports whether the batch is part of a transaction, whose end
 // a marker further on tells.
 func (b BatchInfo) Transactional() bool { return b.Attributes&attrTransactional != 0 }
+
+// AppendTime reports whether all records have the time of their arrival,
+// MaxTime.
+func (b BatchInfo) AppendTime() bool { return b.Attributes&attrAppendTime != 0 }
+
+// Horizon returns the time, ms, from which on compaction drops the batch's
+// tombstones or marker, -1 if it has not seen them yet (KIP-534).
+func (b BatchInfo) Horizon() int64 {
+	if b.Attributes&attrHorizon == 0 {
+		return -1
+	}
+	return b.BaseTime
+}
+
+// Codec returns how the records are compressed.
+func (b BatchInfo) Codec() Codec { return Codec(b.Attributes & attrCodec) }
 
 // ReadHeader reads the header of the batch that buf starts with; buf may end
 // within the batch, but must hold HeaderBytes.
@@ -74,8 +92,12 @@ func ReadHeader(buf []byte) (BatchInfo, error) {
 		Attributes:  int16(binary.BigEndian.Uint16(buf[posAttributes:])),
 		BaseTime:    int64(binary.BigEndian.Uint64(buf[posBaseTime:])),
 		MaxTime:     int64(binary.BigEndian.Uint64(buf[posMaxTime:])),
-		ProducerID:  int64(binary.BigEndian.Uint64(buf[posProducerID:])),
-		Count:       int(int32(binary.BigEndian.Uint32(buf[posCount:]))),
+		Producer: Producer{
+			ID:    int64(binary.BigEndian.Uint64(buf[posProducerID:])),
+			Epoch: int16(binary.BigEndian.Uint16(buf[posProducerEpch:])),
+		},
+		BaseSequence: int32(binary.BigEndian.Uint32(buf[posBaseSequence:])),
+		Count:        int(int32(binary.BigEndian.Uint32(buf[posCount:]))),
 	}
 	if buf[posMagic] != 2 {
 		return b, fmt.Errorf("%w: batch magic %d", ErrCorrupt, buf[posMagic])
@@ -91,6 +113,45 @@ func ReadHeader(buf []byte) (BatchInfo, error) {
 func SetBase(batch []byte, baseOffset int64, leaderEpoch int32) {
 	binary.BigEndian.PutUint64(batch, uint64(baseOffset))
 	binary.BigEndian.PutUint32(batch[posLeaderEpoch:], uint32(leaderEpoch))
+}
+
+// SetAppendTime gives all records of a batch the timestamp ms, in place.
+func SetAppendTime(batch []byte, ms int64) {
+	batch[posAttributes+1] |= attrAppendTime
+	binary.BigEndian.PutUint64(batch[posMaxTime:], uint64(ms))
+	setCRC(batch)
+}
+
+// SetProducer names the producer of a batch and the sequence number of its
+// first record, in place.
+func SetProducer(batch []byte, p Producer, sequence int32, transactional bool) {
+	binary.BigEndian.PutUint64(batch[posProducerID:], uint64(p.ID))
+	binary.BigEndian.PutUint16(batch[posProducerEpch:], uint16(p.Epoch))
+	binary.BigEndian.PutUint32(batch[posBaseSequence:], uint32(sequence))
+	if transactional {
+		batch[posAttributes+1] |= attrTransactional
+	}
+	setCRC(batch)
+}
+
+func setCRC(batch []byte) {
+	binary.BigEndian.PutUint32(batch[posCRC:], crc32.Checksum(batch[posAttributes:], castagnoli))
+}
+
+// Marker encodes the control batch that ends a producer's transaction: its one
+// record has a version and 0 for abort, 1 for commit, as key, a version and the
+// coordinator's epoch, here always 0, as value.
+func Marker(p Producer, commit bool, ms int64) []byte {
+	key := []byte{0, 0, 0, 0}
+	if commit {
+		key[3] = 1
+	}
+	var b Builder
+	b.Add(ms, key, make([]byte, 6), nil)
+	batch := b.Finish()
+	batch[posAttributes+1] |= attrControl
+	SetProducer(batch, p, -1, true)
+	return batch
 }
 
 // CheckBatch verifies that b is exactly one whole batch with a right CRC. It
@@ -126,21 +187,21 @@ func (f *abortFilter) skips(info BatchInfo, batch []byte) bool {
 		f.pending = f.pending[1:]
 	}
 	if info.Control() {
-		if f.open != nil && abortMarker(batch) {
-			delete(f.open, info.ProducerID)
+		if f.open != nil && AbortMarker(batch) {
+			delete(f.open, info.Producer.ID)
 		}
 		return true
 	}
 	if !info.Transactional() || f.open == nil {
 		return false
 	}
-	_, aborted := f.open[info.ProducerID]
+	_, aborted := f.open[info.Producer.ID]
 	return aborted
 }
 
-// abortMarker reports whether a control batch ends a transaction by aborting
+// AbortMarker reports whether a control batch ends a transaction by aborting
 // it: its record's key is a version and the type 0, both int16.
-func abortMarker(batch []byte) bool {
+func AbortMarker(batch []byte) bool {
 	c := cursor{buf: batch, pos: headerBytes}
 	c.varint() // length
 	c.pos++    // attributes

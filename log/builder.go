@@ -1,9 +1,6 @@
 package log
 
-import (
-	"encoding/binary"
-	"hash/crc32"
-)
+import "encoding/binary"
 
 // A Header is a record header.
 type Header struct {
@@ -86,7 +83,7 @@ func (b *Builder) Finish() []byte {
 	binary.BigEndian.PutUint16(buf[posProducerEpch:], ^uint16(0))
 	binary.BigEndian.PutUint32(buf[posBaseSequence:], ^uint32(0))
 	binary.BigEndian.PutUint32(buf[posCount:], uint32(b.count))
-	binary.BigEndian.PutUint32(buf[posCRC:], crc32.Checksum(buf[posAttributes:], castagnoli))
+	setCRC(buf)
 	b.buf, b.count = nil, 0
 	return buf
 }

@@ -193,7 +193,7 @@ func TestDecodeXerialSnappy(t *testing.T) {
 			b.Records = append(b.Records, block...)
 			plain = plain[n:]
 		}
-		b.Attributes = codecSnappy
+		b.Attributes = int16(Snappy)
 	})
 	r := Records{Buf: batch}
 	if _, _, err := r.Decode(Span{End: len(batch), MaxRecords: 10}); err != nil {
@@ -335,10 +335,10 @@ func TestDecodeRefuses(t *testing.T) {
 		},
 		"cut off":       func(b *kmsg.RecordBatch) { b.Records = b.Records[:len(b.Records)-1] },
 		"unknown codec": func(b *kmsg.RecordBatch) { b.Attributes = 5 },
-		"not gzip":      func(b *kmsg.RecordBatch) { b.Attributes = codecGzip },
-		"not snappy":    func(b *kmsg.RecordBatch) { b.Attributes = codecSnappy },
-		"not lz4":       func(b *kmsg.RecordBatch) { b.Attributes = codecLZ4 },
-		"not zstd":      func(b *kmsg.RecordBatch) { b.Attributes = codecZstd },
+		"not gzip":      func(b *kmsg.RecordBatch) { b.Attributes = int16(Gzip) },
+		"not snappy":    func(b *kmsg.RecordBatch) { b.Attributes = int16(Snappy) },
+		"not lz4":       func(b *kmsg.RecordBatch) { b.Attributes = int16(LZ4) },
+		"not zstd":      func(b *kmsg.RecordBatch) { b.Attributes = int16(Zstd) },
 	} {
 		batch := reference(recs, change)
 		r := Records{Buf: batch}

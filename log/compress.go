@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -14,12 +13,17 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// Compression codecs of a batch's attributes.
+// A Codec says how a batch's records are compressed, numbered as in its
+// attributes.
+type Codec int16
+
+// The codecs there are.
 const (
-	codecGzip   = 1
-	codecSnappy = 2
-	codecLZ4    = 3
-	codecZstd   = 4
+	None   Codec = 0
+	Gzip   Codec = 1
+	Snappy Codec = 2
+	LZ4    Codec = 3
+	Zstd   Codec = 4
 )
 
 // maxDecompressed bounds what one batch may decompress to: 64 times its size
@@ -35,27 +39,27 @@ var zstdDecoders = sync.Pool{New: func() any {
 }}
 
 // decompress appends the decompressed records to dst.
-func decompress(codec int16, src, dst []byte) ([]byte, error) {
+func decompress(codec Codec, src, dst []byte) ([]byte, error) {
 	out, err := decompressLimited(codec, src, dst, maxDecompressed(len(src)))
-	if err != nil && !errors.Is(err, ErrRecordTooLarge) && !errors.Is(err, ErrCorrupt) {
+	if err != nil && Code(err) == -1 {
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return out, err
 }
 
-func decompressLimited(codec int16, src, dst []byte, limit int) ([]byte, error) {
+func decompressLimited(codec Codec, src, dst []byte, limit int) ([]byte, error) {
 	switch codec {
-	case codecGzip:
+	case Gzip:
 		z, err := gzip.NewReader(bytes.NewReader(src))
 		if err != nil {
 			return nil, err
 		}
 		return readLimited(z, dst, limit)
-	case codecLZ4:
+	case LZ4:
 		return readLimited(lz4.NewReader(bytes.NewReader(src)), dst, limit)
-	case codecSnappy:
+	case Snappy:
 		return unsnappy(src, dst, limit)
-	case codecZstd:
+	case Zstd:
 		d := zstdDecoders.Get().(*zstd.Decoder)
 		defer zstdDecoders.Put(d)
 		if err := d.Reset(bytes.NewReader(src)); err != nil {
@@ -64,6 +68,60 @@ func decompressLimited(codec int16, src, dst []byte, limit int) ([]byte, error) 
 		return readLimited(d, dst, limit)
 	}
 	return nil, fmt.Errorf("%w: compression codec %d", ErrCorrupt, codec)
+}
+
+// Recompress returns the batch with its records compressed by codec, the batch
+// itself if they are already.
+func Recompress(batch []byte, codec Codec) ([]byte, error) {
+	info, err := CheckBatch(batch)
+	if err != nil || info.Codec() == codec {
+		return batch, err
+	}
+	body := batch[headerBytes:]
+	if info.Codec() != None {
+		if body, err = decompress(info.Codec(), body, nil); err != nil {
+			return nil, err
+		}
+	}
+	out, err := compress(codec, body, append(make([]byte, 0, len(batch)), batch[:headerBytes]...))
+	if err != nil {
+		return nil, fmt.Errorf("compressing batch: %w", err)
+	}
+	binary.BigEndian.PutUint32(out[posLength:], uint32(len(out)-prefixBytes))
+	out[posAttributes+1] = out[posAttributes+1]&^attrCodec | byte(codec)
+	setCRC(out)
+	return out, nil
+}
+
+// compress appends the compressed records to dst.
+func compress(codec Codec, src, dst []byte) ([]byte, error) {
+	buf := bytes.NewBuffer(dst)
+	var w io.WriteCloser
+	switch codec {
+	case None:
+		return append(dst, src...), nil
+	case Snappy:
+		return append(dst, s2.EncodeSnappy(nil, src)...), nil
+	case Gzip:
+		w = gzip.NewWriter(buf)
+	case LZ4:
+		w = lz4.NewWriter(buf)
+	case Zstd:
+		z, err := zstd.NewWriter(buf, zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		w = z
+	default:
+		return nil, fmt.Errorf("%w: compression codec %d", ErrCorrupt, codec)
+	}
+	if _, err := w.Write(src); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
 }
 
 func readLimited(r io.Reader, dst []byte, limit int) ([]byte, error) {

@@ -89,6 +89,9 @@ type Span struct {
 	Start, End int   // of the batches within Buf; a last one may be cut off
 	From       int64 // records before this offset are left out
 	MaxRecords int   // no further batch is decoded that would exceed this
+	// Before leaves out batches that begin at this offset or later, if it is
+	// above 0: they are not consumed.
+	Before int64
 	// Aborted are the transactions to leave out, by first offset ascending.
 	Aborted []AbortedTxn
 }
@@ -120,7 +123,7 @@ func (r *Records) Decode(s Span) (next int64, consumed int, err error) {
 			return next, pos - s.Start, err
 		}
 		full := len(r.Offsets)+info.Count > s.MaxRecords || len(r.Buf)-raw > maxInflated
-		if info.Bytes > s.End-pos || full && pos > s.Start {
+		if info.Bytes > s.End-pos || full && pos > s.Start || s.Before > 0 && info.BaseOffset >= s.Before {
 			break
 		}
 		if err := r.decodeBatch(pos, info, s.From, &aborts); err != nil {
@@ -142,8 +145,25 @@ func (r *Records) decodeBatch(pos int, info BatchInfo, from int64, aborts *abort
 	if aborts.skips(info, batch) || info.LastOffset < from {
 		return nil
 	}
+	return r.inflate(pos, info, from)
+}
+
+// DecodeBatch decodes the one batch b, whatever it is, control or of an aborted
+// transaction, replacing r's content. b is copied.
+func (r *Records) DecodeBatch(b []byte) (BatchInfo, error) {
+	r.Reset()
+	info, err := CheckBatch(b)
+	if err != nil {
+		return info, err
+	}
+	r.Buf = append(r.Buf, b...)
+	return info, r.inflate(0, info, 0)
+}
+
+// inflate decodes the checked batch at pos, decompressing it first if need be.
+func (r *Records) inflate(pos int, info BatchInfo, from int64) error {
 	body, end := pos+headerBytes, pos+info.Bytes
-	if codec := info.Attributes & attrCodec; codec != 0 {
+	if codec := info.Codec(); codec != None {
 		at := len(r.Buf)
 		out, err := decompress(codec, r.Buf[body:end], r.Buf)
 		if err != nil {
