@@ -40,7 +40,7 @@ const metaVersion = "version"
 func newForeignKeySubscribe(s *plan.ForeignKeySubscribe, d Deps) (Operator, error) {
 	o := &foreignKeySubscribe{step: s, nk: len(s.Input.Meta().Schema.Keys())}
 	var err error
-	if o.foreign, err = compile(s.ForeignKey.Text, s.Input); err != nil {
+	if o.foreign, err = compile(s.ForeignKey.Text, s.Input, d.Settings); err != nil {
 		return nil, err
 	}
 	o.store, err = d.Store(s.ID, rowLayout)
