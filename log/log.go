@@ -56,7 +56,7 @@ type Log interface {
 	// (epoch, next) is still good iff EpochEnd(epoch) is at least next.
 	EpochEnd(ctx context.Context, p Partition, epoch int32) (int64, error)
 	// OffsetForTime returns the first offset whose record has a timestamp of
-	// at least ms, or the high watermark if there is none.
+	// at least ms, or where committed reads end now if there is none.
 	OffsetForTime(ctx context.Context, p Partition, ms int64) (int64, error)
 	// Fetch decodes committed records from offset on into r, replacing its
 	// content: at least one batch if there is one, then more up to about

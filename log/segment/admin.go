@@ -2,6 +2,7 @@ package segment
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -19,39 +20,78 @@ func validTopicName(name string) bool {
 	return topicName.MatchString(name) && name != "." && name != ".."
 }
 
-// CreateTopic implements log.Log.
-func (l *Log) CreateTopic(ctx context.Context, name string, partitions int32, config map[string]string) (log.Topic, error) {
+// CheckTopic implements log.TopicAdmin.
+func (l *Log) CheckTopic(_ context.Context, name string, partitions int32, config map[string]string) error {
+	if err := l.checkTopic(name, partitions, config); err != nil {
+		return err
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.checkFree(name)
+}
+
+func (l *Log) checkTopic(name string, partitions int32, config map[string]string) error {
 	if !validTopicName(name) {
-		return log.Topic{}, fmt.Errorf("%w: %q must be 1 to 249 letters, digits, dots, underscores and hyphens", log.ErrInvalidTopic, name)
+		return fmt.Errorf("%w: %q must be 1 to 249 letters, digits, dots, underscores and hyphens", log.ErrInvalidTopic, name)
 	}
 	if partitions < 1 || partitions > l.opts.MaxPartitions {
-		return log.Topic{}, fmt.Errorf("%w: %d, must be between 1 and %d", log.ErrPartitionsLimit, partitions, l.opts.MaxPartitions)
+		return fmt.Errorf("%w: %d, must be between 1 and %d", log.ErrPartitionsLimit, partitions, l.opts.MaxPartitions)
 	}
-	t := log.Topic{Name: name, Partitions: partitions, Config: maps.Clone(config)}
-	binary.BigEndian.PutUint64(t.ID[:], l.opts.Rand())
-	binary.BigEndian.PutUint64(t.ID[8:], l.opts.Rand())
+	return checkConfig(config)
+}
+
+func (l *Log) checkFree(name string) error {
+	if l.topics[name] != nil {
+		return fmt.Errorf("%w: %s", log.ErrTopicExists, name)
+	}
+	return nil
+}
+
+// CreateTopic implements log.Log.
+func (l *Log) CreateTopic(ctx context.Context, name string, partitions int32, config map[string]string) (log.Topic, error) {
+	if err := l.checkTopic(name, partitions, config); err != nil {
+		return log.Topic{}, err
+	}
+	t := log.Topic{Name: name, ID: l.randomID(), Partitions: partitions, Config: maps.Clone(config)}
 	err := l.submit(ctx, &request{
-		ops: []op{{kind: opCreateTopic, created: t}},
-		check: func([]op) error {
-			if l.topics[name] != nil {
-				return fmt.Errorf("%w: %s", log.ErrTopicExists, name)
-			}
-			return nil
-		},
+		ops:   []op{{kind: opCreateTopic, created: t}},
+		alone: true,
+		check: func(*request) error { return l.checkFree(name) },
 	})
 	return t, err
+}
+
+func (l *Log) randomID() (id log.TopicID) {
+	binary.BigEndian.PutUint64(id[:], l.opts.Rand())
+	binary.BigEndian.PutUint64(id[8:], l.opts.Rand())
+	return id
 }
 
 // DeleteTopic implements log.Log.
 func (l *Log) DeleteTopic(ctx context.Context, name string) error {
 	return l.submit(ctx, &request{
-		ops: []op{{kind: opDeleteTopic}},
-		check: func(ops []op) error {
+		ops:   []op{{kind: opDeleteTopic}},
+		alone: true,
+		check: func(r *request) error {
 			t := l.topics[name]
 			if t == nil {
 				return fmt.Errorf("%w: %s", log.ErrUnknownTopic, name)
 			}
-			ops[0].topic = t.ID
+			r.ops[0].topic = t.ID
+			return nil
+		},
+	})
+}
+
+// DeleteTopicID implements log.TopicAdmin.
+func (l *Log) DeleteTopicID(ctx context.Context, id log.TopicID) error {
+	return l.submit(ctx, &request{
+		ops:   []op{{kind: opDeleteTopic, topic: id}},
+		alone: true,
+		check: func(*request) error {
+			if l.byID[id] == nil {
+				return fmt.Errorf("%w: %s", log.ErrUnknownTopicID, id)
+			}
 			return nil
 		},
 	})
@@ -60,20 +100,81 @@ func (l *Log) DeleteTopic(ctx context.Context, name string) error {
 // Trim implements log.Log; files go once all their records have.
 func (l *Log) Trim(ctx context.Context, p log.Partition, offset int64) error {
 	return l.submit(ctx, &request{
-		ops: []op{{kind: opTrim, partition: p.Index, base: offset}},
-		check: func(ops []op) error {
+		ops:   []op{{kind: opTrim, partition: p.Index, base: offset}},
+		alone: true,
+		check: func(r *request) error {
 			t := l.topics[p.Topic]
 			if t == nil || p.Index < 0 || p.Index >= t.Partitions {
 				return unknown(p)
 			}
+			if !t.settings.deletes && t.settings.compacts {
+				return fmt.Errorf("%w: cleanup.policy of %s is compact only, its records can't be deleted", log.ErrPolicy, p.Topic)
+			}
 			if b := t.partitions[p.Index].bounds(); offset < 0 || offset > b.HighWatermark {
 				return &log.OffsetRangeError{Partition: p, Offset: offset, End: b.HighWatermark}
 			}
-			ops[0].topic = t.ID
+			r.ops[0].topic = t.ID
 			return nil
 		},
 	})
 }
+
+// AddPartitions implements log.TopicAdmin.
+func (l *Log) AddPartitions(ctx context.Context, name string, total int32, validateOnly bool) error {
+	d := &addPartitions{Total: total}
+	r := &request{alone: true, check: func(r *request) error {
+		t := l.topics[name]
+		if t == nil {
+			return fmt.Errorf("%w: %s", log.ErrUnknownTopic, name)
+		}
+		if total <= t.Partitions || total > l.opts.MaxPartitions {
+			return fmt.Errorf("%w: %s has %d partitions, it can have more, up to %d, and not %d", log.ErrPartitionsLimit, name, t.Partitions, l.opts.MaxPartitions, total)
+		}
+		d.Topic = t.ID
+		if validateOnly {
+			return nil
+		}
+		return l.take(r, detailOp(d))
+	}}
+	return l.submit(ctx, r)
+}
+
+// TopicConfig implements log.TopicAdmin.
+func (l *Log) TopicConfig(ctx context.Context, name string) ([]log.ConfigEntry, error) {
+	t, err := l.Topic(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return l.opts.entries(t.Config), nil
+}
+
+// AlterTopicConfig implements log.TopicAdmin.
+func (l *Log) AlterTopicConfig(ctx context.Context, name string, changes []log.ConfigChange, validateOnly bool) error {
+	return l.submit(ctx, &request{alone: true, check: func(r *request) error {
+		t := l.topics[name]
+		if t == nil {
+			return fmt.Errorf("%w: %s", log.ErrUnknownTopic, name)
+		}
+		config, err := changeConfig(t.Config, changes)
+		if err != nil || validateOnly {
+			return err
+		}
+		return l.take(r, detailOp(&topicConfig{Topic: t.ID, Config: config}))
+	}})
+}
+
+// TopicByID implements log.TopicAdmin.
+func (l *Log) TopicByID(_ context.Context, id log.TopicID) (log.Topic, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if t := l.byID[id]; t != nil {
+		return t.describe(), nil
+	}
+	return log.Topic{}, fmt.Errorf("%w: %s", log.ErrUnknownTopicID, id)
+}
+
+// ClusterID implements log.TopicAdmin.
+func (l *Log) ClusterID() string { return base64.RawURLEncoding.EncodeToString(l.clusterID[:]) }
 
 func unknown(p log.Partition) error {
 	return fmt.Errorf("%w: %s partition %d", log.ErrUnknownTopic, p.Topic, p.Index)
@@ -106,22 +207,6 @@ func (l *Log) Topics(context.Context) ([]log.Topic, error) {
 	}
 	slices.SortFunc(out, func(a, b log.Topic) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
-}
-
-// CommittedOffsets implements log.Log.
-func (l *Log) CommittedOffsets(_ context.Context, group string) (map[log.Partition]int64, error) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	out := maps.Clone(l.groups[group])
-	if out == nil {
-		out = map[log.Partition]int64{}
-	}
-	return out, nil
-}
-
-// DeleteGroup implements log.Log.
-func (l *Log) DeleteGroup(ctx context.Context, group string) error {
-	return l.submit(ctx, &request{ops: []op{{kind: opDeleteGroup, group: group}}})
 }
 
 // Watch implements log.Log.

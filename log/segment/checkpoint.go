@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	iofs "io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,8 +16,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// formatVersion of the data directory; a newer one is refused.
-const formatVersion = 1
+// formatVersion of the data directory; a newer one is refused. Version 1 had no
+// producers, transactions and compacted segments.
+const formatVersion = 2
 
 // A checkpointFile is the log's state as of the start of a journal. It is
 // stored as a line of JSON and a line with that line's CRC-32C.
@@ -26,8 +28,13 @@ type checkpointFile struct {
 	Seq     uint64 // of its first entry
 	Clean   bool   // written by Close
 	Epoch   int32
+	Cluster log.TopicID
 	Topics  []checkpointTopic
 	Groups  map[string][]checkpointOffset
+	States  map[string][]byte `json:",omitempty"` // of groups
+	Txns    []checkpointTxn   `json:",omitempty"`
+	// Producers is the first producer id that was never reserved.
+	Producers int64
 }
 
 type checkpointTopic struct {
@@ -36,20 +43,44 @@ type checkpointTopic struct {
 }
 
 type checkpointPartition struct {
-	Start    int64
-	Next     int64
-	Epochs   []epochStart        `json:",omitempty"`
-	Segments []checkpointSegment `json:",omitempty"`
+	Start     int64
+	Next      int64
+	Cleaned   int64                    `json:",omitempty"`
+	Epochs    []epochStart             `json:",omitempty"`
+	Segments  []checkpointSegment      `json:",omitempty"`
+	Producers map[int64]*producerState `json:",omitempty"`
+	Open      []openTxn                `json:",omitempty"`
+	Aborted   []abortedTxn             `json:",omitempty"`
 }
 
 type checkpointSegment struct {
-	Base, Bytes, MaxTime int64
+	segmentID
+	Bytes, MaxTime int64
+	Created        int64
+	Sum            uint32 `json:",omitempty"`
 }
 
+// A checkpointOffset is an offset of a group, pending if it has a producer.
 type checkpointOffset struct {
 	Topic     string
 	Partition int32
 	Next      int64
+	Epoch     *int32 `json:",omitempty"` // nil: not known
+	Metadata  string `json:",omitempty"`
+	Time      int64  `json:",omitempty"`
+	Producer  *int64 `json:",omitempty"`
+}
+
+type checkpointTxn struct {
+	ID         string
+	Producer   log.Producer
+	Before     log.Producer
+	State      log.TxnState
+	TimeoutMS  int64
+	Began      int64
+	Updated    int64
+	Partitions []partitionID `json:",omitempty"`
+	Groups     []string      `json:",omitempty"`
 }
 
 const checkpointName = "checkpoint"
@@ -184,7 +215,7 @@ func (l *Log) cut(clean bool) (*cut, error) {
 func (c *cut) takeDirty(p *partition) {
 	for _, s := range p.segments {
 		if s.dirty {
-			c.unsynced = append(c.unsynced, p.fs.PathJoin(p.dir, segmentName(s.base)))
+			c.unsynced = append(c.unsynced, p.path(s.segmentID))
 			s.dirty = false
 		}
 	}
@@ -230,25 +261,71 @@ func (l *Log) finishCheckpoint(c *cut) error {
 
 // snapshot describes the state for a checkpoint.
 func (l *Log) snapshot() *checkpointFile {
-	c := &checkpointFile{Version: formatVersion, Epoch: l.epoch, Groups: map[string][]checkpointOffset{}}
+	c := &checkpointFile{
+		Version: formatVersion, Epoch: l.epoch, Cluster: l.clusterID, Producers: l.endProducer,
+		Groups: map[string][]checkpointOffset{}, States: map[string][]byte{},
+	}
 	for _, t := range l.topics {
 		ct := checkpointTopic{Topic: t.Topic}
 		for _, p := range t.partitions {
-			cp := checkpointPartition{Start: p.start, Next: p.next, Epochs: slices.Clone(p.epochs)}
-			for _, s := range p.segments {
-				cp.Segments = append(cp.Segments, checkpointSegment{Base: s.base, Bytes: s.size, MaxTime: s.maxTime})
-			}
-			ct.Parts = append(ct.Parts, cp)
+			ct.Parts = append(ct.Parts, p.snapshot())
 		}
 		c.Topics = append(c.Topics, ct)
 	}
 	slices.SortFunc(c.Topics, func(a, b checkpointTopic) int { return strings.Compare(a.Name, b.Name) })
-	for g, offsets := range l.groups {
-		list := []checkpointOffset{}
-		for _, p := range sortedPartitions(offsets) {
-			list = append(list, checkpointOffset{Topic: p.Topic, Partition: p.Index, Next: offsets[p]})
+	for name, g := range l.groups {
+		c.Groups[name] = g.snapshot()
+		if g.state != nil {
+			c.States[name] = g.state
 		}
-		c.Groups[g] = list
+	}
+	for _, t := range l.txns {
+		c.Txns = append(c.Txns, t.snapshot())
+	}
+	slices.SortFunc(c.Txns, func(a, b checkpointTxn) int { return strings.Compare(a.ID, b.ID) })
+	return c
+}
+
+func (p *partition) snapshot() checkpointPartition {
+	c := checkpointPartition{
+		Start: p.start, Next: p.next, Cleaned: p.cleaned, Epochs: slices.Clone(p.epochs),
+		Producers: map[int64]*producerState{}, Open: slices.Clone(p.open), Aborted: slices.Clone(p.aborted),
+	}
+	for id, s := range p.producers {
+		copied := *s
+		copied.Batches = slices.Clone(s.Batches)
+		c.Producers[id] = &copied
+	}
+	for _, s := range p.segments {
+		c.Segments = append(c.Segments, checkpointSegment{segmentID: s.segmentID, Bytes: s.size, MaxTime: s.maxTime, Created: s.created, Sum: s.sum})
+	}
+	return c
+}
+
+func (g *group) snapshot() []checkpointOffset {
+	list := []checkpointOffset{}
+	add := func(offsets map[log.Partition]log.GroupOffset, producer *int64) {
+		for _, p := range sortedPartitions(offsets) {
+			o := offsets[p]
+			list = append(list, checkpointOffset{
+				Topic: p.Topic, Partition: p.Index, Next: o.Offset, Epoch: &o.LeaderEpoch, Metadata: o.Metadata, Time: o.CommitTime, Producer: producer,
+			})
+		}
+	}
+	add(g.offsets, nil)
+	for _, id := range slices.Sorted(maps.Keys(g.pending)) {
+		add(g.pending[id], &id)
+	}
+	return list
+}
+
+func (t *txn) snapshot() checkpointTxn {
+	c := checkpointTxn{
+		ID: t.id, Producer: t.producer, Before: t.before, State: t.state, TimeoutMS: t.timeout.Milliseconds(),
+		Updated: t.updated, Groups: slices.Sorted(maps.Keys(t.groups)), Partitions: t.sortedPartitions(),
+	}
+	if t.state == log.TxnOngoing {
+		c.Began = t.began.UnixMilli()
 	}
 	return c
 }

@@ -46,7 +46,7 @@ func (l *Log) commit(batch []*request) (int, error) {
 func (l *Log) gather(batch []*request) int {
 	bytes := 0
 	for n, r := range batch {
-		if r.changesTopics() {
+		if r.alone {
 			return max(n, 1)
 		}
 		for i := range r.ops {
@@ -59,26 +59,14 @@ func (l *Log) gather(batch []*request) int {
 	return len(batch)
 }
 
-func (r *request) changesTopics() bool {
-	for i := range r.ops {
-		if k := r.ops[i].kind; k == opCreateTopic || k == opDeleteTopic || k == opTrim {
-			return true
-		}
-	}
-	return false
-}
-
 func (l *Log) commitEntry(batch []*request) error {
 	l.ops = l.ops[:0]
 	for _, r := range batch {
-		if r.err = l.prepare(r); r.err != nil {
-			continue
+		if r.err = l.prepare(r); l.broken != nil {
+			return l.broken
 		}
 		for i := range r.ops {
-			if o := &r.ops[i]; o.kind == opAppend {
-				if err := l.place(o); err != nil {
-					return err
-				}
+			if o := &r.ops[i]; r.err == nil && o.kind == opAppend {
 				l.ops = append(l.ops, o)
 			}
 		}
@@ -114,10 +102,10 @@ func (l *Log) commitEntry(batch []*request) error {
 	return nil
 }
 
-// prepare checks a request and resolves its topics.
+// prepare checks a request and takes its operations.
 func (l *Log) prepare(r *request) error {
 	if r.check != nil {
-		if err := r.check(r.ops); err != nil {
+		if err := r.check(r); err != nil {
 			return err
 		}
 	}
@@ -127,14 +115,57 @@ func (l *Log) prepare(r *request) error {
 		if bytes += o.journalBytes(l.opts.LargeBatchBytes); bytes > l.opts.MaxTxnBytes {
 			return fmt.Errorf("%w: a transaction of more than %d bytes", log.ErrRecordTooLarge, l.opts.MaxTxnBytes)
 		}
-		if o.kind != opAppend {
-			continue
+		if o.kind == opAppend && !o.taken {
+			if err := l.resolve(o); err != nil {
+				return err
+			}
 		}
-		t := l.topics[o.name]
-		if t == nil || o.partition < 0 || o.partition >= t.Partitions {
-			return unknown(log.Partition{Topic: o.name, Index: o.partition})
+	}
+	for i := range r.ops {
+		if o := &r.ops[i]; !o.taken {
+			if err := l.ahead(o); err != nil {
+				l.broken = err
+				return err
+			}
 		}
-		o.topic, o.part = t.ID, t.partitions[o.partition]
+	}
+	return nil
+}
+
+// resolve finds the partition of a batch.
+func (l *Log) resolve(o *op) error {
+	t := l.topics[o.name]
+	if t == nil || o.partition < 0 || o.partition >= t.Partitions {
+		return unknown(log.Partition{Topic: o.name, Index: o.partition})
+	}
+	if l.full.Load() {
+		return fmt.Errorf("%w: nothing is written to %s until there is space", log.ErrDiskFull, l.opts.Dir)
+	}
+	o.topic, o.part = t.ID, t.partitions[o.partition]
+	return nil
+}
+
+// take makes o part of a request that is being checked: the committer's own
+// state runs ahead, the rest follows once the entry is durable. An error is the
+// log's failure.
+func (l *Log) take(r *request, o op) error {
+	if err := l.ahead(&o); err != nil {
+		l.broken = err
+		return err
+	}
+	r.ops = append(r.ops, o)
+	return nil
+}
+
+// ahead changes the committer's state: offsets and places of batches, sequences
+// of producers, states of transactions.
+func (l *Log) ahead(o *op) error {
+	o.taken = true
+	if o.kind == opAppend {
+		return l.place(o)
+	}
+	if o.detail != nil {
+		return l.aheadTxn(o.detail)
 	}
 	return nil
 }
@@ -147,9 +178,14 @@ func (l *Log) place(o *op) error {
 	if err != nil {
 		return err
 	}
-	o.base, o.last, o.maxTime, o.epoch = p.tail, info.LastOffset, info.MaxTime, l.epoch
-	o.length, o.roll = len(o.batch), p.needsRoll(len(o.batch), l.opts.SegmentBytes)
-	return p.place(o, true)
+	now := l.opts.now()
+	o.base, o.info, o.epoch = p.tail, info, l.epoch
+	o.length, o.roll = len(o.batch), p.needsRoll(len(o.batch), now)
+	if err := p.place(o, true, now); err != nil {
+		return err
+	}
+	p.track(info, now)
+	return nil
 }
 
 // writeLarge writes the large batches of an entry to their segments and makes
@@ -208,26 +244,33 @@ func (l *Log) apply(batch []*request) {
 // or nobody else knows the log yet.
 func (l *Log) applyMeta(o *op) {
 	switch o.kind {
-	case opOffsets:
-		m := l.groups[o.group]
-		if m == nil {
-			m = map[log.Partition]int64{}
-			l.groups[o.group] = m
-		}
-		for p, next := range o.offsets {
-			m[p] = next
-		}
 	case opCreateTopic:
 		l.addTopic(o.created)
 	case opDeleteTopic:
 		if t := l.byID[o.topic]; t != nil {
 			l.dropTopic(t)
 		}
-	case opDeleteGroup:
-		delete(l.groups, o.group)
 	case opTrim:
 		if t := l.byID[o.topic]; t != nil {
 			l.oldFiles = append(l.oldFiles, t.partitions[o.partition].trim(o.base)...)
 		}
+	default:
+		l.applyGroup(o)
+	}
+	switch d := o.detail.(type) {
+	case *topicConfig:
+		if t := l.byID[d.Topic]; t != nil {
+			t.Config, t.settings = d.Config, l.opts.settings(d.Config)
+			for _, p := range t.partitions {
+				p.settings = t.settings
+			}
+		}
+	case *addPartitions:
+		if t := l.byID[d.Topic]; t != nil {
+			l.growTopic(t, d.Total)
+		}
+	case *replace:
+		p := l.byID[d.Partition.Topic].partitions[d.Partition.Index]
+		l.oldFiles = append(l.oldFiles, p.replace(d)...)
 	}
 }

@@ -11,8 +11,12 @@ import (
 type request struct {
 	ops []op
 	// check, if set, is called by the committer before anything is written. It
-	// sees what all requests before have done to topics.
-	check func([]op) error
+	// sees what all requests before have done, and may refuse the request,
+	// complete its operations or take more (see Log.take).
+	check func(*request) error
+	// alone requests are the only one of their entry: others are checked against
+	// their outcome.
+	alone bool
 	done  func(error) // called once, by the committer or by add
 	err   error       // set by the commit if the request was refused
 }

@@ -12,7 +12,9 @@
 //	LOCK                                  held while the log is open
 //	checkpoint                            JSON and its CRC: the state as of a journal's start
 //	journal-N, journal-N+1, …             what has happened since
-//	topics/<topic id>/<partition>/<base offset>.log   record batches, back to back
+//	reserve                               disk space given free when the disk is full
+//	topics/<topic id>/<partition>/<base offset>[.<generation>].log
+//	                                      record batches, back to back
 //
 // A journal is a header and a sequence of entries, each the work of one group
 // commit. Integers are big endian:
@@ -21,7 +23,18 @@
 //	version       uint32          length        uint32   of the payload
 //	flags         uint32          CRC-32C       uint32   of sequence and payload
 //	CRC-32C       uint32          sequence      uint64   counts on without gaps
-//	sequence      uint64          payload       operations, see op.go
+//	sequence      uint64          payload       operations, see op.go and detail.go
+//
+// # Requests
+//
+// Whatever changes the log is a request in the queue of the committer. It checks
+// one after the other against its own state, which runs ahead of what is
+// durable: next offsets, producers' sequences (producer.go), transactions
+// (txn.go). The requests that are not refused make one journal entry; once that
+// is durable their effects become visible all at once: high watermarks, last
+// stable offsets, group offsets (offsets.go), topics. When the journal is read
+// again at start, the same functions make the same state. A failed write ends
+// the log, so that nothing that ran ahead is ever taken back.
 //
 // # Transactions
 //
@@ -30,9 +43,16 @@
 // The entry is the decision: there is no moment, before or after a crash, at
 // which a part of the transaction is readable, nothing of an aborted one ever
 // reaches the disk, and no reader waits behind an open one. So these batches
-// carry no transactional bit and need no markers; the last stable offset is
-// the high watermark. Transactions of producers that come in through the Kafka
-// protocol, who append before they have decided, will need both.
+// carry no transactional bit and need no markers.
+//
+// Producers that come in through the Kafka protocol append before they have
+// decided. Their batches are readable uncommitted at once, and hold back the
+// last stable offset. The end of such a transaction is one journal entry: the
+// decision (txnEnd), then a marker for each partition; with it offsets kept for
+// groups are committed. Before the entry is durable the transaction is open,
+// after it ended everywhere, so no state between the two needs to be kept or
+// repaired. What was aborted stays in the segments; each partition has the list
+// of its aborted transactions, which committed reads leave out.
 //
 // # Durability
 //
@@ -40,8 +60,8 @@
 // fsync. A checkpoint begins a new journal, syncs the segments while appends
 // go on, then names the new journal in place of the old ones and drops those.
 // Batches of LargeBatchBytes or more are written and synced to their segment
-// first and the journal only says where they are. Files of deleted topics and
-// trimmed segments go once no checkpoint names them.
+// first and the journal only says where they are. Files of deleted topics,
+// trimmed and compacted segments go once no checkpoint names them.
 //
 // On open segments are cut back to what the checkpoint says, and the journals
 // are applied again. A torn last entry was never acknowledged and is dropped.
@@ -51,7 +71,17 @@
 // The leader epoch is raised unless the log was closed in order.
 //
 // After a failed write or fsync nothing is accepted any more: the page cache
-// can't be trusted then, and a second fsync would lie. Reads go on.
+// can't be trusted then, and a second fsync would lie. Reads go on. A full disk
+// is no failure: the reserve is given free, the write goes on, and records are
+// refused until there is space again (space.go).
 //
-// Everything else (offset and time indexes) is derived from the segments.
+// Offset and time indexes are derived from the segments. Reads check the CRC of
+// every batch, and what that does not cover (offset, length, leader epoch)
+// against its neighbours, in a compacted segment against a sum.
+//
+// # Housekeeping
+//
+// Time brings changes too, and they are requests like others: transactions open
+// for too long are aborted, retention moves the start of partitions up (clean.go),
+// compaction puts rewritten segments in place of others (compact.go).
 package segment

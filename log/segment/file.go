@@ -1,7 +1,9 @@
 package segment
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math"
 	"sort"
@@ -22,9 +24,11 @@ const (
 
 // A segmentFile holds the batches from base up to the next segment's base.
 type segmentFile struct {
-	base int64
-	file vfs.File
-	refs atomic.Int32 // of the partition and of readers; the last one closes
+	segmentID
+	sum     uint32 // of a compacted one: prefixSum over its batches
+	created int64  // ms
+	file    vfs.File
+	refs    atomic.Int32 // of the partition and of readers; the last one closes
 
 	size    int64 // bytes of readable batches; guarded by the partition's lock
 	maxTime int64 // of those; likewise
@@ -39,12 +43,15 @@ type segmentFile struct {
 	// on from.
 	mu       sync.Mutex
 	index    []indexEntry
-	indexed  int64
+	indexed  position // of the first batch that is not indexed yet
+	indexSum uint32
 	indexMax int64 // greatest timestamp up to indexed
 	recent   [8]position
 	recentAt int
 }
 
+// A position is where a batch stands that begins with offset; in a compacted
+// segment, with offset or a later one.
 type position struct{ offset, pos int64 }
 
 type indexEntry struct {
@@ -52,13 +59,21 @@ type indexEntry struct {
 	maxTime int64 // of all batches before
 }
 
-func segmentName(base int64) string { return fmt.Sprintf("%020d.log", base) }
+func (id segmentID) name() string {
+	if id.Gen == 0 {
+		return fmt.Sprintf("%020d.log", id.Base)
+	}
+	return fmt.Sprintf("%020d.%d.log", id.Base, id.Gen)
+}
 
-func newSegmentFile(base int64, f vfs.File) *segmentFile {
-	s := &segmentFile{base: base, file: f, maxTime: math.MinInt64, indexMax: math.MinInt64}
+func newSegmentFile(id segmentID, f vfs.File) *segmentFile {
+	s := &segmentFile{segmentID: id, file: f, maxTime: math.MinInt64, indexMax: math.MinInt64, indexed: position{offset: id.Base}}
 	s.refs.Store(1)
 	return s
 }
+
+// sparse reports whether offsets may be missing: the segment was compacted.
+func (s *segmentFile) sparse() bool { return s.Gen > 0 }
 
 func (s *segmentFile) release() {
 	if s.refs.Add(-1) == 0 {
@@ -90,7 +105,7 @@ func (s *segmentFile) holds(n int64) error {
 		return fmt.Errorf("looking at segment: %w", err)
 	}
 	if info.Size() < n {
-		return fmt.Errorf("%w: segment %s has %d bytes and had %d", log.ErrCorrupt, segmentName(s.base), info.Size(), n)
+		return fmt.Errorf("%w: segment %s has %d bytes and had %d", log.ErrCorrupt, s.name(), info.Size(), n)
 	}
 	return nil
 }
@@ -100,46 +115,79 @@ func (s *segmentFile) holds(n int64) error {
 func (s *segmentFile) extend(o *op) {
 	// A reader that builds the index right now takes this batch in itself.
 	if s.mu.TryLock() {
-		if s.indexed == o.pos {
-			s.addIndex(position{o.base, o.pos}, o.length, o.maxTime)
+		if s.indexed.pos == o.pos {
+			s.addIndex(o.info)
 		}
 		s.mu.Unlock()
 	}
 	s.size += int64(o.length)
-	s.maxTime = max(s.maxTime, o.maxTime)
+	s.maxTime = max(s.maxTime, o.info.MaxTime)
 }
 
-func (s *segmentFile) addIndex(at position, length int, maxTime int64) {
-	if n := len(s.index); n == 0 || at.pos-s.index[n-1].pos >= indexEveryBytes {
-		s.index = append(s.index, indexEntry{position: at, maxTime: s.indexMax})
+// addIndex takes in the batch at indexed.
+func (s *segmentFile) addIndex(b log.BatchInfo) {
+	pos := s.indexed.pos
+	if n := len(s.index); n == 0 || pos-s.index[n-1].pos >= indexEveryBytes {
+		s.index = append(s.index, indexEntry{position: position{b.BaseOffset, pos}, maxTime: s.indexMax})
 	}
-	s.indexMax = max(s.indexMax, maxTime)
-	s.indexed = at.pos + int64(length)
+	s.indexMax = max(s.indexMax, b.MaxTime)
+	s.indexed = position{b.LastOffset + 1, pos + int64(b.Bytes)}
+}
+
+// prefixSum goes on with the sum over what a batch's own CRC does not cover.
+func prefixSum(sum uint32, b log.BatchInfo) uint32 {
+	var buf [16]byte
+	binary.BigEndian.PutUint64(buf[:], uint64(b.BaseOffset))
+	binary.BigEndian.PutUint32(buf[8:], uint32(b.Bytes))
+	binary.BigEndian.PutUint32(buf[12:], uint32(b.LeaderEpoch))
+	return crc32.Update(sum, castagnoli, buf[:])
+}
+
+// next checks the batch that chunk, at position at, begins with against what
+// must stand there, as far as its own CRC does not cover that. left are the
+// segment's bytes from there on.
+func (s *segmentFile) next(chunk []byte, at position, left int64) (log.BatchInfo, error) {
+	b, err := log.ReadHeader(chunk)
+	switch {
+	case err != nil:
+	case int64(b.Bytes) > left:
+		err = fmt.Errorf("%w: batch of %d bytes, %d are left", log.ErrCorrupt, b.Bytes, left)
+	case b.BaseOffset < at.offset || b.BaseOffset > at.offset && !s.sparse():
+		err = fmt.Errorf("%w: batch with offset %d, expected %d", log.ErrCorrupt, b.BaseOffset, at.offset)
+	}
+	if err != nil {
+		return b, fmt.Errorf("segment %s at byte %d: %w", s.name(), at.pos, err)
+	}
+	return b, nil
 }
 
 // buildIndex reads the headers of the batches up to size that are not indexed
 // yet.
 func (s *segmentFile) buildIndex(size int64) error {
-	if s.indexed >= size {
+	if s.indexed.pos >= size {
 		return nil
 	}
-	buf := make([]byte, min(indexReadBytes, size-s.indexed))
-	for s.indexed < size {
-		n := min(int64(len(buf)), size-s.indexed)
-		if err := s.readAt(buf[:n], s.indexed); err != nil {
+	buf := make([]byte, min(indexReadBytes, size-s.indexed.pos))
+	for s.indexed.pos < size {
+		left := size - s.indexed.pos
+		n := min(int64(len(buf)), left)
+		if err := s.readAt(buf[:n], s.indexed.pos); err != nil {
 			return err
 		}
-		for chunk := buf[:n]; len(chunk) >= log.HeaderBytes || int64(len(chunk)) == size-s.indexed && len(chunk) > 0; {
-			b, err := log.ReadHeader(chunk)
-			if err == nil && int64(b.Bytes) > size-s.indexed {
-				err = fmt.Errorf("%w: batch of %d bytes, %d are left", log.ErrCorrupt, b.Bytes, size-s.indexed)
-			}
+		for chunk := buf[:n]; len(chunk) >= log.HeaderBytes || int64(len(chunk)) == left && len(chunk) > 0; {
+			b, err := s.next(chunk, s.indexed, left)
 			if err != nil {
-				return fmt.Errorf("segment %s at byte %d: %w", segmentName(s.base), s.indexed, err)
+				return err
 			}
-			s.addIndex(position{b.BaseOffset, s.indexed}, b.Bytes, b.MaxTime)
+			s.addIndex(b)
+			s.indexSum = prefixSum(s.indexSum, b)
 			chunk = chunk[min(b.Bytes, len(chunk)):]
+			left -= int64(b.Bytes)
 		}
+	}
+	if s.sparse() && s.indexSum != s.sum {
+		s.index, s.indexed, s.indexSum = nil, position{offset: s.Base}, 0
+		return fmt.Errorf("%w: the batches' offsets and lengths in segment %s are not what they were", log.ErrCorrupt, s.name())
 	}
 	return nil
 }
@@ -147,7 +195,7 @@ func (s *segmentFile) buildIndex(size int64) error {
 func (s *segmentFile) readAt(buf []byte, pos int64) error {
 	if n, err := s.file.ReadAt(buf, pos); n < len(buf) {
 		if err == nil || err == io.EOF {
-			err = fmt.Errorf("%w: segment %s is shorter than it was", log.ErrCorrupt, segmentName(s.base))
+			err = fmt.Errorf("%w: segment %s is shorter than it was", log.ErrCorrupt, s.name())
 		}
 		return fmt.Errorf("reading segment: %w", err)
 	}
@@ -155,25 +203,27 @@ func (s *segmentFile) readAt(buf []byte, pos int64) error {
 }
 
 // find returns the position of a batch at or not far before offset.
-func (s *segmentFile) find(offset, size int64) (int64, error) {
+func (s *segmentFile) find(offset, size int64) (position, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if offset == s.base {
-		return 0, nil
-	}
-	for _, p := range s.recent {
-		if p.offset == offset {
-			return p.pos, nil
+	if !s.sparse() || s.indexed.pos >= size {
+		if offset <= s.Base {
+			return position{offset: s.Base}, nil
+		}
+		for _, p := range s.recent {
+			if p.offset == offset {
+				return p, nil
+			}
 		}
 	}
 	if err := s.buildIndex(size); err != nil {
-		return 0, err
+		return position{}, err
 	}
 	i := sort.Search(len(s.index), func(i int) bool { return s.index[i].offset > offset }) - 1
 	if i < 0 {
-		return 0, nil
+		return position{offset: s.Base}, nil
 	}
-	return s.index[i].pos, nil
+	return s.index[i].position, nil
 }
 
 // remember notes where the batch that begins with offset stands.
@@ -193,94 +243,7 @@ func (s *segmentFile) olderThan(ms, size int64) (int64, error) {
 	}
 	i := sort.Search(len(s.index), func(i int) bool { return s.index[i].maxTime >= ms }) - 1
 	if i < 0 {
-		return s.base, nil
+		return s.Base, nil
 	}
 	return s.index[i].offset, nil
-}
-
-// decode reads batches from the one that holds offset on into the empty r.
-func (v view) decode(offset int64, maxBytes int, r *log.Records) (int64, error) {
-	pos, err := v.seg.find(offset, v.size)
-	if err != nil {
-		return offset, err
-	}
-	for want := int64(max(maxBytes, log.HeaderBytes)); pos < v.size; {
-		n := min(want, v.size-pos)
-		if int64(cap(r.Buf)) < n {
-			r.Buf = make([]byte, n)
-		}
-		r.Buf = r.Buf[:n]
-		if err := v.seg.readAt(r.Buf, pos); err != nil {
-			return offset, err
-		}
-		next, consumed, err := r.Decode(log.Span{End: int(n), From: offset, MaxRecords: maxRecords})
-		switch {
-		case next > offset: // an error further on is the next fetch's
-			v.seg.remember(next, pos+int64(consumed))
-			return next, nil
-		case err != nil:
-			return offset, fmt.Errorf("segment %s at byte %d: %w", segmentName(v.seg.base), pos+int64(consumed), err)
-		case consumed == 0:
-			if want, err = v.whole(r.Buf, pos); err != nil {
-				return offset, err
-			}
-		}
-		pos += int64(consumed) // batches before offset
-	}
-	return offset, v.short(offset)
-}
-
-// whole returns the size of the batch at pos, whose first bytes are given.
-func (v view) whole(head []byte, pos int64) (int64, error) {
-	b, err := log.ReadHeader(head)
-	if err == nil && int64(b.Bytes) > v.size-pos {
-		err = fmt.Errorf("%w: batch of %d bytes, %d are left", log.ErrCorrupt, b.Bytes, v.size-pos)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("segment %s at byte %d: %w", segmentName(v.seg.base), pos, err)
-	}
-	return int64(b.Bytes), nil
-}
-
-func (v view) short(offset int64) error {
-	return fmt.Errorf("%w: segment %s ends before offset %d", log.ErrCorrupt, segmentName(v.seg.base), offset)
-}
-
-// raw appends whole batches to dst, from the one that holds r.Offset on.
-func (v view) raw(r log.RawFetch, dst []byte) ([]byte, error) {
-	pos, err := v.seg.find(r.Offset, v.size)
-	if err != nil {
-		return dst, err
-	}
-	start, end := int64(-1), int64(0)
-	var head [log.HeaderBytes]byte
-	for pos < v.size && (start < 0 || pos-start < int64(r.MaxBytes) || r.AtLeastOne && end == start) {
-		if err := v.seg.readAt(head[:min(log.HeaderBytes, v.size-pos)], pos); err != nil {
-			return dst, err
-		}
-		n, err := v.whole(head[:], pos)
-		if err != nil {
-			return dst, err
-		}
-		b, _ := log.ReadHeader(head[:])
-		if b.LastOffset >= r.Offset {
-			if start < 0 {
-				start, end = pos, pos
-			}
-			if pos+n-start > int64(r.MaxBytes) && (end > start || !r.AtLeastOne) {
-				break
-			}
-			end = pos + n
-		}
-		pos += n
-	}
-	if start < 0 {
-		return dst, v.short(r.Offset)
-	}
-	at := len(dst)
-	dst = append(dst, make([]byte, end-start)...)
-	if err := v.seg.readAt(dst[at:], start); err != nil {
-		return dst[:at], err
-	}
-	return dst, nil
 }

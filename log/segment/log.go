@@ -3,6 +3,7 @@ package segment
 import (
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -10,58 +11,67 @@ import (
 	"karst/log"
 )
 
-// A Log is the embedded log. It implements log.Log; log.Broker is being built.
+// A Log is the embedded log. It implements log.Broker.
 type Log struct {
-	opts  Options
-	lock  io.Closer
-	epoch int32 // leader epoch of all partitions, raised at an unclean start
+	opts      Options
+	lock      io.Closer
+	epoch     int32 // leader epoch of all partitions, raised at an unclean start
+	clusterID log.TopicID
+	full      atomic.Bool // the disk is; see space.go
 
 	// mu guards the maps, which only the committer changes and so reads
 	// without; partitions have their own locks.
 	mu     sync.RWMutex
 	topics map[string]*topic
 	byID   map[log.TopicID]*topic
-	groups map[string]map[log.Partition]int64
+	groups map[string]*group
 
 	watchMu  sync.Mutex
 	watchers atomic.Pointer[[]*watcher] // replaced, never changed
 
-	queue *committer
+	queue  *committer
+	keeper keeper
 	// The following belong to the committer, and to Open and Close while there
 	// is none.
 	writers    map[string]uint64 // current generation of each transactional id
 	generation uint64            // last one given
-	journal    journal
-	entry      []byte
-	ops        []*op // appends of the entry being committed
-	touched    map[string]struct{}
-	oldFiles   []string      // to be removed once no checkpoint names them
-	largeBytes int64         // of batches that bypassed the current journal
-	checkpoint chan struct{} // closed when the checkpoint under way has ended
-	replayed   int           // journal entries, by Open
+	txns       map[string]*txn   // by transactional id
+	txnOf      map[int64]*txn    // by producer id
+	// Producer ids from nextProducer up to endProducer are reserved.
+	nextProducer, endProducer int64
+	broken                    error // of the entry being made: the log's failure
+	journal                   journal
+	entry                     []byte
+	ops                       []*op // appends of the entry being committed
+	touched                   map[string]struct{}
+	oldFiles                  []string      // to be removed once no checkpoint names them
+	largeBytes                int64         // of batches that bypassed the current journal
+	checkpoint                chan struct{} // closed when the checkpoint under way has ended
+	replayed                  int           // journal entries, by Open
 }
 
+// l.mu guards it.
 type topic struct {
 	log.Topic
+	settings   *settings
 	partitions []*partition
 }
 
 type watcher struct{ wake func(topic string) }
 
-var _ log.Log = (*Log)(nil)
+var _ log.Broker = (*Log)(nil)
 
 // Open opens the log in opts.Dir, making it if it is new, and recovers what
 // was acknowledged. ErrLocked says that another process has it.
 func Open(opts Options) (*Log, error) {
 	opts.setDefaults()
-	l := &Log{
-		opts: opts, topics: map[string]*topic{}, byID: map[log.TopicID]*topic{},
-		groups: map[string]map[log.Partition]int64{}, writers: map[string]uint64{},
-		touched: map[string]struct{}{}, checkpoint: make(chan struct{}),
-	}
+	l := &Log{opts: opts, writers: map[string]uint64{}, touched: map[string]struct{}{}, checkpoint: make(chan struct{})}
+	l.reset()
 	close(l.checkpoint)
+	l.watchSpace()
 	l.watchers.Store(&[]*watcher{})
 	l.queue = newCommitter(l.commit)
+	opts.FS = l.opts.FS
 	if err := opts.FS.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making data directory: %w", err)
 	}
@@ -78,15 +88,25 @@ func Open(opts Options) (*Log, error) {
 		_ = lock.Close()
 		return nil, err
 	}
+	l.checkSpace()
 	if !opts.Inline {
 		l.queue.start()
 	}
+	l.keeper.start(l)
 	return l, nil
+}
+
+// reset makes the state that of an empty log.
+func (l *Log) reset() {
+	l.topics, l.byID, l.groups = map[string]*topic{}, map[log.TopicID]*topic{}, map[string]*group{}
+	l.txns, l.txnOf = map[string]*txn{}, map[int64]*txn{}
+	l.oldFiles, l.replayed = nil, 0
 }
 
 // Close waits for what is queued, makes a checkpoint and gives the directory
 // free. A log that failed is closed without a checkpoint and returns why.
 func (l *Log) Close() error {
+	l.keeper.stop()
 	l.queue.stop()
 	<-l.checkpoint
 	err := l.queue.failure()
@@ -114,15 +134,23 @@ func (l *Log) closeFiles() {
 }
 
 func (l *Log) addTopic(info log.Topic) *topic {
-	t := &topic{Topic: info}
-	fs := l.opts.FS
-	for i := range info.Partitions {
-		dir := fs.PathJoin(l.topicDir(info.ID), strconv.Itoa(int(i)))
-		t.partitions = append(t.partitions, &partition{fs: fs, dir: dir, name: log.Partition{Topic: info.Name, Index: i}})
-	}
+	t := &topic{Topic: info, settings: l.opts.settings(info.Config)}
+	t.Partitions = 0
+	l.growTopic(t, info.Partitions)
 	l.topics[info.Name] = t
 	l.byID[info.ID] = t
 	return t
+}
+
+// growTopic adds empty partitions up to total.
+func (l *Log) growTopic(t *topic, total int32) {
+	fs := l.opts.FS
+	for ; t.Partitions < total; t.Partitions++ {
+		dir := fs.PathJoin(l.topicDir(t.ID), strconv.Itoa(int(t.Partitions)))
+		t.partitions = append(t.partitions, &partition{
+			fs: fs, dir: dir, name: log.Partition{Topic: t.Name, Index: t.Partitions}, settings: t.settings,
+		})
+	}
 }
 
 func (l *Log) topicDir(id log.TopicID) string {
@@ -133,12 +161,13 @@ func (l *Log) topicDir(id log.TopicID) string {
 func (l *Log) dropTopic(t *topic) {
 	delete(l.topics, t.Name)
 	delete(l.byID, t.ID)
-	for _, m := range l.groups {
-		for p := range m {
-			if p.Topic == t.Name {
-				delete(m, p)
-			}
+	for name, g := range l.groups {
+		gone := func(p log.Partition, _ log.GroupOffset) bool { return p.Topic == t.Name }
+		maps.DeleteFunc(g.offsets, gone)
+		for _, m := range g.pending {
+			maps.DeleteFunc(m, gone)
 		}
+		l.dropIfEmpty(name)
 	}
 	for _, p := range t.partitions {
 		p.close(fmt.Errorf("%w: %s was deleted", log.ErrUnknownTopic, t.Name))

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -15,25 +16,40 @@ import (
 const (
 	opAppend      = 1 // a batch, inside the entry
 	opPlaced      = 2 // a batch that already stands in its segment
-	opOffsets     = 3 // offsets of a group
+	opOffsets     = 3 // offsets of a group; of format 1, no longer written
 	opCreateTopic = 4
 	opDeleteTopic = 5
 	opDeleteGroup = 6
 	opTrim        = 7 // a partition's start offset moves up
+
+	opGroupOffsets  = 8
+	opTxnOffsets    = 9 // offsets of a group, kept until the transaction's end
+	opTxnInit       = 10
+	opTxnJoin       = 11
+	opTxnEnd        = 12
+	opTxnForget     = 13
+	opProducerIDs   = 14
+	opGroupState    = 15
+	opDeleteOffsets = 16
+	opTopicConfig   = 17
+	opAddPartitions = 18
+	opReplace       = 19
 )
 
 // An op is one change of the log's state.
 //
 //	append   kind topic partition base roll length batch
 //	placed   kind topic partition base roll length last maxTime epoch
-//	offsets  kind group n {topic name, partition, next}…
+//	offsets  kind group n {topic name, partition, offset, epoch, metadata, time}…
+//	pending  kind producer group n {…}…   offsets of a transaction
 //	create   kind JSON of log.Topic
 //	delete   kind topic
 //	group    kind group
 //	trim     kind topic partition base
+//	others   kind JSON of the detail
 //
-// A topic is 16 bytes, kind and roll one; other numbers are uvarints, strings
-// and batches have their length in front.
+// A topic is 16 bytes, kind and roll one; other numbers are uvarints (those of
+// offsets varints), strings and batches have their length in front.
 type op struct {
 	kind      byte
 	roll      bool // the batch begins a new segment
@@ -42,18 +58,21 @@ type op struct {
 	base      int64 // of a batch; the new start of a trim
 	batch     []byte
 	group     string
-	offsets   map[log.Partition]int64
+	offsets   map[log.Partition]log.GroupOffset
+	producer  int64 // of a transaction's offsets
 	created   log.Topic
+	detail    detail // of the kinds from opTxnInit on
+
+	taken bool // the committer's state has it
 
 	// Of a batch that has got its place.
-	name    string // of the topic
-	part    *partition
-	seg     *segmentFile
-	pos     int64 // in seg
-	length  int
-	last    int64 // offset
-	maxTime int64
-	epoch   int32
+	name   string // of the topic
+	part   *partition
+	seg    *segmentFile
+	pos    int64 // in seg
+	length int
+	info   log.BatchInfo
+	epoch  int32
 }
 
 // append encodes o.
@@ -62,7 +81,10 @@ func (o *op) append(buf []byte) []byte {
 	switch o.kind {
 	case opAppend, opPlaced:
 		buf = o.appendBatch(buf)
-	case opOffsets:
+	case opGroupOffsets:
+		buf = o.appendOffsets(buf)
+	case opTxnOffsets:
+		buf = binary.AppendUvarint(buf, uint64(o.producer))
 		buf = o.appendOffsets(buf)
 	case opCreateTopic:
 		text, err := json.Marshal(o.created)
@@ -78,6 +100,12 @@ func (o *op) append(buf []byte) []byte {
 		buf = append(buf, o.topic[:]...)
 		buf = binary.AppendUvarint(buf, uint64(o.partition))
 		buf = binary.AppendUvarint(buf, uint64(o.base))
+	default:
+		text, err := json.Marshal(o.detail)
+		if err != nil {
+			panic(err) // strings and numbers only
+		}
+		buf = appendString(buf, string(text))
 	}
 	return buf
 }
@@ -95,8 +123,8 @@ func (o *op) appendBatch(buf []byte) []byte {
 	if o.kind == opAppend {
 		return append(buf, o.batch...)
 	}
-	buf = binary.AppendUvarint(buf, uint64(o.last))
-	buf = binary.AppendUvarint(buf, uint64(o.maxTime))
+	buf = binary.AppendUvarint(buf, uint64(o.info.LastOffset))
+	buf = binary.AppendUvarint(buf, uint64(o.info.MaxTime))
 	return binary.AppendUvarint(buf, uint64(o.epoch))
 }
 
@@ -104,25 +132,28 @@ func (o *op) appendOffsets(buf []byte) []byte {
 	buf = appendString(buf, o.group)
 	buf = binary.AppendUvarint(buf, uint64(len(o.offsets)))
 	for _, p := range sortedPartitions(o.offsets) {
+		g := o.offsets[p]
 		buf = appendString(buf, p.Topic)
 		buf = binary.AppendUvarint(buf, uint64(p.Index))
-		buf = binary.AppendUvarint(buf, uint64(o.offsets[p]))
+		buf = binary.AppendVarint(buf, g.Offset)
+		buf = binary.AppendVarint(buf, int64(g.LeaderEpoch))
+		buf = appendString(buf, g.Metadata)
+		buf = binary.AppendVarint(buf, g.CommitTime)
 	}
 	return buf
 }
 
-func sortedPartitions(m map[log.Partition]int64) []log.Partition {
+func sortedPartitions[V any](m map[log.Partition]V) []log.Partition {
 	list := make([]log.Partition, 0, len(m))
 	for p := range m {
 		list = append(list, p)
 	}
-	slices.SortFunc(list, func(a, b log.Partition) int {
-		if c := strings.Compare(a.Topic, b.Topic); c != 0 {
-			return c
-		}
-		return int(a.Index) - int(b.Index)
-	})
+	slices.SortFunc(list, comparePartitions)
 	return list
+}
+
+func comparePartitions(a, b log.Partition) int {
+	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Index, b.Index))
 }
 
 func appendString(buf []byte, s string) []byte {
@@ -135,8 +166,8 @@ func (o *op) journalBytes(large int) int {
 	if o.kind == opAppend && len(o.batch) < large {
 		n += len(o.batch)
 	}
-	for p := range o.offsets {
-		n += len(p.Topic) + 12
+	for p, g := range o.offsets {
+		n += len(p.Topic) + len(g.Metadata) + 24
 	}
 	return n
 }
@@ -168,12 +199,18 @@ func (d *opDecoder) next() (*op, error) {
 	case opAppend, opPlaced:
 		d.batch(o)
 	case opOffsets:
+		o.kind = opGroupOffsets
 		o.group = d.string()
-		o.offsets = map[log.Partition]int64{}
+		o.offsets = map[log.Partition]log.GroupOffset{}
 		for n := d.uvarint(); n > 0 && !d.bad; n-- {
 			p := log.Partition{Topic: d.string(), Index: d.int32()}
-			o.offsets[p] = int64(d.uvarint())
+			o.offsets[p] = log.GroupOffset{Offset: int64(d.uvarint()), LeaderEpoch: -1}
 		}
+	case opGroupOffsets:
+		d.groupOffsets(o)
+	case opTxnOffsets:
+		o.producer = d.int63()
+		d.groupOffsets(o)
 	case opCreateTopic:
 		if err := json.Unmarshal([]byte(d.string()), &o.created); err != nil {
 			return nil, fmt.Errorf("%w: topic in journal: %w", log.ErrCorrupt, err)
@@ -187,7 +224,11 @@ func (d *opDecoder) next() (*op, error) {
 		o.partition = d.int32()
 		o.base = d.int63()
 	default:
-		d.bad = true
+		if o.detail = newDetail(o.kind); o.detail == nil {
+			d.bad = true
+		} else if text := d.string(); !d.bad && json.Unmarshal([]byte(text), o.detail) != nil {
+			d.bad = true
+		}
 	}
 	if d.bad {
 		return nil, fmt.Errorf("%w: journal operation of kind %d", log.ErrCorrupt, o.kind)
@@ -205,10 +246,29 @@ func (d *opDecoder) batch(o *op) {
 		o.batch = d.bytes(o.length)
 		return
 	}
-	o.last = d.int63()
-	o.maxTime = int64(d.uvarint()) // may be negative
+	last := d.int63()
+	d.uvarint() // greatest timestamp
 	o.epoch = d.int32()
-	d.bad = d.bad || o.last < o.base || o.length < log.HeaderBytes
+	d.bad = d.bad || last < o.base || o.length < log.HeaderBytes
+}
+
+func (d *opDecoder) groupOffsets(o *op) {
+	o.group = d.string()
+	o.offsets = map[log.Partition]log.GroupOffset{}
+	for n := d.uvarint(); n > 0 && !d.bad; n-- {
+		p := log.Partition{Topic: d.string(), Index: d.int32()}
+		o.offsets[p] = log.GroupOffset{Offset: d.varint(), LeaderEpoch: int32(d.varint()), Metadata: d.string(), CommitTime: d.varint()}
+	}
+}
+
+func (d *opDecoder) varint() int64 {
+	x, n := binary.Varint(d.buf)
+	if n <= 0 {
+		d.bad, d.buf = true, nil
+		return 0
+	}
+	d.buf = d.buf[n:]
+	return x
 }
 
 func (d *opDecoder) bytes(n int) []byte {

@@ -2,6 +2,9 @@ package segment
 
 import (
 	"log/slog"
+	"time"
+
+	"karst/log"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -12,7 +15,10 @@ type Options struct {
 	FS  vfs.FS
 	Dir string
 	// Rand is the source of topic ids.
-	Rand   func() uint64
+	Rand func() uint64
+	// Clock gives the time and runs the housekeeping every HousekeepingEvery. Without one
+	// time stands still and Housekeep must be called.
+	Clock  log.Clock
 	Logger *slog.Logger
 	// NoSync acknowledges what the operating system has and the disk may not:
 	// a power cut may lose the last acknowledged records.
@@ -26,9 +32,26 @@ type Options struct {
 	MaxBatchBytes   int   // 64 MiB
 	MaxTxnBytes     int   // of a transaction's small batches and offsets; 256 MiB
 	MaxPartitions   int32 // of a topic; 1,000
+
+	HousekeepingEvery time.Duration // 5 s
+	MaxTxnTimeout     time.Duration // greatest that a producer may ask for; 15 min
+	TxnIDExpiry       time.Duration // an unused transactional id is forgotten after it; 7 days
+	ProducerExpiry    time.Duration // an idle producer's sequence is forgotten after it; 1 day
+	ReserveBytes      int64         // disk space kept for when the disk is full; 64 MiB, below 0 none
+	CompactionKeys    int           // distinct keys that one pass of compaction takes in; 1,000,000
 }
 
-func setDefault[T int | int32 | int64](field *T, value T) {
+// now is the time in ms; see Clock.
+func (o *Options) now() int64 { return o.time().UnixMilli() }
+
+func (o *Options) time() time.Time {
+	if o.Clock == nil {
+		return time.UnixMilli(0)
+	}
+	return o.Clock.Now()
+}
+
+func setDefault[T int | int32 | int64 | time.Duration](field *T, value T) {
 	if *field == 0 {
 		*field = value
 	}
@@ -45,4 +68,10 @@ func (o *Options) setDefaults() {
 	setDefault(&o.MaxTxnBytes, 256<<20)
 	o.MaxTxnBytes = min(o.MaxTxnBytes, maxEntryBytes/2)
 	setDefault(&o.MaxPartitions, 1000)
+	setDefault(&o.HousekeepingEvery, 5*time.Second)
+	setDefault(&o.MaxTxnTimeout, 15*time.Minute)
+	setDefault(&o.TxnIDExpiry, 7*24*time.Hour)
+	setDefault(&o.ProducerExpiry, 24*time.Hour)
+	setDefault(&o.ReserveBytes, 64<<20)
+	setDefault(&o.CompactionKeys, 1_000_000)
 }

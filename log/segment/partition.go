@@ -23,12 +23,17 @@ type partition struct {
 	next     int64 // next offset: the high watermark
 	segments []*segmentFile
 	epochs   []epochStart // ascending
+	open     []openTxn    // by first offset
+	aborted  []abortedTxn // by last offset
+	cleaned  int64        // compacted up to this offset
 	gone     error        // why nothing can be read any more
 
 	// The committer's.
-	tail     int64 // next offset to give
-	dirMade  bool
-	dirDirty bool // entries of dirs() are not synced
+	settings  *settings
+	producers map[int64]*producerState
+	tail      int64 // next offset to give
+	dirMade   bool
+	dirDirty  bool // entries of dirs() are not synced
 }
 
 // An epochStart is where the records of a leader epoch begin.
@@ -38,48 +43,39 @@ type epochStart struct {
 }
 
 // needsRoll reports whether a batch of n bytes begins a new segment.
-func (p *partition) needsRoll(n int, segmentBytes int64) bool {
+func (p *partition) needsRoll(n int, now int64) bool {
 	if len(p.segments) == 0 {
 		return true
 	}
-	end := p.segments[len(p.segments)-1].end
-	return end > 0 && end+int64(n) > segmentBytes
+	s := p.segments[len(p.segments)-1]
+	return s.end > 0 && (s.end+int64(n) > p.settings.segmentBytes || now-s.created >= p.settings.segmentMS)
 }
 
 // place reserves room for o, whose offsets are set, in the last segment or, if
 // it says roll, in a new one. A fresh segment's file must not hold anything.
-func (p *partition) place(o *op, fresh bool) error {
+func (p *partition) place(o *op, fresh bool, now int64) error {
 	if o.roll || len(p.segments) == 0 {
-		if err := p.roll(o.base, fresh); err != nil {
+		if err := p.roll(o.base, fresh, now); err != nil {
 			return err
 		}
 	}
 	s := p.segments[len(p.segments)-1]
 	o.seg, o.pos, o.part = s, s.end, p
 	s.end += int64(o.length)
-	p.tail = o.last + 1
+	p.tail = o.info.LastOffset + 1
 	return nil
 }
 
 // roll begins the segment that starts with offset base.
-func (p *partition) roll(base int64, fresh bool) error {
-	if !p.dirMade {
-		if err := p.fs.MkdirAll(p.dir, 0o700); err != nil {
-			return fmt.Errorf("making partition directory: %w", err)
-		}
-		p.dirMade = true
-	}
-	name := p.fs.PathJoin(p.dir, segmentName(base))
-	open := func() (vfs.File, error) { return p.fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified) }
-	if fresh {
-		open = func() (vfs.File, error) { return p.fs.Create(name, vfs.WriteCategoryUnspecified) }
-	}
-	f, err := open()
+func (p *partition) roll(base int64, fresh bool, now int64) error {
+	id := segmentID{Base: base}
+	f, err := p.create(id, fresh)
 	if err != nil {
-		return fmt.Errorf("making segment: %w", err)
+		return err
 	}
 	p.dirDirty = true
-	s := newSegmentFile(base, f)
+	s := newSegmentFile(id, f)
+	s.created = now
 	if !fresh {
 		s.fileEnd = -1
 	}
@@ -90,6 +86,29 @@ func (p *partition) roll(base int64, fresh bool) error {
 	return nil
 }
 
+// create makes a segment's file, or opens it where it need not be fresh.
+func (p *partition) create(id segmentID, fresh bool) (vfs.File, error) {
+	if !p.dirMade {
+		if err := p.fs.MkdirAll(p.dir, 0o700); err != nil {
+			return nil, fmt.Errorf("making partition directory: %w", err)
+		}
+		p.dirMade = true
+	}
+	var f vfs.File
+	var err error
+	if fresh {
+		f, err = p.fs.Create(p.path(id), vfs.WriteCategoryUnspecified)
+	} else {
+		f, err = p.fs.OpenReadWrite(p.path(id), vfs.WriteCategoryUnspecified)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making segment: %w", err)
+	}
+	return f, nil
+}
+
+func (p *partition) path(id segmentID) string { return p.fs.PathJoin(p.dir, id.name()) }
+
 // publish makes a written batch readable.
 func (p *partition) publish(o *op) {
 	p.mu.Lock()
@@ -97,8 +116,11 @@ func (p *partition) publish(o *op) {
 	if n := len(p.epochs); n == 0 || p.epochs[n-1].Epoch < o.epoch {
 		p.epochs = append(p.epochs, epochStart{Epoch: o.epoch, Start: o.base})
 	}
+	if o.info.Transactional() {
+		p.publishTxn(o.info, o.info.Control() && log.AbortMarker(o.batch))
+	}
 	o.seg.extend(o)
-	p.next = o.last + 1
+	p.next = o.info.LastOffset + 1
 }
 
 // dirs are the directories that must be synced for a new segment to be found:
@@ -146,49 +168,56 @@ func syncDir(fs vfs.FS, dir string) error {
 	return nil
 }
 
-// trim moves the start up to offset and drops whole segments below it, except
-// the last; it returns their files, which may be removed.
+// trim moves the start up to offset and drops whole segments below it; it
+// returns their files, which may be removed.
 func (p *partition) trim(offset int64) (files []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.start = max(p.start, min(offset, p.next))
-	for len(p.segments) > 1 && p.segments[1].base <= p.start {
-		s := p.segments[0]
-		s.release()
-		files = append(files, p.fs.PathJoin(p.dir, segmentName(s.base)))
+	for len(p.segments) > 0 && p.endOf(0) <= p.start {
+		files = append(files, p.path(p.segments[0].segmentID))
+		p.segments[0].release()
 		p.segments = p.segments[1:]
 	}
 	for len(p.epochs) > 1 && p.epochs[1].Start <= p.start {
 		p.epochs = p.epochs[1:]
 	}
+	for len(p.aborted) > 0 && p.aborted[0].Last < p.start {
+		p.aborted = p.aborted[1:]
+	}
 	return files
+}
+
+// endOf returns the offset at which segment i ends. The caller holds the lock.
+func (p *partition) endOf(i int) int64 {
+	if i+1 < len(p.segments) {
+		return p.segments[i+1].Base
+	}
+	return p.next
 }
 
 func (p *partition) bounds() log.Bounds {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return log.Bounds{Start: p.start, HighWatermark: p.next, LastStable: p.next}
+	return log.Bounds{Start: p.start, HighWatermark: p.next, LastStable: p.stable()}
 }
 
-// epochEnd returns where the records of newer epochs begin.
-func (p *partition) epochEnd(epoch int32) int64 {
+// epochEnd returns the greatest leader epoch up to the one given, -1 if there
+// is none, and where the records of newer epochs begin.
+func (p *partition) epochEnd(epoch int32) (last int32, end int64) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	last = -1
 	for _, e := range p.epochs {
 		if e.Epoch > epoch {
-			return e.Start
+			return last, e.Start
 		}
+		last = e.Epoch
 	}
-	return p.next
+	return last, p.next
 }
 
-// A view is a segment as of now, held open for a reader.
-type view struct {
-	seg  *segmentFile
-	size int64 // of what may be read
-}
-
-// view returns the segment that holds offset, nil at the partition's end. The
+// view returns the segment that holds offset, none at the partition's end. The
 // caller releases the segment.
 func (p *partition) view(offset int64) (view, error) {
 	p.mu.RLock()
@@ -199,61 +228,100 @@ func (p *partition) view(offset int64) (view, error) {
 	if offset < p.start || offset > p.next {
 		return view{}, &log.OffsetRangeError{Partition: p.name, Offset: offset, Start: p.start, End: p.next}
 	}
+	v := view{stable: p.stable(), epochs: p.epochs}
 	if offset == p.next {
-		return view{}, nil
+		return v, nil
 	}
-	i := sort.Search(len(p.segments), func(i int) bool { return p.segments[i].base > offset }) - 1
+	i := sort.Search(len(p.segments), func(i int) bool { return p.segments[i].Base > offset }) - 1
 	if i < 0 {
+		i = 0 // what was before is compacted away
+	}
+	if i == len(p.segments) {
 		return view{}, fmt.Errorf("%w: no segment holds offset %d", log.ErrCorrupt, offset)
 	}
-	s := p.segments[i]
-	s.refs.Add(1)
-	return view{seg: s, size: s.size}, nil
+	v.aborted = p.abortedIn(offset, v.stable)
+	v.seg, v.size, v.next = p.segments[i], p.segments[i].size, p.endOf(i)
+	v.seg.refs.Add(1)
+	return v, nil
 }
 
-// maxRecords bounds the records of one fetch.
-const maxRecords = 1 << 16
-
-// fetch reads batches from offset on into the empty r.
+// fetch reads committed batches from offset on into the empty r.
 func (p *partition) fetch(offset int64, maxBytes int, r *log.Records) (int64, error) {
-	v, err := p.view(offset)
-	if err != nil || v.seg == nil {
-		return offset, err
+	for {
+		v, err := p.view(offset)
+		if err != nil || v.seg == nil || offset >= v.stable {
+			v.release()
+			return offset, err
+		}
+		next, err := v.decode(offset, maxBytes, r)
+		v.release()
+		if err != nil || r.Len() > 0 || next < v.next {
+			return next, err
+		}
+		offset = next // nothing in this segment
 	}
-	defer v.seg.release()
-	return v.decode(offset, maxBytes, r)
+}
+
+func (v view) release() {
+	if v.seg != nil {
+		v.seg.release()
+	}
 }
 
 // fetchRaw appends encoded batches from r.Offset on to dst.
 func (p *partition) fetchRaw(r log.RawFetch, dst []byte) (log.RawFetched, error) {
-	out := log.RawFetched{Batches: dst, Bounds: p.bounds()}
-	v, err := p.view(r.Offset)
-	if err != nil || v.seg == nil {
-		return out, err
+	out, from := log.RawFetched{Batches: dst, Bounds: p.bounds()}, r.Offset
+	for {
+		v, err := p.view(r.Offset)
+		end := int64(math.MaxInt64)
+		if r.Committed {
+			end = v.stable
+		}
+		if err != nil || v.seg == nil || r.Offset >= end {
+			v.release()
+			return out, err
+		}
+		batches, next, err := v.raw(r, end, dst)
+		v.release()
+		if err != nil {
+			return out, err
+		}
+		if len(batches) == len(dst) && next > r.Offset {
+			r.Offset = next // nothing in this segment
+			continue
+		}
+		out.Batches = batches
+		if r.Committed && len(batches) > len(dst) {
+			out.Aborted = p.abortedBetween(from, next)
+		}
+		return out, nil
 	}
-	defer v.seg.release()
-	out.Batches, err = v.raw(r, dst)
-	return out, err
 }
 
-// offsetForTime returns the first offset whose record has a timestamp of at
-// least ms, or the next offset.
-func (p *partition) offsetForTime(ms int64) (int64, error) {
+func (p *partition) abortedBetween(from, to int64) []log.AbortedTxn {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.abortedIn(from, to)
+}
+
+// offsetForTime returns the first committed record with a timestamp of at least
+// ms, and that; the last stable offset and -1 if there is none.
+func (p *partition) offsetForTime(ms int64) (offset, at int64, err error) {
 	b := p.bounds()
 	var r log.Records
-	for offset := b.Start; offset < b.HighWatermark; {
+	for offset := b.Start; offset < b.LastStable; {
 		var err error
 		if offset, err = p.skipOlder(offset, ms); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		r.Reset()
 		next, err := p.fetch(offset, 1<<20, &r)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		for i, t := range r.Timestamps {
 			if t >= ms {
-				return r.Offsets[i], nil
+				return r.Offsets[i], t, nil
 			}
 		}
 		if next == offset {
@@ -261,7 +329,7 @@ func (p *partition) offsetForTime(ms int64) (int64, error) {
 		}
 		offset = next
 	}
-	return b.HighWatermark, nil
+	return b.LastStable, -1, nil
 }
 
 // skipOlder returns an offset at or after offset that leaves out only records
@@ -271,7 +339,7 @@ func (p *partition) skipOlder(offset, ms int64) (int64, error) {
 	if err != nil || v.seg == nil {
 		return end, err
 	}
-	defer v.seg.release()
+	defer v.release()
 	at, err := v.seg.olderThan(ms, v.size)
 	return max(at, offset), err
 }
@@ -285,11 +353,7 @@ func (p *partition) newerSegment(offset, ms int64) (v view, end int64, err error
 		return view{}, 0, p.gone
 	}
 	for i, s := range p.segments {
-		last := int64(math.MaxInt64)
-		if i+1 < len(p.segments) {
-			last = p.segments[i+1].base
-		}
-		if last > offset && s.size > 0 && s.maxTime >= ms {
+		if p.endOf(i) > offset && s.size > 0 && s.maxTime >= ms {
 			s.refs.Add(1)
 			return view{seg: s, size: s.size}, 0, nil
 		}

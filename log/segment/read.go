@@ -37,7 +37,35 @@ func (l *Log) EpochEnd(_ context.Context, p log.Partition, epoch int32) (int64, 
 	if epoch > l.epoch {
 		return -1, nil
 	}
-	return part.epochEnd(epoch), nil
+	_, end := part.epochEnd(epoch)
+	return end, nil
+}
+
+// LeaderEpochEnd implements log.RawLog.
+func (l *Log) LeaderEpochEnd(_ context.Context, p log.Partition, epoch int32) (last int32, end int64, err error) {
+	part, err := l.partition(p)
+	if err != nil || epoch > l.epoch {
+		return -1, -1, err
+	}
+	if last, end = part.epochEnd(epoch); last < 0 {
+		end = -1
+	}
+	return last, end, nil
+}
+
+// Size implements log.RawLog.
+func (l *Log) Size(_ context.Context, p log.Partition) (int64, error) {
+	part, err := l.partition(p)
+	if err != nil {
+		return 0, err
+	}
+	part.mu.RLock()
+	defer part.mu.RUnlock()
+	n := int64(0)
+	for _, s := range part.segments {
+		n += s.size
+	}
+	return n, nil
 }
 
 // OffsetForTime implements log.Log.
@@ -46,7 +74,7 @@ func (l *Log) OffsetForTime(_ context.Context, p log.Partition, ms int64) (int64
 	if err != nil {
 		return 0, err
 	}
-	offset, err := part.offsetForTime(ms)
+	offset, _, err := part.offsetForTime(ms)
 	if err != nil {
 		return 0, fmt.Errorf("looking for a time in %s partition %d: %w", p.Topic, p.Index, err)
 	}
@@ -78,6 +106,41 @@ func (l *Log) FetchRaw(_ context.Context, r log.RawFetch, dst []byte) (log.RawFe
 	if err != nil {
 		out.Batches = dst
 		return out, fmt.Errorf("reading %s partition %d: %w", r.Partition.Topic, r.Partition.Index, err)
+	}
+	return out, nil
+}
+
+// FindOffset implements log.RawLog.
+func (l *Log) FindOffset(_ context.Context, q log.OffsetQuery) (log.TimedOffset, error) {
+	out := log.TimedOffset{Offset: -1, Timestamp: -1, LeaderEpoch: -1}
+	part, err := l.partition(q.Partition)
+	if err != nil {
+		return out, err
+	}
+	b := part.bounds()
+	end := b.HighWatermark
+	if q.Committed {
+		end = b.LastStable
+	}
+	switch q.Time {
+	case log.TimeEarliest:
+		out.Offset = b.Start
+	case log.TimeLatest:
+		out.Offset = end
+		out.LeaderEpoch = l.epoch
+		return out, nil
+	case log.TimeMax:
+		out, err = part.findGreatest(b.Start, b.HighWatermark)
+	default:
+		out, err = part.findTime(q.Time, b.Start, end)
+	}
+	if err != nil {
+		return out, fmt.Errorf("looking for a time in %s partition %d: %w", q.Partition.Topic, q.Partition.Index, err)
+	}
+	if out.Offset >= 0 {
+		part.mu.RLock()
+		out.LeaderEpoch = epochOf(part.epochs, out.Offset)
+		part.mu.RUnlock()
 	}
 	return out, nil
 }

@@ -1,10 +1,13 @@
 package segment
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"karst/log"
 
@@ -28,22 +31,21 @@ func (l *Log) recover() error {
 		return err
 	}
 	seq := uint64(1)
+	l.clusterID = l.randomID()
 	if c == nil { // a new directory, or one whose first start was cut short
 		if err := l.checkUnused(names, journals); err != nil {
 			return err
 		}
 	} else {
-		if err := l.load(c); err != nil {
+		if seq, err = l.loadAndReplay(c, journals); err != nil {
 			return err
 		}
-		if seq, err = l.replay(c, journals); err != nil {
-			return err
-		}
-		if l.epoch = c.Epoch; !c.Clean {
+		if l.epoch = c.Epoch; !c.Clean && !seeded("no-epoch-at-unclean-start") {
 			l.epoch++
 			l.opts.Logger.Info("the log was not closed; recovered it", "journal_entries", l.replayed, "leader_epoch", l.epoch)
 		}
 	}
+	l.nextProducer = l.endProducer // some of the last block may have been given
 	l.journal = journal{number: last, seq: seq, nosync: l.opts.NoSync}
 	if err := l.checkpointNow(false); err != nil {
 		return err
@@ -81,9 +83,36 @@ func (l *Log) checkUnused(names []string, journals map[int]bool) error {
 	return nil
 }
 
-// replay applies the journals from the checkpoint's on and returns the
-// sequence number after the last entry.
-func (l *Log) replay(c *checkpointFile, exists map[int]bool) (uint64, error) {
+// loadAndReplay sets the state that the checkpoint describes and applies the
+// journals. A journal that is not synced may name a batch in a segment that the
+// crash has lost: the log then goes back to before that entry, which takes a
+// second run, for half of the entry was applied.
+func (l *Log) loadAndReplay(c *checkpointFile, journals map[int]bool) (seq uint64, err error) {
+	for end := uint64(math.MaxUint64); ; {
+		if err := l.load(c); err != nil {
+			return 0, err
+		}
+		seq, err := l.replay(c, journals, end)
+		var lost *lostBatchError
+		if !errors.As(err, &lost) {
+			return seq, err
+		}
+		l.closeFiles()
+		l.opts.Logger.Warn("the log was not synced and has lost its last entries", "first_entry", seq, "error", err)
+		l.reset()
+		end = seq
+	}
+}
+
+// A lostBatchError is a batch that a journal names and that is not, or not
+// whole, in its segment.
+type lostBatchError struct{ error }
+
+func (e *lostBatchError) Unwrap() error { return e.error }
+
+// replay applies the journals from the checkpoint's on, up to entry end, and
+// returns the sequence number after the last one.
+func (l *Log) replay(c *checkpointFile, exists map[int]bool, end uint64) (uint64, error) {
 	fs, seq := l.opts.FS, c.Seq
 	if !exists[c.Journal] {
 		return 0, brokenJournal(fmt.Sprintf("journal-%d", c.Journal), seq, "the checkpoint names it")
@@ -107,12 +136,15 @@ func (l *Log) replay(c *checkpointFile, exists map[int]bool) (uint64, error) {
 			return 0, brokenJournal(name, seq, fmt.Sprintf("the journal after it begins with entry %d", j.seq))
 		}
 		var rest []byte
-		seq, rest, err = j.entries(func(payload []byte) error {
+		seq, rest, err = j.entries(end, func(payload []byte) error {
 			l.replayed++
 			return decodeOps(payload, l.redo)
 		})
-		if err != nil {
-			return 0, err
+		if lost := (*lostBatchError)(nil); err != nil && (!j.nosync || !errors.As(err, &lost)) {
+			return 0, fmt.Errorf("%w: %w", log.ErrCorrupt, err)
+		}
+		if err != nil || seq == end {
+			return seq, err
 		}
 		if len(rest) == 0 {
 			continue
@@ -122,7 +154,8 @@ func (l *Log) replay(c *checkpointFile, exists map[int]bool) (uint64, error) {
 				return 0, brokenJournal(name, seq, fmt.Sprintf("goes on %d bytes later", later))
 			}
 		}
-		l.opts.Logger.Info("dropped a torn journal entry that was never acknowledged", "journal", name, "entry", seq, "bytes", len(rest))
+		l.opts.Logger.Warn("dropped the journal's last entry, which is not whole: it was cut off by a crash and then never acknowledged, or damaged since",
+			"journal", name, "entry", seq, "bytes", len(rest))
 		if j.nosync {
 			break
 		}
@@ -140,38 +173,86 @@ func (l *Log) load(c *checkpointFile) error {
 			}
 		}
 	}
-	for g, list := range c.Groups {
-		m := map[log.Partition]int64{}
-		for _, o := range list {
-			m[log.Partition{Topic: o.Topic, Index: o.Partition}] = o.Next
-		}
-		l.groups[g] = m
+	if c.Version > 1 {
+		l.clusterID = c.Cluster
+	}
+	l.nextProducer, l.endProducer = c.Producers, c.Producers
+	for name, list := range c.Groups {
+		l.group(name).load(list)
+	}
+	for name, state := range c.States {
+		l.group(name).state = state
+	}
+	for _, ct := range c.Txns {
+		t := ct.txn()
+		l.txns[t.id], l.txnOf[t.producer.ID] = t, t
 	}
 	return nil
 }
 
+func (g *group) load(list []checkpointOffset) {
+	for _, o := range list {
+		at := log.Partition{Topic: o.Topic, Index: o.Partition}
+		offset := log.GroupOffset{Offset: o.Next, LeaderEpoch: -1, Metadata: o.Metadata, CommitTime: o.Time}
+		if o.Epoch != nil {
+			offset.LeaderEpoch = *o.Epoch
+		}
+		if o.Producer == nil {
+			g.offsets[at] = offset
+			continue
+		}
+		if g.pending[*o.Producer] == nil {
+			g.pending[*o.Producer] = map[log.Partition]log.GroupOffset{}
+		}
+		g.pending[*o.Producer][at] = offset
+	}
+}
+
+func (c *checkpointTxn) txn() *txn {
+	t := &txn{
+		id: c.ID, producer: c.Producer, before: c.Before, state: c.State, timeout: time.Duration(c.TimeoutMS) * time.Millisecond,
+		began: time.UnixMilli(c.Began), updated: c.Updated, partitions: map[partitionID]struct{}{}, groups: map[string]struct{}{},
+	}
+	for _, p := range c.Partitions {
+		t.partitions[p] = struct{}{}
+	}
+	for _, g := range c.Groups {
+		t.groups[g] = struct{}{}
+	}
+	return t
+}
+
 func (p *partition) load(c *checkpointPartition) error {
 	p.start, p.next, p.tail, p.dirMade = c.Start, c.Next, c.Next, len(c.Segments) > 0
-	p.epochs = c.Epochs
+	p.epochs, p.cleaned, p.producers, p.open, p.aborted = c.Epochs, c.Cleaned, c.Producers, c.Open, c.Aborted
 	for _, cs := range c.Segments {
-		name := p.fs.PathJoin(p.dir, segmentName(cs.Base))
-		f, err := p.fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+		s, err := p.openSegment(cs)
 		if err != nil {
-			return fmt.Errorf("opening segment: %w", err)
+			return err
 		}
-		s := newSegmentFile(cs.Base, f)
-		s.size, s.end, s.maxTime, s.fileEnd = cs.Bytes, cs.Bytes, cs.MaxTime, -1
 		p.segments = append(p.segments, s)
-		info, err := f.Stat()
-		if err != nil {
-			return fmt.Errorf("opening segment: %w", err)
-		}
-		if info.Size() < cs.Bytes {
-			return fmt.Errorf("%w: %s partition %d: segment %s has %d bytes and had %d; restore it from a copy",
-				log.ErrCorrupt, p.name.Topic, p.name.Index, name, info.Size(), cs.Bytes)
-		}
 	}
 	return nil
+}
+
+// openSegment opens a segment's file, which must have what it says.
+func (p *partition) openSegment(c checkpointSegment) (*segmentFile, error) {
+	f, err := p.fs.OpenReadWrite(p.path(c.segmentID), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, fmt.Errorf("opening segment: %w", err)
+	}
+	s := newSegmentFile(c.segmentID, f)
+	s.size, s.end, s.maxTime, s.fileEnd, s.created, s.sum = c.Bytes, c.Bytes, c.MaxTime, -1, c.Created, c.Sum
+	info, err := f.Stat()
+	if err == nil && info.Size() < c.Bytes {
+		err = fmt.Errorf("%w: %s partition %d: segment %s has %d bytes and had %d; restore it from a copy",
+			log.ErrCorrupt, p.name.Topic, p.name.Index, s.name(), info.Size(), c.Bytes)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("opening segment: %w", err)
+	}
+	return s, nil
 }
 
 // redo applies a journal operation.
@@ -190,43 +271,95 @@ func (l *Log) redo(o *op) error {
 		if l.topics[o.created.Name] != nil || l.byID[o.created.ID] != nil {
 			return fmt.Errorf("%w: topic %q is made twice", log.ErrCorrupt, o.created.Name)
 		}
+	case opAddPartitions:
+		if d := o.detail.(*addPartitions); d.Total > maxTopicPartitions {
+			return fmt.Errorf("%w: topic with %d partitions", log.ErrCorrupt, d.Total)
+		}
 	case opTrim:
 		if t := l.byID[o.topic]; t == nil || o.partition >= t.Partitions {
 			return fmt.Errorf("%w: trim of topic %s partition %d, which there is not", log.ErrCorrupt, o.topic, o.partition)
 		}
+	}
+	if d, ok := o.detail.(*replace); ok {
+		if err := l.redoReplace(d); err != nil {
+			return err
+		}
+	}
+	if err := l.ahead(o); err != nil {
+		return err
 	}
 	l.applyMeta(o)
 	return nil
 }
 
 // maxTopicPartitions is what the format allows.
-const maxTopicPartitions = 1 << 20
+const maxTopicPartitions = 1 << 16
 
 func (l *Log) redoAppend(p *partition, o *op) error {
 	if o.base != p.tail {
 		return fmt.Errorf("%w: journal goes on at offset %d of %s partition %d, which ends at %d", log.ErrCorrupt, o.base, p.name.Topic, p.name.Index, p.tail)
 	}
-	if o.kind == opAppend {
-		b, err := log.CheckBatch(o.batch)
-		if err != nil {
+	now := l.opts.now()
+	placed := o.kind == opPlaced
+	if !placed {
+		if err := o.checkBatch(); err != nil {
 			return err
 		}
-		if b.BaseOffset != o.base {
-			return fmt.Errorf("%w: batch says offset %d, journal %d", log.ErrCorrupt, b.BaseOffset, o.base)
+		if err := p.place(o, false, now); err != nil {
+			return err
 		}
-		o.last, o.maxTime, o.epoch = b.LastOffset, b.MaxTime, b.LeaderEpoch
-	}
-	if err := p.place(o, false); err != nil {
-		return err
-	}
-	if o.kind == opAppend {
 		if err := o.seg.write(o.batch, o.pos); err != nil {
 			return err
 		}
-	} else if err := o.seg.holds(o.pos + int64(o.length)); err != nil {
+	} else {
+		// What follows needs the batch, which tells its place.
+		if err := p.readPlaced(o); err != nil {
+			return err
+		}
+		if err := p.place(o, false, now); err != nil {
+			return err
+		}
+	}
+	p.track(o.info, now)
+	p.publish(o)
+	return nil
+}
+
+// checkBatch reads the header of a batch from the journal.
+func (o *op) checkBatch() error {
+	b, err := log.CheckBatch(o.batch)
+	if err != nil {
 		return err
 	}
-	p.publish(o)
+	if b.BaseOffset != o.base {
+		return fmt.Errorf("%w: batch says offset %d, journal %d", log.ErrCorrupt, b.BaseOffset, o.base)
+	}
+	o.info, o.epoch = b, b.LeaderEpoch
+	return nil
+}
+
+// readPlaced reads a batch that stands in its segment already, at the place
+// that is next.
+func (p *partition) readPlaced(o *op) error {
+	id, pos := segmentID{Base: o.base}, int64(0)
+	if n := len(p.segments); !o.roll && n > 0 {
+		id, pos = p.segments[n-1].segmentID, p.segments[n-1].end
+	}
+	f, err := p.fs.Open(p.path(id))
+	if err != nil {
+		return &lostBatchError{fmt.Errorf("opening segment of a batch that the journal names: %w", err)}
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Size() < pos+int64(o.length) {
+		return &lostBatchError{fmt.Errorf("segment %s ends before a batch that the journal names", id.name())}
+	}
+	o.batch = make([]byte, o.length)
+	if n, err := f.ReadAt(o.batch, pos); n < o.length {
+		return fmt.Errorf("reading segment %s: %w", id.name(), err)
+	}
+	if err := o.checkBatch(); err != nil {
+		return &lostBatchError{err}
+	}
 	return nil
 }
 
@@ -271,7 +404,7 @@ func (p *partition) removeStray() {
 	}
 	known := map[string]bool{}
 	for _, s := range p.segments {
-		known[segmentName(s.base)] = true
+		known[s.name()] = true
 	}
 	for _, name := range names {
 		if !known[name] {

@@ -3,7 +3,6 @@ package segment
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	"karst/log"
 )
@@ -22,7 +21,7 @@ type writer struct {
 // comes later is refused.
 func (l *Log) OpenWriter(ctx context.Context, transactionalID string) (log.Writer, error) {
 	w := &writer{log: l, id: transactionalID}
-	err := l.submit(ctx, &request{check: func([]op) error {
+	err := l.submit(ctx, &request{check: func(*request) error {
 		l.generation++
 		w.generation = l.generation
 		l.writers[w.id] = w.generation
@@ -46,7 +45,11 @@ func (w *writer) Append(p log.Partition, batch []byte) error {
 
 // Offsets implements log.Writer.
 func (w *writer) Offsets(group string, next map[log.Partition]int64) error {
-	w.ops = append(w.ops, op{kind: opOffsets, group: group, offsets: maps.Clone(next)})
+	offsets := make(map[log.Partition]log.GroupOffset, len(next))
+	for p, offset := range next {
+		offsets[p] = log.GroupOffset{Offset: offset, LeaderEpoch: -1, CommitTime: w.log.opts.now()}
+	}
+	w.ops = append(w.ops, op{kind: opGroupOffsets, group: group, offsets: offsets})
 	return nil
 }
 
@@ -57,7 +60,7 @@ func (w *writer) Commit(done func(error)) {
 	w.log.queue.add(&request{ops: ops, check: w.fenced, done: done})
 }
 
-func (w *writer) fenced([]op) error {
+func (w *writer) fenced(*request) error {
 	if w.log.writers[w.id] != w.generation {
 		return fmt.Errorf("%w: %s", log.ErrFenced, w.id)
 	}
@@ -70,7 +73,7 @@ func (w *writer) Abort() { w.ops = nil }
 // Close implements log.Writer.
 func (w *writer) Close() {
 	w.ops = nil
-	w.log.queue.add(&request{done: func(error) {}, check: func([]op) error {
+	w.log.queue.add(&request{done: func(error) {}, check: func(*request) error {
 		if w.log.writers[w.id] == w.generation {
 			delete(w.log.writers, w.id)
 		}
@@ -100,7 +103,7 @@ func (l *Log) appendOp(p log.Partition, batch []byte) (op, error) {
 	if err != nil {
 		return op{}, err
 	}
-	if last := info.LastOffset - info.BaseOffset; info.Count == 0 || int64(info.Count) != last+1 || info.Control() {
+	if last := info.LastOffset - info.BaseOffset; info.Count == 0 || int64(info.Count) != last+1 || info.Control() || info.Producer.ID >= 0 {
 		return op{}, fmt.Errorf("%w: batch of %d records with last offset %d", log.ErrCorrupt, info.Count, last)
 	}
 	return op{kind: opAppend, batch: batch, name: p.Topic, partition: p.Index}, nil

@@ -1,0 +1,149 @@
+package segment
+
+import (
+	"context"
+	"maps"
+
+	"karst/log"
+)
+
+// A group is what is durable of a consumer group. l.mu guards it.
+type group struct {
+	offsets map[log.Partition]log.GroupOffset
+	// pending are offsets of open transactions, by producer id.
+	pending map[int64]map[log.Partition]log.GroupOffset
+	state   []byte // the coordinator's, nil for none
+}
+
+// group returns a group, making it if it is new. The caller holds mu.
+func (l *Log) group(name string) *group {
+	g := l.groups[name]
+	if g == nil {
+		g = &group{offsets: map[log.Partition]log.GroupOffset{}, pending: map[int64]map[log.Partition]log.GroupOffset{}}
+		l.groups[name] = g
+	}
+	return g
+}
+
+// dropIfEmpty forgets a group that has nothing. The caller holds mu.
+func (l *Log) dropIfEmpty(name string) {
+	if g := l.groups[name]; g != nil && len(g.offsets) == 0 && len(g.pending) == 0 && g.state == nil {
+		delete(l.groups, name)
+	}
+}
+
+// stamped returns a copy of offsets with the time of their commit.
+func (l *Log) stamped(offsets map[log.Partition]log.GroupOffset) map[log.Partition]log.GroupOffset {
+	out, now := maps.Clone(offsets), l.opts.now()
+	for p, o := range out {
+		o.CommitTime = now
+		out[p] = o
+	}
+	return out
+}
+
+// StoreOffsets implements log.OffsetStore.
+func (l *Log) StoreOffsets(name string, offsets map[log.Partition]log.GroupOffset, done func(error)) {
+	l.queue.add(&request{ops: []op{{kind: opGroupOffsets, group: name, offsets: l.stamped(offsets)}}, done: done})
+}
+
+// GroupOffsets implements log.OffsetStore.
+func (l *Log) GroupOffsets(_ context.Context, name string) (committed map[log.Partition]log.GroupOffset, pending map[log.Partition]struct{}, err error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	committed, pending = map[log.Partition]log.GroupOffset{}, map[log.Partition]struct{}{}
+	if g := l.groups[name]; g != nil {
+		maps.Copy(committed, g.offsets)
+		for _, m := range g.pending {
+			for p := range m {
+				pending[p] = struct{}{}
+			}
+		}
+	}
+	return committed, pending, nil
+}
+
+// CommittedOffsets implements log.Log.
+func (l *Log) CommittedOffsets(_ context.Context, name string) (map[log.Partition]int64, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	out := map[log.Partition]int64{}
+	if g := l.groups[name]; g != nil {
+		for p, o := range g.offsets {
+			out[p] = o.Offset
+		}
+	}
+	return out, nil
+}
+
+// DeleteOffsets implements log.OffsetStore.
+func (l *Log) DeleteOffsets(ctx context.Context, name string, partitions []log.Partition) error {
+	return l.submit(ctx, &request{ops: []op{detailOp(&deleteOffsets{Group: name, Partitions: partitions})}})
+}
+
+// DeleteGroup implements log.Log.
+func (l *Log) DeleteGroup(ctx context.Context, name string) error {
+	return l.submit(ctx, &request{ops: []op{{kind: opDeleteGroup, group: name}}})
+}
+
+// StoreGroup implements log.OffsetStore.
+func (l *Log) StoreGroup(name string, state []byte, done func(error)) {
+	l.queue.add(&request{ops: []op{detailOp(&groupState{Group: name, State: state})}, done: done})
+}
+
+// StoredGroups implements log.OffsetStore.
+func (l *Log) StoredGroups(context.Context) (map[string][]byte, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	out := map[string][]byte{}
+	for name, g := range l.groups {
+		out[name] = g.state
+	}
+	return out, nil
+}
+
+// applyGroup applies an operation on a group. The caller holds mu.
+func (l *Log) applyGroup(o *op) {
+	switch o.kind {
+	case opGroupOffsets:
+		maps.Copy(l.group(o.group).offsets, o.offsets)
+	case opTxnOffsets:
+		g := l.group(o.group)
+		if g.pending[o.producer] == nil {
+			g.pending[o.producer] = map[log.Partition]log.GroupOffset{}
+		}
+		maps.Copy(g.pending[o.producer], o.offsets)
+	case opDeleteGroup:
+		delete(l.groups, o.group)
+	}
+	switch d := o.detail.(type) {
+	case *txnEnd:
+		for _, name := range d.Groups {
+			l.endPending(name, d)
+		}
+	case *groupState:
+		l.group(d.Group).state = d.State
+		l.dropIfEmpty(d.Group)
+	case *deleteOffsets:
+		if g := l.groups[d.Group]; g != nil {
+			for _, p := range d.Partitions {
+				delete(g.offsets, p)
+			}
+			l.dropIfEmpty(d.Group)
+		}
+	}
+}
+
+// endPending commits or drops the offsets that a transaction has in store for
+// a group.
+func (l *Log) endPending(name string, d *txnEnd) {
+	g := l.groups[name]
+	if g == nil {
+		return
+	}
+	if d.Commit != seeded("offsets-of-aborted") {
+		maps.Copy(g.offsets, g.pending[d.Was.ID])
+	}
+	delete(g.pending, d.Was.ID)
+	l.dropIfEmpty(name)
+}

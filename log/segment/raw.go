@@ -1,0 +1,171 @@
+package segment
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"karst/log"
+)
+
+var validators = sync.Pool{New: func() any { return new(log.Validator) }}
+
+// ProduceRaw implements log.RawLog. Batches are checked in the caller's
+// goroutine; sequence and transaction are the committer's to check, in the
+// order of the queue.
+func (l *Log) ProduceRaw(r log.RawProduce, done func([]log.RawResult)) {
+	results := make([]log.RawResult, len(r.Batches))
+	ops := make([]op, 0, len(r.Batches))
+	at := make([]int, 0, len(r.Batches)) // result of each op
+	for i, b := range r.Batches {
+		results[i] = log.RawResult{BaseOffset: -1, AppendTime: -1}
+		o, err := l.checkRaw(b)
+		if err != nil {
+			results[i].Err = err
+			continue
+		}
+		ops, at = append(ops, o), append(at, i)
+	}
+	if len(ops) == 0 {
+		done(results)
+		return
+	}
+	req := &request{done: func(err error) {
+		for i, b := range r.Batches {
+			if results[i].Err == nil {
+				results[i].Err = err
+			}
+			results[i].Start = l.startOf(b.Partition)
+		}
+		done(results)
+	}}
+	req.check = func(q *request) error {
+		for i := range ops {
+			res := &results[at[i]]
+			err := l.produceOne(q, ops[i], r, res)
+			if l.broken != nil {
+				return l.broken
+			}
+			res.Err = err
+		}
+		return nil
+	}
+	l.queue.add(req)
+}
+
+func (l *Log) startOf(p log.Partition) int64 {
+	if part, err := l.partition(p); err == nil {
+		return part.bounds().Start
+	}
+	return -1
+}
+
+// checkRaw checks what can be checked of a batch without the committer.
+func (l *Log) checkRaw(a log.Append) (op, error) {
+	l.mu.RLock()
+	t := l.topics[a.Partition.Topic]
+	var s *settings
+	if t != nil && a.Partition.Index >= 0 && a.Partition.Index < t.Partitions {
+		s = t.settings
+	}
+	l.mu.RUnlock()
+	if s == nil {
+		return op{}, unknown(a.Partition)
+	}
+	v := validators.Get().(*log.Validator)
+	defer validators.Put(v)
+	if limit := min(s.maxBytes, l.opts.MaxBatchBytes); len(a.Batch) > limit {
+		return op{}, fmt.Errorf("%w: batch of %d bytes for %s, at most %d are taken (max.message.bytes)", log.ErrRecordTooLarge, len(a.Batch), a.Partition.Topic, limit)
+	}
+	info, recs, err := v.Check(a.Batch)
+	if err != nil {
+		return op{}, err
+	}
+	if s.compacts && slices.ContainsFunc(recs.KeyLen, func(n int32) bool { return n < 0 }) {
+		return op{}, fmt.Errorf("%w: %s is compacted, its records need a key", log.ErrInvalidRecord, a.Partition.Topic)
+	}
+	batch := a.Batch
+	if s.recompress {
+		if batch, err = log.Recompress(batch, s.codec); err != nil {
+			return op{}, err
+		}
+	}
+	if s.appendTime {
+		log.SetAppendTime(batch, l.opts.now())
+	} else if err := s.checkTimes(recs, l.opts.now()); err != nil {
+		return op{}, err
+	}
+	if info, err = log.ReadHeader(batch); err != nil {
+		return op{}, err
+	}
+	return op{kind: opAppend, batch: batch, name: a.Partition.Topic, partition: a.Partition.Index, info: info}, nil
+}
+
+// checkTimes holds timestamps to message.timestamp.before.max.ms and
+// after.max.ms.
+func (s *settings) checkTimes(r *log.Records, now int64) error {
+	for _, ms := range r.Timestamps {
+		if ms > now && ms-now > s.afterMaxMS || ms < now && now-ms > s.beforeMaxMS {
+			return fmt.Errorf("%w: %d ms is too far from now, %d", log.ErrTimestamp, ms, now)
+		}
+	}
+	return nil
+}
+
+// produceOne takes a batch into the entry, or says why not.
+func (l *Log) produceOne(q *request, o op, r log.RawProduce, res *log.RawResult) error {
+	if err := l.resolve(&o); err != nil {
+		return err
+	}
+	b := o.info
+	if b.AppendTime() {
+		res.AppendTime = b.MaxTime
+	}
+	var t *txn
+	if b.Transactional() {
+		var err error
+		if t, err = l.txnOfBatch(b, r.TransactionalID); err != nil {
+			return err
+		}
+	}
+	if b.Producer.ID >= 0 {
+		again, err := o.part.producers[b.Producer.ID].admit(b)
+		if err != nil {
+			return err
+		}
+		if again != nil {
+			res.BaseOffset = again.Base
+			return nil
+		}
+	}
+	if t != nil {
+		if err := l.joinForBatch(q, t, &o, r.JoinTxn); err != nil {
+			return err
+		}
+	}
+	res.BaseOffset = o.part.tail
+	return l.take(q, o)
+}
+
+// txnOfBatch finds the transaction that a batch is to be part of.
+func (l *Log) txnOfBatch(b log.BatchInfo, id string) (*txn, error) {
+	t := l.txnOf[b.Producer.ID]
+	if t == nil || id != "" && t.id != id {
+		return nil, fmt.Errorf("%w: %d of %q", log.ErrProducerID, b.Producer.ID, id)
+	}
+	if t.producer.Epoch != b.Producer.Epoch && !seeded("no-epoch-check") {
+		return nil, fmt.Errorf("%w: %d of %s, which has %d", log.ErrProducerEpoch, b.Producer.Epoch, t.id, t.producer.Epoch)
+	}
+	return t, nil
+}
+
+func (l *Log) joinForBatch(q *request, t *txn, o *op, join bool) error {
+	p := partitionID{o.topic, o.partition}
+	if join {
+		return l.takeJoin(q, t, []partitionID{p}, nil)
+	}
+	if _, in := t.partitions[p]; !in || t.state != log.TxnOngoing {
+		return fmt.Errorf("%w: %s partition %d is not part of the transaction of %s", log.ErrTxnAbortable, o.name, o.partition, t.id)
+	}
+	return nil
+}

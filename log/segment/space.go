@@ -1,0 +1,70 @@
+package segment
+
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// reserveName is a file that takes up space which is given free when the disk
+// is full, so that what is under way can be finished and the log stays whole.
+const reserveName = "reserve"
+
+// watchSpace has the log told when the disk is full: the reserve is given free,
+// the write that failed goes on, and no records are taken until there is space
+// again.
+func (l *Log) watchSpace() {
+	inner := l.opts.FS
+	l.opts.FS = vfs.OnDiskFull(inner, func() {
+		if !l.full.Swap(true) {
+			l.opts.Logger.Error("the disk is full; no records are taken until there is space", "dir", l.opts.Dir)
+		}
+		_ = inner.Remove(inner.PathJoin(l.opts.Dir, reserveName))
+	})
+}
+
+// checkSpace looks at how much space is left: below the reserve's size no
+// records are taken, from twice that on they are, and the reserve is made again.
+// A filesystem that can't tell is taken to have space.
+func (l *Log) checkSpace() {
+	if l.opts.ReserveBytes < 0 {
+		l.full.Store(false)
+		return
+	}
+	reserve := uint64(l.opts.ReserveBytes)
+	usage, err := l.opts.FS.GetDiskUsage(l.opts.Dir)
+	free := usage.AvailBytes
+	if err != nil {
+		free = 2 * reserve
+	}
+	_, serr := l.opts.FS.Stat(l.opts.FS.PathJoin(l.opts.Dir, reserveName))
+	reserved := serr == nil
+	switch {
+	case reserved && free >= reserve/8 || free >= 2*reserve:
+		if !reserved && l.makeReserve() != nil {
+			return
+		}
+		if l.full.Swap(false) {
+			l.opts.Logger.Info("there is space on the disk again; records are taken", "dir", l.opts.Dir)
+		}
+	case !l.full.Swap(true):
+		l.opts.Logger.Error("the disk is nearly full; no records are taken until there is space", "dir", l.opts.Dir, "free_bytes", free)
+	}
+}
+
+func (l *Log) makeReserve() error {
+	fs := l.opts.FS
+	f, err := fs.Create(fs.PathJoin(l.opts.Dir, reserveName), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return fmt.Errorf("making reserve: %w", err)
+	}
+	err = f.Preallocate(0, l.opts.ReserveBytes)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		_ = fs.Remove(fs.PathJoin(l.opts.Dir, reserveName))
+		return fmt.Errorf("making reserve: %w", err)
+	}
+	return nil
+}
