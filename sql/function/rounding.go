@@ -30,12 +30,14 @@ func roundingSignatures(whole func(float64) int64, places func(x float64, n int)
 	}
 }
 
-// wholeDecimalType is the DECIMAL of scale 0 that the rounded argument fits in.
+// wholeDecimalType is the DECIMAL of the argument's digits before the point.
 func wholeDecimalType(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
 	t := args[0].Type
-	return types.MustDecimal(min(types.MaxDecimalPrecision, t.Precision()-t.Scale()+1), 0), nil
+	return types.MustDecimal(min(types.MaxDecimalPrecision, max(t.Precision()-t.Scale(), 1)), 0), nil
 }
 
+// decimalPlaces rounds DECIMALs. As in ksqlDB a value rounded up may have one
+// digit more than its type.
 func decimalPlaces(cut func(n *big.Int, scale, places int) *big.Int) func(args []Arg) (ScalarKernel, error) {
 	return func(args []Arg) (ScalarKernel, error) {
 		from, to := args[0].Type, args[0].Type
@@ -52,10 +54,6 @@ func decimalPlaces(cut func(n *big.Int, scale, places int) *big.Int) func(args [
 				n := c.Args[0].Dec[i].BigInt()
 				if places = max(places, -types.MaxDecimalPrecision); places < from.Scale() {
 					n = types.Rescale(cut(n, from.Scale(), places), places, to.Scale())
-				}
-				if !types.FitsPrecision(n, to.Precision()) {
-					c.Fail(i, "the result has more digits than "+to.String())
-					continue
 				}
 				v.Dec[i] = decimal128.FromBigInt(n)
 			}
