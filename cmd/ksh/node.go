@@ -12,6 +12,7 @@ import (
 	"karst/exec"
 	"karst/exec/state"
 	"karst/log"
+	"karst/log/kafka"
 	"karst/log/segment"
 	"karst/server"
 
@@ -20,10 +21,11 @@ import (
 
 // A node is an engine with its log and state: the parts, put together.
 type node struct {
-	log    *segment.Log
-	db     *state.DB
-	engine *exec.Engine
-	server *server.Server
+	log     *segment.Log // nil over a cluster
+	cluster *kafka.Log   // nil over the embedded log
+	db      *state.DB
+	engine  *exec.Engine
+	server  *server.Server
 }
 
 func random() uint64 {
@@ -49,18 +51,33 @@ func openNode(dir string, noSync bool, logger *slog.Logger) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.db, err = state.OpenDB(fs, filepath.Join(dir, "state"), logger); err != nil {
+	if err := n.openEngine(fs, dir, n.log, logger); err != nil {
 		return nil, errors.Join(err, n.log.Close())
 	}
-	n.engine, err = exec.Open(exec.Options{Log: n.log, DB: n.db, Logger: logger, Now: time.Now, Rand: random})
+	return n, nil
+}
+
+// openEngine opens what runs over a log, with its state in dir.
+func (n *node) openEngine(fs vfs.FS, dir string, l log.Log, logger *slog.Logger) (err error) {
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making data directory: %w", err)
+	}
+	if n.db, err = state.OpenDB(fs, filepath.Join(dir, "state"), logger); err != nil {
+		return err
+	}
+	n.engine, err = exec.Open(exec.Options{Log: l, DB: n.db, Logger: logger, Now: time.Now, Rand: random})
 	if err != nil {
-		return nil, errors.Join(err, n.db.Close(), n.log.Close())
+		return errors.Join(err, n.db.Close())
 	}
 	n.server = server.New(n.engine, logger, time.Now)
-	return n, nil
+	return nil
 }
 
 // close stops queries, then writes state and log down.
 func (n *node) close() error {
-	return errors.Join(n.engine.Close(), n.db.Close(), n.log.Close())
+	err := errors.Join(n.engine.Close(), n.db.Close())
+	if n.cluster != nil {
+		return errors.Join(err, n.cluster.Close())
+	}
+	return errors.Join(err, n.log.Close())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -13,11 +14,11 @@ import (
 )
 
 func serveCommand(f *flags) *cobra.Command {
-	var addr, kafka, durability string
+	var addr, kafka, durability, cluster string
 	cmd := &cobra.Command{
 		Use:   "serve --data DIR",
 		Short: "Run the server",
-		Long:  "serve runs the HTTP API until SIGTERM or Ctrl-C, then stops every query at a commit and writes everything down.",
+		Long:  "serve runs the HTTP API until SIGTERM or Ctrl-C, then stops every query at a commit and writes everything down.\n\n" + clusterHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if durability != "fsync" && durability != "os" {
@@ -26,11 +27,28 @@ func serveCommand(f *flags) *cobra.Command {
 			if f.data == "" {
 				return &usageError{errors.New("serve needs --data DIR")}
 			}
-			return serve(cmd.Context(), f, addr, kafka, durability == "os")
+			open := func(ctx context.Context, logger *slog.Logger) (*node, error) {
+				return openNode(f.data, durability == "os", logger)
+			}
+			if cluster != "" {
+				if cmd.Flags().Changed("kafka") && kafka != "off" {
+					return &usageError{errors.New("--kafka opens the embedded log to Kafka clients; with --log they talk to the cluster itself")}
+				}
+				opts, err := parseCluster(cluster, os.Getenv)
+				if err != nil {
+					return &usageError{err}
+				}
+				kafka = "off"
+				open = func(ctx context.Context, logger *slog.Logger) (*node, error) {
+					return openClusterNode(ctx, f.data, opts, logger)
+				}
+			}
+			return serve(cmd.Context(), f, addr, kafka, open)
 		},
 	}
 	cmd.Flags().StringVar(&addr, "http", "127.0.0.1:8088", "address of the HTTP API")
 	cmd.Flags().StringVar(&kafka, "kafka", "127.0.0.1:9092", "address of the Kafka door, 'off' to close it; not built yet: it stays shut")
+	cmd.Flags().StringVar(&cluster, "log", "", "kafka://HOST:PORT,…: a Kafka cluster in place of the embedded log; see above")
 	cmd.Flags().StringVar(&durability, "durability", "fsync", "fsync: acknowledge what the disk has; os: what the operating system has, which a power cut may lose")
 	return cmd
 }
@@ -38,10 +56,10 @@ func serveCommand(f *flags) *cobra.Command {
 // stopTimeout is how long requests may take to end at a stop.
 const stopTimeout = 5 * time.Second
 
-func serve(ctx context.Context, f *flags, addr, kafka string, noSync bool) error {
+func serve(ctx context.Context, f *flags, addr, kafka string, open func(context.Context, *slog.Logger) (*node, error)) error {
 	f.log = levelOr(f.log, "info")
 	logger := f.logger(os.Stderr)
-	n, err := openNode(f.data, noSync, logger)
+	n, err := open(ctx, logger)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 type Log struct {
 	opts     Options
 	client   *kgo.Client
+	cluster  string // id
 	features features
 	topics   topicCache
 	pipeline *pipeline
@@ -51,6 +52,10 @@ func Open(ctx context.Context, opts Options) (*Log, error) {
 		return nil, fmt.Errorf("setting up the connection to Kafka: %w", err)
 	}
 	l.ctx, l.stop = context.WithCancel(context.Background())
+	if err := l.readClusterID(ctx); err != nil {
+		l.client.Close()
+		return nil, err
+	}
 	l.pipeline = newPipeline(l)
 	if l.watcher, err = newWatcher(l); err != nil {
 		l.client.Close()
@@ -80,6 +85,21 @@ func (l *Log) probe(ctx context.Context) (features, error) {
 	}
 	return f, nil
 }
+
+func (l *Log) readClusterID(ctx context.Context) error {
+	resp, err := request(ctx, l, noTopics(), func(*kmsg.MetadataResponse) error { return nil })
+	if err != nil {
+		return fmt.Errorf("asking for the brokers of the cluster: %w", err)
+	}
+	if resp.ClusterID == nil || strings.ContainsAny(*resp.ClusterID, "/\\") || *resp.ClusterID == "" {
+		return errors.New("the cluster has no id that can name a directory")
+	}
+	l.cluster = *resp.ClusterID
+	return nil
+}
+
+// ClusterID returns the cluster's id; it is fit to name a directory.
+func (l *Log) ClusterID() string { return l.cluster }
 
 // clientOptions holds the requests of transactions to versions that mean what
 // the cluster's transaction.version says.
