@@ -1,6 +1,6 @@
 // Package log is the contract of the durable, partitioned log: bytes only,
-// nothing of SQL. log/segment keeps it on a local filesystem, log/kafka will
-// keep it on a Kafka cluster.
+// nothing of SQL. log/segment keeps it on a local filesystem, log/kafka keeps
+// it on a Kafka cluster.
 //
 // A topic has partitions; a partition is a sequence of records with offsets;
 // records stand in Kafka record batches (format v2). This package holds the

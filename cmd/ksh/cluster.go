@@ -238,14 +238,21 @@ func loopback(hostPort string) bool {
 // openClusterNode opens a node over a Kafka cluster. The directory keeps a
 // cache of state for each cluster it was used with.
 func openClusterNode(ctx context.Context, dir string, opts kafka.Options, logger *slog.Logger) (*node, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making data directory: %w", err)
+	}
+	lock, err := vfs.Default.Lock(filepath.Join(dir, "CLUSTER-LOCK"))
+	if err != nil {
+		return nil, inUse(dir)
+	}
 	opts.Logger, opts.Clock = logger, wallClock{}
 	l, err := kafka.Open(ctx, opts)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, lock.Close())
 	}
-	n := &node{cluster: l}
+	n := &node{closeLog: func() error { return errors.Join(l.Close(), lock.Close()) }}
 	if err := n.openEngine(vfs.Default, filepath.Join(dir, "cluster", l.ClusterID()), l, logger); err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, errors.Join(err, n.closeLog())
 	}
 	return n, nil
 }

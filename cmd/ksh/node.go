@@ -12,7 +12,6 @@ import (
 	"karst/exec"
 	"karst/exec/state"
 	"karst/log"
-	"karst/log/kafka"
 	"karst/log/segment"
 	"karst/server"
 
@@ -21,11 +20,11 @@ import (
 
 // A node is an engine with its log and state: the parts, put together.
 type node struct {
-	log     *segment.Log // nil over a cluster
-	cluster *kafka.Log   // nil over the embedded log
-	db      *state.DB
-	engine  *exec.Engine
-	server  *server.Server
+	log      *segment.Log // nil over a cluster
+	closeLog func() error
+	db       *state.DB
+	engine   *exec.Engine
+	server   *server.Server
 }
 
 func random() uint64 {
@@ -46,15 +45,20 @@ func openNode(dir string, noSync bool, logger *slog.Logger) (*node, error) {
 	var err error
 	n.log, err = segment.Open(segment.Options{FS: fs, Dir: filepath.Join(dir, "log"), Rand: random, Logger: logger, NoSync: noSync})
 	if errors.Is(err, log.ErrLocked) {
-		return nil, fmt.Errorf("the data directory %s is in use by another ksh; stop it, or use --server to talk to it", dir)
+		return nil, inUse(dir)
 	}
 	if err != nil {
 		return nil, err
 	}
+	n.closeLog = n.log.Close
 	if err := n.openEngine(fs, dir, n.log, logger); err != nil {
 		return nil, errors.Join(err, n.log.Close())
 	}
 	return n, nil
+}
+
+func inUse(dir string) error {
+	return fmt.Errorf("the data directory %s is in use by another ksh; stop it, or use --server to talk to it", dir)
 }
 
 // openEngine opens what runs over a log, with its state in dir.
@@ -75,9 +79,5 @@ func (n *node) openEngine(fs vfs.FS, dir string, l log.Log, logger *slog.Logger)
 
 // close stops queries, then writes state and log down.
 func (n *node) close() error {
-	err := errors.Join(n.engine.Close(), n.db.Close())
-	if n.cluster != nil {
-		return errors.Join(err, n.cluster.Close())
-	}
-	return errors.Join(err, n.log.Close())
+	return errors.Join(n.engine.Close(), n.db.Close(), n.closeLog())
 }
