@@ -23,6 +23,9 @@ type Options struct {
 	Logger *slog.Logger
 	Now    func() time.Time
 	Rand   func() uint64
+	// Registry holds the schemas of AVRO, PROTOBUF and JSON_SR records; nil:
+	// there is none.
+	Registry Registry
 	// BatchRows bounds the rows of a round's batch; 0 is the default.
 	BatchRows int
 	// NewArena makes the arenas of batches; nil: vector.NewArena.
@@ -141,6 +144,9 @@ func (e *Engine) Log() log.Log { return e.opts.Log }
 func (e *Engine) commit(text string, r *planner.Result) error {
 	next, err := e.cat.Apply(r.Change)
 	if err != nil {
+		return err
+	}
+	if err := e.register(r.Register); err != nil {
 		return err
 	}
 	if err := e.makeTopic(r.CreateTopic); err != nil {

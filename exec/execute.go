@@ -12,8 +12,6 @@ import (
 	"karst/sql/format"
 	"karst/sql/types"
 	"karst/sql/vector"
-
-	"karst/exec/operator"
 )
 
 // A Session is what one client has set: properties and variables. The zero
@@ -45,9 +43,13 @@ func (e *Engine) settings(s *Session) map[string]string {
 	return m
 }
 
-func (e *Engine) input(ctx context.Context, s *Session, stmt sql.Statement) planner.Input {
+func (e *Engine) input(ctx context.Context, s *Session, stmt sql.Statement) (planner.Input, error) {
 	cat := e.Catalog()
-	return planner.Input{Catalog: cat, Facts: e.facts(ctx, planner.Topics(stmt, cat)), Settings: e.settings(s), Offset: e.offset, Text: stmt.Text()}
+	settings := e.settings(s)
+	facts := e.facts(ctx, planner.Topics(stmt, cat))
+	var err error
+	facts.Schemas, err = e.schemas(planner.Schemas(stmt, settings))
+	return planner.Input{Catalog: cat, Facts: facts, Settings: settings, Offset: e.offset, Text: stmt.Text()}, err
 }
 
 // Execute runs the statements of a text, except queries (see Query). It stops
@@ -94,7 +96,11 @@ func (e *Engine) ExecuteStatement(ctx context.Context, stmt sql.Statement, s *Se
 func (e *Engine) define(ctx context.Context, stmt sql.Statement, s *Session) (*Result, error) {
 	e.ddl.Lock()
 	defer e.ddl.Unlock()
-	r, err := planner.Plan(stmt, e.input(ctx, s, stmt))
+	in, err := e.input(ctx, s, stmt)
+	if err != nil {
+		return nil, err
+	}
+	r, err := planner.Plan(stmt, in)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +190,7 @@ func (e *Engine) insertValues(ctx context.Context, x *sql.InsertValues, s *Sessi
 			return nil, types.Errorf(types.ErrStatement, x.Pos(), "Failed to insert values into '%s'. Value for primary key column(s) %s is required for tables", x.Target, types.QuoteAlways(src.Schema.Columns[i].Name))
 		}
 	}
-	return &Result{Kind: "inserted"}, e.insertRow(ctx, src.Topic, operator.FormatOptions(src.KeyFormat, true), operator.FormatOptions(src.ValueFormat, false), src.Schema, cols, time)
+	return &Result{Kind: "inserted"}, e.insertRow(ctx, src.Topic, e.formatOptions(src, true), e.formatOptions(src, false), src.Schema, cols, time)
 }
 
 // constant evaluates an expression without columns, as type t.
@@ -293,7 +299,7 @@ func (e *Engine) KeyEncoderFor(topic string) (format.Options, []types.Column) {
 	cat := e.Catalog()
 	for _, name := range cat.SourceNames() {
 		if src, _ := cat.Source(name); src.Topic == topic && len(src.Schema.Keys()) == 1 {
-			return operator.FormatOptions(src.KeyFormat, true), src.Schema.Keys()
+			return e.formatOptions(src, true), src.Schema.Keys()
 		}
 	}
 	return format.Options{Name: "KAFKA", Key: true}, []types.Column{{Name: "KEY", Type: types.String}}

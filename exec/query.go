@@ -50,7 +50,10 @@ func (e *Engine) Query(ctx context.Context, stmt *sql.SelectStmt, s *Session, ro
 	if !ok {
 		return "", &types.Error{Kind: types.ErrUnsupported, Pos: stmt.Pos(), Message: "UNION, INTERSECT and EXCEPT are not supported yet"}
 	}
-	in := e.input(ctx, s, stmt)
+	in, err := e.input(ctx, s, stmt)
+	if err != nil {
+		return "", err
+	}
 	if q.Emit == sql.EmitNone {
 		return e.pull(ctx, stmt, in, rows)
 	}
@@ -328,7 +331,7 @@ func ignoreCancel(ctx context.Context, err error) error {
 }
 
 func (e *Engine) transient(ctx context.Context, p *plan.Plan, out *rowWriter) (*task.Unit, error) {
-	return task.New(ctx, p, task.Config{Log: e.opts.Log, Now: e.opts.Now, Rand: e.opts.Rand, BatchRows: e.opts.BatchRows, NewArena: e.opts.NewArena, Report: e.reportTransient(p.QueryID), Output: out.write})
+	return task.New(ctx, p, task.Config{Log: e.opts.Log, Now: e.opts.Now, Rand: e.opts.Rand, Registry: e.opts.Registry, BatchRows: e.opts.BatchRows, NewArena: e.opts.NewArena, Report: e.reportTransient(p.QueryID), Output: out.write})
 }
 
 func (e *Engine) reportTransient(id string) func(operator.Fault) {

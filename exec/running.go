@@ -88,7 +88,7 @@ func planTopics(p *plan.Plan) map[string]bool {
 }
 
 func (e *Engine) unitConfig(r *running) task.Config {
-	return task.Config{Log: e.opts.Log, DB: e.opts.DB, Now: e.opts.Now, Rand: e.opts.Rand, BatchRows: e.opts.BatchRows, NewArena: e.opts.NewArena,
+	return task.Config{Log: e.opts.Log, DB: e.opts.DB, Now: e.opts.Now, Rand: e.opts.Rand, Registry: e.opts.Registry, BatchRows: e.opts.BatchRows, NewArena: e.opts.NewArena,
 		Report: func(f operator.Fault) { e.report(r, f) }}
 }
 

@@ -180,7 +180,10 @@ func (e *Engine) explain(ctx context.Context, x *sql.Explain, s *Session) (*Resu
 			return nil, types.Errorf(types.ErrNotFound, x.Pos(), "Query with id:%s does not exist", x.QueryID)
 		}
 	} else {
-		in := e.input(ctx, s, x.Statement)
+		in, err := e.input(ctx, s, x.Statement)
+		if err != nil {
+			return nil, err
+		}
 		if sel, ok := x.Statement.(*sql.SelectStmt); ok {
 			p, _, err := planner.PlanPush(sel.Query, in, "transient", sel.Pos())
 			if err != nil {

@@ -67,7 +67,9 @@ func planInsert(s *sql.InsertSelect, in Input) (*Result, error) {
 		return nil, err
 	}
 	q := &catalog.Query{ID: id, Plan: p.newPlan(id, p.sink(target), false), Sink: target.Name, Sources: p.sourceNames(), SQL: in.Text, State: catalog.Running}
-	return &Result{Change: &catalog.Change{Start: q}, Message: "Created query with ID " + q.ID, Schema: target.Schema}, nil
+	r := &Result{Change: &catalog.Change{Start: q}, Message: "Created query with ID " + q.ID, Schema: target.Schema}
+	r.Register, err = registrations(*target, s.Pos())
+	return r, notedIn(r, err)
 }
 
 func insertSelectTarget(s *sql.InsertSelect, in Input) (*catalog.Source, error) {

@@ -12,9 +12,10 @@ import (
 )
 
 // Facts are what a statement needs to know of the world outside: partition
-// counts of topics that exist, by name.
+// counts of topics that exist, by name, and the registry's schemas.
 type Facts struct {
-	Topics map[string]int `json:"topics,omitempty"`
+	Topics  map[string]int
+	Schemas map[SchemaNeed]Schema
 }
 
 // Input is what planning goes by.
@@ -37,6 +38,7 @@ type Topic struct {
 type Result struct {
 	Change      *catalog.Change
 	CreateTopic *Topic // made if it does not exist
+	Register    []Registration
 	DeleteTopic string
 	Message     string     // for the user
 	Query       *plan.Plan // of a transient query

@@ -16,11 +16,7 @@ import (
 )
 
 func checkFormat(f plan.Format, cols []types.Column, key bool) error {
-	o := format.Options{Name: f.Name, Key: key, WrapSingle: f.WrapSingle, Delimiter: f.Properties["VALUE_DELIMITER"]}
-	if key {
-		o.Delimiter = f.Properties["KEY_DELIMITER"]
-	}
-	return format.Check(o, cols)
+	return format.Check(formatOptions(f, key), cols)
 }
 
 func newQuery(qe sql.QueryExpr, in Input, target string, at types.Pos) (*queryPlanner, error) {
@@ -328,7 +324,8 @@ func planCreateAs(s *sql.CreateSource, in Input) (*Result, error) {
 			return nil, err
 		}
 	}
-	return r, nil
+	r.Register, err = registrations(*src, s.Pos())
+	return r, notedIn(r, err)
 }
 
 // createdID is the id of the query of a CREATE … AS SELECT: that of the one it
@@ -407,6 +404,7 @@ func (p *queryPlanner) sinkSource(s *sql.CreateSource, w with, id string) (*cata
 	case key.Name == "NONE" && given == nil && w["FORMAT"] == nil:
 		key = defaultFormat(p.in.Settings, "key", "KAFKA")
 	}
+	keyRecordName(&key, s.Name, w["KEY_SCHEMA_FULL_NAME"] != nil)
 	src := &catalog.Source{Name: s.Name, Kind: kindOf(s.Table), KeyFormat: key, ValueFormat: value, Topic: w.text("KAFKA_TOPIC"),
 		Window: m.Window, CreatedBy: id, SQL: p.in.Text, Version: p.in.Offset}
 	src.Schema.Columns = slices.Clone(m.Schema.Columns)
@@ -421,6 +419,9 @@ func (p *queryPlanner) sinkSource(s *sql.CreateSource, w with, id string) (*cata
 		return nil, err
 	}
 	if err := w.wrapping(&src.ValueFormat, src.Schema.Values(), p.in.Settings); err != nil {
+		return nil, err
+	}
+	if err := fitsSchemas(w, src, p.in, s.Pos()); err != nil {
 		return nil, err
 	}
 	return src, checkFormats(src, s.Pos())

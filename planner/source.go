@@ -17,12 +17,11 @@ import (
 
 // The properties that a WITH clause may have.
 var (
-	topicNames  = []string{"KAFKA_TOPIC", "FORMAT", "KEY_FORMAT", "VALUE_FORMAT", "PARTITIONS", "REPLICAS", "RETENTION_MS", "TIMESTAMP", "TIMESTAMP_FORMAT", "WRAP_SINGLE_VALUE", "VALUE_DELIMITER", "KEY_DELIMITER"}
+	topicNames = []string{"KAFKA_TOPIC", "FORMAT", "KEY_FORMAT", "VALUE_FORMAT", "PARTITIONS", "REPLICAS", "RETENTION_MS", "TIMESTAMP", "TIMESTAMP_FORMAT", "WRAP_SINGLE_VALUE", "VALUE_DELIMITER", "KEY_DELIMITER",
+		"KEY_SCHEMA_ID", "VALUE_SCHEMA_ID", "KEY_SCHEMA_FULL_NAME", "VALUE_SCHEMA_FULL_NAME", "VALUE_AVRO_SCHEMA_FULL_NAME", "KEY_PROTOBUF_NULLABLE_REPRESENTATION", "VALUE_PROTOBUF_NULLABLE_REPRESENTATION"}
 	createNames = append([]string{"WINDOW_TYPE", "WINDOW_SIZE"}, topicNames...)
 	createAs    = append([]string{"QUERY_ID"}, topicNames...)
 	insertNames = []string{"QUERY_ID"}
-	// registryNames are those that need a schema registry.
-	registryNames = []string{"KEY_SCHEMA_ID", "VALUE_SCHEMA_ID", "KEY_SCHEMA_FULL_NAME", "VALUE_SCHEMA_FULL_NAME", "VALUE_AVRO_SCHEMA_FULL_NAME", "KEY_PROTOBUF_NULLABLE_REPRESENTATION", "VALUE_PROTOBUF_NULLABLE_REPRESENTATION"}
 )
 
 // A with holds the properties of a WITH clause by name.
@@ -33,8 +32,6 @@ func readWith(props []sql.Property, names []string) (with, error) {
 	var errs types.Errors
 	for _, p := range props {
 		switch {
-		case slices.Contains(registryNames, p.Name):
-			collect(&errs, unsupported(p.At, "the property "+p.Name+", which needs a schema registry,"))
 		case !slices.Contains(names, p.Name):
 			hint := "It may have " + strings.Join(names, ", ") + "."
 			if n := nearest(p.Name, names); n != "" {
@@ -85,10 +82,11 @@ func (w with) formats(keyDef, valueDef plan.Format) (key, value plan.Format, err
 
 func (w with) format(which string, def plan.Format) (plan.Format, error) {
 	f := plan.Format{Name: def.Name, Properties: def.Properties}
-	for _, name := range []string{"FORMAT", which + "_FORMAT"} {
-		if given := strings.ToUpper(strings.TrimSpace(w.text(name))); given != "" && given != f.Name {
-			f = plan.Format{Name: given}
-		}
+	if given := w.formatName(which, f.Name); given != f.Name {
+		f = plan.Format{Name: given}
+	}
+	if err := w.registryProperties(which, &f); err != nil {
+		return f, err
 	}
 	l := w[which+"_DELIMITER"]
 	if l == nil {
@@ -104,6 +102,16 @@ func (w with) format(which string, def plan.Format) (plan.Format, error) {
 	}
 	f.Properties = map[string]string{which + "_DELIMITER": strings.ToUpper(l.Text)}
 	return f, nil
+}
+
+// formatName returns the name of the key or value format, def if none is given.
+func (w with) formatName(which, def string) string {
+	for _, name := range []string{which + "_FORMAT", "FORMAT"} {
+		if given := strings.ToUpper(strings.TrimSpace(w.text(name))); given != "" {
+			return given
+		}
+	}
+	return def
 }
 
 // wrapping sets whether a single value column stands in an envelope: as the
@@ -133,8 +141,10 @@ func (w with) wrapping(f *plan.Format, values []types.Column, settings map[strin
 // wraps reports whether a format can hold a single value in that way.
 func wraps(format string, wrapped bool) bool {
 	switch format {
-	case "JSON":
+	case "JSON", "JSON_SR", "AVRO":
 		return true
+	case "PROTOBUF", "PROTOBUF_NOSR":
+		return wrapped
 	case "DELIMITED", "KAFKA":
 		return !wrapped
 	}
@@ -241,7 +251,7 @@ func planCreate(s *sql.CreateSource, in Input) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Change: &catalog.Change{Put: src}, Message: strings.ToUpper(src.Kind.Lower()[:1]) + src.Kind.Lower()[1:] + " created", Schema: src.Schema}
+	r := &Result{Register: newSubjects(s, src, in), Change: &catalog.Change{Put: src}, Message: strings.ToUpper(src.Kind.Lower()[:1]) + src.Kind.Lower()[1:] + " created", Schema: src.Schema}
 	if old != nil {
 		if err := checkUpgrade(old, src, s.Pos()); err != nil {
 			return nil, err
@@ -305,15 +315,21 @@ func declaredSource(s *sql.CreateSource, w with, in Input) (*catalog.Source, err
 	if err := knownFormats(w, key, value, s.Pos()); err != nil {
 		return nil, err
 	}
-	schema, err := declaredSchema(s, in)
-	if err != nil {
-		return nil, err
-	}
-	src := &catalog.Source{Name: s.Name, Kind: kindOf(s.Table), Schema: schema, NextColumnID: len(schema.Columns) + 1, KeyFormat: key, ValueFormat: value,
+	keyRecordName(&key, s.Name, w["KEY_SCHEMA_FULL_NAME"] != nil)
+	src := &catalog.Source{Name: s.Name, Kind: kindOf(s.Table), KeyFormat: key, ValueFormat: value,
 		Topic: w.text("KAFKA_TOPIC"), ReadOnly: s.ReadOnly, SQL: in.Text, Version: in.Offset}
 	if src.Topic == "" {
 		src.Topic = s.Name
 	}
+	more, err := inferred(s, w, partsOf(s, src), src.Topic, in)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := declaredSchema(s, more, in)
+	if err != nil {
+		return nil, err
+	}
+	src.Schema, src.NextColumnID = schema, len(schema.Columns)+1
 	if src.Window, err = w.sourceWindow(); err != nil {
 		return nil, err
 	}
@@ -384,21 +400,15 @@ func sourceTopic(w with, src *catalog.Source, in Input, at types.Pos) (*Topic, e
 	return &Topic{Name: src.Topic, Partitions: int(n), Config: w.topicConfig()}, nil
 }
 
-// declaredSchema turns column definitions into a schema, keys first. All
-// faults are reported.
-func declaredSchema(s *sql.CreateSource, in Input) (types.Schema, error) {
+// declaredSchema turns column definitions, and the columns that the registry
+// has beside them, into a schema, keys first. All faults are reported.
+func declaredSchema(s *sql.CreateSource, more []types.Column, in Input) (types.Schema, error) {
 	var keys, values []types.Column
 	var errs types.Errors
-	for i, c := range s.Columns {
-		col, err := declaredColumn(c, s.Table, in)
-		if !collect(&errs, err) {
-			return types.Schema{}, err
-		} else if err != nil {
-			continue
-		}
-		col.ID = i + 1
+	add := func(col types.Column, at types.Pos) {
+		col.ID = len(keys) + len(values) + 1
 		for _, other := range slices.Concat(keys, values) {
-			errs = append(errs, clash(other, col, c.At)...)
+			errs = append(errs, clash(other, col, at)...)
 		}
 		if col.Namespace == types.NamespaceKey {
 			keys = append(keys, col)
@@ -406,10 +416,21 @@ func declaredSchema(s *sql.CreateSource, in Input) (types.Schema, error) {
 			values = append(values, col)
 		}
 	}
+	for _, c := range s.Columns {
+		col, err := declaredColumn(c, s.Table, in)
+		if !collect(&errs, err) {
+			return types.Schema{}, err
+		} else if err == nil {
+			add(col, c.At)
+		}
+	}
+	for _, c := range more {
+		add(c, s.Pos())
+	}
 	schema := types.Schema{Columns: append(keys, values...)}
 	switch {
 	case len(errs) > 0:
-	case len(s.Columns) == 0:
+	case len(schema.Columns) == 0:
 		errs = append(errs, fault(s.Pos(), "List the columns in parentheses after the name.", "No columns supplied."))
 	case s.Table && len(keys) == 0:
 		errs = append(errs, fault(s.Pos(), "Mark its key column PRIMARY KEY.", "Tables require a PRIMARY KEY. Please define the PRIMARY KEY."))

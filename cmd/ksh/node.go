@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"karst/exec"
 	"karst/exec/state"
 	"karst/log"
+	"karst/log/registry"
 	"karst/log/segment"
 	"karst/server"
 
@@ -69,7 +71,10 @@ func (n *node) openEngine(fs vfs.FS, dir string, l log.Log, logger *slog.Logger)
 	if n.db, err = state.OpenDB(fs, filepath.Join(dir, "state"), logger); err != nil {
 		return err
 	}
-	n.engine, err = exec.Open(exec.Options{Log: l, DB: n.db, Logger: logger, Now: time.Now, Rand: random})
+	reg, err := registry.Open(context.Background(), l, time.Now)
+	if err == nil {
+		n.engine, err = exec.Open(exec.Options{Log: l, DB: n.db, Registry: reg, Logger: logger, Now: time.Now, Rand: random})
+	}
 	if err != nil {
 		return errors.Join(err, n.db.Close())
 	}

@@ -23,8 +23,16 @@ type Exchange struct {
 
 // NewExchange returns the exchange of a step.
 func NewExchange(s *plan.Exchange, d Deps) (*Exchange, error) {
-	keys, err := format.NewEncoder(FormatOptions(s.KeyFormat, true), s.Schema.Keys())
+	keys, err := format.NewEncoder(placeOptions(s.KeyFormat), s.Schema.Keys())
 	return &Exchange{step: s, keys: keys, nk: len(s.Schema.Keys()), place: d.Place}, err
+}
+
+// placeOptions returns how keys are serialized to find their partition: without
+// a schema's id, so that equal keys are equal bytes whoever wrote them.
+func placeOptions(f plan.Format) format.Options {
+	o := FormatOptions(f, true, "", nil)
+	o.Bare, o.SchemaID = true, 0
+	return o
 }
 
 // Split returns the rows of b for each target partition, as selections.

@@ -165,7 +165,7 @@ func newForeignKeyAnswer(s *plan.ForeignKeyAnswer, d Deps) (Operator, error) {
 	o := &foreignKeyAnswer{step: s, nk: len(s.Schema.Keys()), right: len(notKey(s.Right))}
 	o.left = len(s.Left.Meta().Schema.Columns) - 1 - o.nk - 2
 	var err error
-	if o.places, err = format.NewEncoder(FormatOptions(s.KeyFormat, true), s.Schema.Keys()); err != nil {
+	if o.places, err = format.NewEncoder(placeOptions(s.KeyFormat), s.Schema.Keys()); err != nil {
 		return nil, err
 	}
 	if o.rights, err = d.Store(s.ID+".right", state.Layout{FixedBytes: rightFirst + vector.BlobCellBytes, Blobs: []int{rightRow, rightFirst}}); err != nil {

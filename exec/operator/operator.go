@@ -7,6 +7,7 @@ import (
 	"karst/exec/state"
 	"karst/planner/plan"
 	"karst/sql/expr"
+	"karst/sql/format"
 	"karst/sql/vector"
 )
 
@@ -80,6 +81,7 @@ type Deps struct {
 	Store       func(id string, l state.Layout) (*state.Store, error)
 	EveryChange bool
 	Settings    map[string]string
+	Registry    format.Registry // of the schemas of records
 	// Place returns the partition, of n, that a record with these key bytes
 	// belongs to.
 	Place func(key []byte, n int) int

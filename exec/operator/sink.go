@@ -3,6 +3,7 @@ package operator
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"karst/exec/state"
 	"karst/planner/plan"
@@ -54,12 +55,12 @@ func NewSink(s *plan.Sink, d Deps) (*Sink, error) {
 			k.stamp = i
 		}
 	}
-	k.nullKeys = len(k.keyAt) > 1 && keepsSourceKey(s.Input)
+	k.nullKeys = (len(k.keyAt) > 1 || strings.HasPrefix(s.KeyFormat.Name, "PROTOBUF")) && keepsSourceKey(s.Input)
 	var err error
-	if k.keys, err = format.NewEncoder(FormatOptions(s.KeyFormat, true), s.Schema.Keys()); err != nil {
+	if k.keys, err = format.NewEncoder(FormatOptions(s.KeyFormat, true, s.Topic, d.Registry), s.Schema.Keys()); err != nil {
 		return nil, err
 	}
-	if k.values, err = format.NewEncoder(FormatOptions(s.ValueFormat, false), s.Schema.Values()); err != nil {
+	if k.values, err = format.NewEncoder(FormatOptions(s.ValueFormat, false, s.Topic, d.Registry), s.Schema.Values()); err != nil {
 		return nil, err
 	}
 	if s.Timestamp != nil && s.Timestamp.Pattern != "" {

@@ -39,9 +39,11 @@ type Source struct {
 	table        *tableRows
 }
 
-// FormatOptions returns the options of a plan's format.
-func FormatOptions(f plan.Format, key bool) format.Options {
-	o := format.Options{Name: f.Name, Key: key, WrapSingle: f.WrapSingle}
+// FormatOptions returns the options of a plan's format for a topic's keys or
+// values, whose schemas are in a registry.
+func FormatOptions(f plan.Format, key bool, topic string, r format.Registry) format.Options {
+	o := format.Options{Name: f.Name, Key: key, WrapSingle: f.WrapSingle, Registry: r, Subject: format.Subject(topic, key), SchemaID: f.SchemaID,
+		FullName: f.Properties[plan.FullName], Nullable: f.Properties[plan.Nullable]}
 	for _, name := range []string{"VALUE_DELIMITER", "KEY_DELIMITER", "delimiter"} {
 		if d := f.Properties[name]; d != "" {
 			o.Delimiter = d
@@ -70,10 +72,10 @@ func NewSource(s *plan.Source, needed Needed, d Deps) (*Source, error) {
 		}
 	}
 	var err error
-	if src.keys, err = format.NewDecoder(FormatOptions(s.KeyFormat, true), s.Schema.Keys(), nil); err != nil {
+	if src.keys, err = format.NewDecoder(FormatOptions(s.KeyFormat, true, s.Topic, d.Registry), s.Schema.Keys(), nil); err != nil {
 		return nil, err
 	}
-	o := FormatOptions(s.ValueFormat, false)
+	o := FormatOptions(s.ValueFormat, false, s.Topic, d.Registry)
 	for _, k := range s.Schema.Keys() {
 		o.Known = append(o.Known, k.Name) // a value often repeats its key
 	}
@@ -141,6 +143,11 @@ func (s *Source) Decode(c *Context, in *Records) (*vector.Batch, error) {
 	copy(b.Cols, s.keys.Decode(c.Arena, keys, in.N, fail("key")))
 	for i, v := range s.values.Decode(c.Arena, &in.Values, in.N, fail("value")) {
 		b.Cols[s.valueAt[i]] = v
+	}
+	for _, d := range []format.Decoder{s.keys, s.values} {
+		if err := format.Err(d); err != nil {
+			return nil, fmt.Errorf("decoding records of %s: %w", s.step.Topic, err)
+		}
 	}
 	s.headerColumns(c, b)
 	if s.stamp >= 0 {

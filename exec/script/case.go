@@ -32,8 +32,16 @@ type queryCase struct {
 
 // A caseTopic is a topic that is there before the statements run.
 type caseTopic struct {
-	Name       string
-	Partitions int
+	Name                  string
+	Partitions            int
+	KeySchema             json.RawMessage
+	KeyFormat             string
+	KeySchemaID           int
+	KeySchemaReferences   []caseReference
+	ValueSchema           json.RawMessage
+	ValueFormat           string
+	ValueSchemaID         int
+	ValueSchemaReferences []caseReference
 }
 
 // A caseRecord is an input or an expected output.

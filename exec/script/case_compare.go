@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/big"
 	"slices"
 	"strconv"
@@ -14,7 +15,6 @@ import (
 	"karst/log"
 	"karst/planner/catalog"
 	"karst/planner/plan"
-	"karst/sql/types"
 )
 
 // compare holds each topic that has expected records to them, and the topics
@@ -65,7 +65,7 @@ func (r *caseRun) compareTopic(src *catalog.Source, want []caseRecord, got []rec
 		f.want = append(f.want, showWanted(&want[i]))
 	}
 	for i := range got {
-		f.got = append(f.got, showActual(src, &got[i]))
+		f.got = append(f.got, r.showActual(src, &got[i]))
 	}
 	return f
 }
@@ -102,17 +102,13 @@ func valueText(v any) string {
 	return string(b)
 }
 
-func showActual(src *catalog.Source, g *record) string {
+func (r *caseRun) showActual(src *catalog.Source, g *record) string {
 	bare, w, _ := splitWindow(src, g.key)
 	parts := make([]string, 2)
-	for i, c := range []struct {
-		b    []byte
-		f    plan.Format
-		cols []types.Column
-	}{{bare, src.KeyFormat, src.Schema.Keys()}, {g.value, src.ValueFormat, src.Schema.Values()}} {
-		v, err := decodeCell(c.b, c.f, c.cols)
+	for i, b := range [][]byte{bare, g.value} {
+		v, err := cellsOf(src, i == 0, r.registry).decode(b)
 		if parts[i] = valueText(v); err != nil {
-			parts[i] = fmt.Sprintf("%q (%v)", c.b, err)
+			parts[i] = fmt.Sprintf("%q (%v)", b, err)
 		}
 	}
 	if w != nil {
@@ -151,10 +147,10 @@ func (r *caseRun) compareRecord(src *catalog.Source, want *caseRecord, got *reco
 	if fault := compareWindow(want.Window, window); fault != "" {
 		return fault
 	}
-	if fault := r.compareCell(want.Key, key, src.KeyFormat, src.Schema.Keys()); fault != "" {
+	if fault := r.compareCell(want.Key, key, cellsOf(src, true, r.registry)); fault != "" {
 		return "key: " + fault
 	}
-	if fault := r.compareCell(want.Value, got.value, src.ValueFormat, src.Schema.Values()); fault != "" {
+	if fault := r.compareCell(want.Value, got.value, cellsOf(src, false, r.registry)); fault != "" {
 		return "value: " + fault
 	}
 	if want.Timestamp != nil && *want.Timestamp != got.time && (len(r.c.Inputs) > 0 || *want.Timestamp != 0) {
@@ -193,8 +189,8 @@ func compareHeaders(want *caseRecord, got []log.Header) string {
 	return fmt.Sprintf("headers %q, expected %q", got, list)
 }
 
-func (r *caseRun) compareCell(want json.RawMessage, got []byte, f plan.Format, cols []types.Column) string {
-	decoded, err := decodeCell(got, f, cols)
+func (r *caseRun) compareCell(want json.RawMessage, got []byte, c *cells) string {
+	decoded, err := c.decode(got)
 	if err != nil {
 		return err.Error()
 	}
@@ -228,14 +224,20 @@ func (c comparison) values(want, got any) bool {
 	case bool:
 		return got == w
 	case json.Number:
-		g, ok := got.(json.Number)
-		return ok && c.numbers(w.String(), g.String())
+		switch g := got.(type) {
+		case json.Number:
+			return c.numbers(w.String(), g.String())
+		case float64: // of a format with schemas
+			f, err := w.Float64()
+			return err == nil && math.Abs(f-g) < 1e-6
+		}
+		return false
 	case string:
 		switch g := got.(type) {
 		case string:
 			return g == w || base64.StdEncoding.EncodeToString([]byte(g)) == w
 		case json.Number:
-			return g.String() == w
+			return g.String() == w || (comparison{}).decimals(w, g.String())
 		}
 		return false
 	case []any:
@@ -258,6 +260,15 @@ func (c comparison) values(want, got any) bool {
 		return true
 	}
 	return false
+}
+
+// decimals compares decimals by value and scale.
+func (c comparison) decimals(w, g string) bool {
+	x, ok1 := new(big.Rat).SetString(w)
+	y, ok2 := new(big.Rat).SetString(g)
+	_, after, _ := strings.Cut(w, ".")
+	_, since, _ := strings.Cut(g, ".")
+	return ok1 && ok2 && x.Cmp(y) == 0 && len(after) == len(since)
 }
 
 // numbers compares a number with a whole one as whole numbers; a whole one with

@@ -12,6 +12,7 @@ import (
 
 	"karst/exec"
 	"karst/log"
+	"karst/log/registry"
 	"karst/log/segment"
 	"karst/planner/catalog"
 	"karst/sql"
@@ -47,6 +48,7 @@ type caseRun struct {
 	batch    int
 	settings map[string]string // the server's
 	stmts    []sql.Statement
+	registry *registry.Registry  // of all the run's engines
 	topics   map[string]int      // partitions of the topics that are there before
 	given    map[string]bool     // topics that have inputs
 	stored   map[string][]record // all that a topic holds
@@ -58,13 +60,16 @@ type caseRun struct {
 func (c *queryCase) run(ctx context.Context, batch int) *caseFault {
 	ctx, cancel := context.WithTimeout(ctx, caseTimeout)
 	defer cancel()
-	r := &caseRun{ctx: ctx, c: c, batch: max(batch, 1), settings: caseSettings(), given: map[string]bool{}, stored: map[string][]record{}}
+	r := &caseRun{ctx: ctx, c: c, batch: max(batch, 1), settings: caseSettings(), registry: registry.New(), given: map[string]bool{}, stored: map[string][]record{}}
 	script := strings.Join(c.Statements, "\n")
 	var err error
 	if r.stmts, err = sql.Parse(script, sql.Options{}); err != nil {
 		return c.judge(err, script, true)
 	}
 	r.topics = c.topicsBefore(r.stmts)
+	if err := r.registerSchemas(); err != nil {
+		return faultf("%v", err)
+	}
 	e, err := r.open()
 	if err != nil {
 		return faultf("%v", err)
@@ -101,7 +106,7 @@ func (r *caseRun) open() (*caseEngine, error) {
 		return nil, err
 	}
 	e := &caseEngine{log: l, session: &exec.Session{Properties: map[string]string{}}}
-	e.engine, err = exec.Open(exec.Options{Log: l, Now: caseClock, Rand: rand.Uint64, BatchRows: r.batch, Settings: r.settings})
+	e.engine, err = exec.Open(exec.Options{Log: l, Now: caseClock, Rand: rand.Uint64, Registry: r.registry, BatchRows: r.batch, Settings: r.settings})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -178,7 +183,7 @@ func (r *caseRun) feed(e *caseEngine) error {
 		if src == nil {
 			continue
 		}
-		rec, err := in.encode(src)
+		rec, err := in.encode(src, r.registry)
 		if err != nil {
 			return fmt.Errorf("input %d: %w", i, err)
 		}
@@ -337,7 +342,9 @@ func (c *queryCase) topicsBefore(stmts []sql.Statement) map[string]int {
 		parts[topic] = max(n, 1)
 	}
 	for _, t := range c.Topics {
-		parts[t.Name] = max(t.Partitions, 1)
+		if t.Partitions > 0 || parts[t.Name] == 0 {
+			parts[t.Name] = max(t.Partitions, 1)
+		}
 	}
 	return parts
 }

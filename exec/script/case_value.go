@@ -10,16 +10,17 @@ import (
 	"strings"
 
 	"karst/log"
+	"karst/log/registry"
 	"karst/planner/catalog"
 	"karst/planner/plan"
 	"karst/sql/types"
 )
 
 // encode turns an input into bytes by the formats of a source on its topic.
-func (r *caseRecord) encode(src *catalog.Source) (record, error) {
+func (r *caseRecord) encode(src *catalog.Source, reg *registry.Registry) (record, error) {
 	var out record
 	var err error
-	if out.key, err = encodeCell(r.Key, src.KeyFormat, src.Schema.Keys()); err != nil {
+	if out.key, err = cellsOf(src, true, reg).encode(r.Key); err != nil {
 		return out, err
 	}
 	if r.Window != nil && out.key != nil {
@@ -28,7 +29,7 @@ func (r *caseRecord) encode(src *catalog.Source) (record, error) {
 		}
 		out.key = binary.BigEndian.AppendUint64(out.key, uint64(r.Window.Start))
 	}
-	if out.value, err = encodeCell(r.Value, src.ValueFormat, src.Schema.Values()); err != nil {
+	if out.value, err = cellsOf(src, false, reg).encode(r.Value); err != nil {
 		return out, err
 	}
 	if r.Timestamp != nil {
@@ -58,12 +59,30 @@ func (r *caseRecord) logHeaders() ([]log.Header, error) {
 	return out, nil
 }
 
-// encodeCell turns a case's JSON into bytes of a format.
-func encodeCell(raw json.RawMessage, f plan.Format, cols []types.Column) ([]byte, error) {
+// cells are a topic's keys or values, as a source on it reads them.
+type cells struct {
+	plan.Format
+	cols     []types.Column
+	key      bool
+	topic    string
+	registry *registry.Registry
+}
+
+func cellsOf(src *catalog.Source, key bool, reg *registry.Registry) *cells {
+	if key {
+		return &cells{src.KeyFormat, src.Schema.Keys(), true, src.Topic, reg}
+	}
+	return &cells{src.ValueFormat, src.Schema.Values(), false, src.Topic, reg}
+}
+
+// encode turns a case's JSON into bytes.
+func (c *cells) encode(raw json.RawMessage) ([]byte, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, nil
 	}
-	switch f.Name {
+	switch c.Name {
+	case "AVRO", "PROTOBUF", "JSON_SR", "PROTOBUF_NOSR":
+		return c.encodeSchema(raw)
 	case "JSON":
 		return compactJSON(raw)
 	case "DELIMITED":
@@ -75,7 +94,7 @@ func encodeCell(raw json.RawMessage, f plan.Format, cols []types.Column) ([]byte
 	case "NONE":
 		return nil, nil
 	}
-	return encodeKafka(raw, cols)
+	return encodeKafka(raw, c.cols)
 }
 
 // compactJSON drops the white space between tokens.
@@ -108,17 +127,19 @@ func encodeKafka(raw json.RawMessage, cols []types.Column) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// decodeCell turns bytes of a format into a value of the cases' JSON: nil,
-// bool, string, json.Number, []any or map[string]any.
-func decodeCell(b []byte, f plan.Format, cols []types.Column) (any, error) {
+// decode turns bytes into a value of the cases' JSON: nil, bool, string,
+// json.Number, []any or map[string]any.
+func (c *cells) decode(b []byte) (any, error) {
 	if b == nil {
 		return nil, nil
 	}
 	switch {
-	case f.Name == "JSON":
+	case c.Name == "JSON":
 		return decodeJSON(b)
-	case f.Name == "KAFKA" && len(cols) == 1:
-		switch cols[0].Type.Kind() {
+	case registryFormat(c.Name):
+		return c.decodeSchema(b)
+	case c.Name == "KAFKA" && len(c.cols) == 1:
+		switch c.cols[0].Type.Kind() {
 		case types.KindInt:
 			return json.Number(strconv.Itoa(int(int32(binary.BigEndian.Uint32(b))))), nil
 		case types.KindBigint:

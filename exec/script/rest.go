@@ -13,6 +13,7 @@ import (
 
 	"karst/exec"
 	"karst/log"
+	"karst/log/registry"
 	"karst/server"
 	"karst/server/api"
 	"karst/sql"
@@ -73,8 +74,11 @@ func (c *restCase) runHTTP(ctx context.Context) *caseFault {
 	stmts, _ := sql.Parse(strings.Join(c.Statements, "\n"), sql.Options{}) // the server says what is wrong
 	settings := caseSettings()
 	settings["ksql.query.push.v2.enabled"] = "true"
-	r := &restRun{caseRun: &caseRun{ctx: ctx, c: &c.queryCase, settings: settings, topics: c.topicsBefore(stmts)}, rest: c}
-	var err error
+	r := &restRun{caseRun: &caseRun{ctx: ctx, c: &c.queryCase, settings: settings, registry: registry.New(), stmts: stmts, topics: c.topicsBefore(stmts)}, rest: c}
+	err := r.registerSchemas()
+	if err != nil {
+		return faultf("%v", err)
+	}
 	if r.caseEngine, err = r.open(); err != nil {
 		return faultf("%v", err)
 	}
@@ -145,7 +149,7 @@ func (r *restRun) inputs() error {
 		if src == nil {
 			continue // nobody reads it
 		}
-		rec, err := in.encode(src)
+		rec, err := in.encode(src, r.registry)
 		if err != nil {
 			return fmt.Errorf("input %d: %w", i, err)
 		}

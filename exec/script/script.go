@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"karst/exec"
+	"karst/log/registry"
 	"karst/log/segment"
 	"karst/sql"
 	"karst/sql/types"
@@ -167,7 +168,7 @@ func runBlocks(ctx context.Context, path, setting string, blocks []block, partit
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	e, err := exec.Open(exec.Options{Log: l, Now: func() time.Time { return time.UnixMilli(0) }, Rand: rand.Uint64, BatchRows: batch,
+	e, err := exec.Open(exec.Options{Log: l, Now: func() time.Time { return time.UnixMilli(0) }, Rand: rand.Uint64, Registry: registry.New(), BatchRows: batch,
 		Settings: map[string]string{"ksql.streams.cache.max.bytes.buffering": "0", "auto.offset.reset": "earliest"}})
 	if err != nil {
 		return err

@@ -129,7 +129,7 @@ func (u *Unit) buildExchange(n *node, s *plan.Exchange) error {
 // deps returns what operators of a partition are built with.
 func (u *Unit) deps(partition int) operator.Deps {
 	return operator.Deps{
-		EveryChange: u.plan.EveryChange, Settings: u.plan.Settings, Place: log.PartitionForKey,
+		EveryChange: u.plan.EveryChange, Settings: u.plan.Settings, Place: log.PartitionForKey, Registry: u.cfg.Registry,
 		Store: func(id string, l state.Layout) (*state.Store, error) {
 			s := state.NewStore(fmt.Sprintf("%s.%d", id, partition), l)
 			u.stores = append(u.stores, s)

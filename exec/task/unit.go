@@ -12,6 +12,7 @@ import (
 	"karst/exec/state"
 	"karst/log"
 	"karst/planner/plan"
+	"karst/sql/format"
 	"karst/sql/vector"
 )
 
@@ -25,6 +26,8 @@ type Config struct {
 	NewArena func() *vector.Arena
 	// BatchRows bounds the rows that a source partition gives in a round.
 	BatchRows int
+	// Registry holds the schemas of records.
+	Registry format.Registry
 	// Report is told of each record that could not be processed in full.
 	Report func(operator.Fault)
 	// Output takes the rows of a push query; false ends it.

@@ -54,10 +54,19 @@ type Window struct {
 type Format struct {
 	Name       string            `json:"name"` // JSON, DELIMITED, KAFKA, NONE…
 	Properties map[string]string `json:"properties,omitempty"`
+	// SchemaID is the registry's schema that records are written with; 0: the
+	// one that is derived from the columns.
+	SchemaID int `json:"schemaId,omitempty"`
 	// WrapSingle tells whether a single column stands in an envelope; nil is
 	// the format's default for keys or values.
 	WrapSingle *bool `json:"wrapSingle,omitempty"`
 }
+
+// The properties of formats with schemas.
+const (
+	FullName = "fullSchemaName"         // of the record or message
+	Nullable = "nullableRepresentation" // OPTIONAL or WRAPPER, of Protobuf's fields
+)
 
 // A Timestamp says where a record's event time comes from, or goes to.
 type Timestamp struct {

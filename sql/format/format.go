@@ -47,6 +47,7 @@ const (
 	ReasonMalformed    = "malformed"
 	ReasonWrongType    = "wrong type"
 	ReasonUnknownField = "unknown field" // the field is ignored, the record is kept
+	ReasonSchema       = "schema"        // the record's schema is unknown or does not fit
 )
 
 // A Fail reports that row can't be decoded (or, for ReasonUnknownField, that
@@ -68,7 +69,7 @@ type Encoder interface {
 
 // Options choose a format and its properties.
 type Options struct {
-	Name      string // JSON, DELIMITED, KAFKA, NONE
+	Name      string // one of Names
 	Delimiter string // of DELIMITED; "" is a comma; also SPACE and TAB by name
 	// WrapSingle tells whether a single column stands in an envelope; nil is
 	// the default: values are wrapped, keys are not.
@@ -77,17 +78,30 @@ type Options struct {
 	// Known are names that a record may hold beside the columns without being
 	// reported, such as a copy of its key.
 	Known []string
+	// Registry holds the schemas of AVRO, PROTOBUF and JSON_SR records.
+	Registry Registry
+	// Subject is where an encoder registers the schema that it derives from its
+	// columns; SchemaID, if it is not 0, is the schema to write with instead.
+	Subject  string
+	SchemaID int
+	// FullName is that of the AVRO record or PROTOBUF message; "" is ksqlDB's.
+	FullName string
+	// Nullable is how PROTOBUF tells null from a default: "" not at all,
+	// OPTIONAL by fields that are, WRAPPER by google.protobuf's wrappers.
+	Nullable string
+	// Bare leaves out what stands before a record's own bytes, its schema id, so
+	// that equal keys are equal bytes whatever schema they were written with.
+	Bare bool
 }
 
-// Names lists the formats that are supported.
-func Names() []string { return []string{"DELIMITED", "JSON", "KAFKA", "NONE"} }
-
-// later are formats that are known but not here yet.
-var later = map[string]bool{"AVRO": true, "PROTOBUF": true, "JSON_SR": true, "PROTOBUF_NOSR": true}
+// Names lists the formats.
+func Names() []string {
+	return []string{"AVRO", "DELIMITED", "JSON", "JSON_SR", "KAFKA", "NONE", "PROTOBUF", "PROTOBUF_NOSR"}
+}
 
 // wrapped reports whether the columns stand in an envelope.
 func (o Options) wrapped(cols []types.Column) bool {
-	if len(cols) != 1 {
+	if len(cols) != 1 || o.Name == "PROTOBUF" || o.Name == "PROTOBUF_NOSR" {
 		return true
 	}
 	if o.WrapSingle != nil {
@@ -111,9 +125,12 @@ func Check(o Options, cols []types.Column) error {
 		return checkKafka(o, cols)
 	case "DELIMITED":
 		return checkDelimited(o, cols)
-	}
-	if later[o.Name] {
-		return &types.Error{Kind: types.ErrUnsupported, Message: "format " + o.Name + " is not supported yet", Hint: "Supported formats: " + strings.Join(Names(), ", ") + "."}
+	case "AVRO":
+		return checkAvro(o, cols)
+	case "PROTOBUF", "PROTOBUF_NOSR":
+		return checkProto(o, cols)
+	case "JSON_SR":
+		return checkMapKeys("JSON", cols)
 	}
 	return &types.Error{Kind: types.ErrStatement, Message: "Unknown format: " + o.Name, Hint: "Supported formats: " + strings.Join(Names(), ", ") + "."}
 }
@@ -145,6 +162,14 @@ func NewDecoder(o Options, cols []types.Column, needed []bool) (Decoder, error) 
 		return newDelimitedDecoder(o, cols, needed)
 	case "KAFKA":
 		return &kafkaDecoder{cols: cols, needed: needed}, nil
+	case "AVRO":
+		return newAvroDecoder(o, cols, needed), nil
+	case "PROTOBUF":
+		return newProtoDecoder(o, cols, needed), nil
+	case "PROTOBUF_NOSR":
+		return newBareProtoDecoder(o, cols, needed)
+	case "JSON_SR":
+		return newJSONSchemaDecoder(o, cols, needed), nil
 	}
 	return noneCodec{}, nil
 }
@@ -161,6 +186,12 @@ func NewEncoder(o Options, cols []types.Column) (Encoder, error) {
 		return newDelimitedEncoder(o, cols)
 	case "KAFKA":
 		return &kafkaEncoder{cols: cols}, nil
+	case "AVRO":
+		return newAvroEncoder(o, cols)
+	case "PROTOBUF", "PROTOBUF_NOSR":
+		return newProtoEncoder(o, cols)
+	case "JSON_SR":
+		return newJSONSchemaEncoder(o, cols)
 	}
 	return noneCodec{}, nil
 }

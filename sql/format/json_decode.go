@@ -748,7 +748,7 @@ func (d *jsonDecoder) slowDouble(v *jsonValue, i int) int {
 }
 
 func (d *jsonDecoder) decimal(v *jsonValue, i int) int {
-	text, end := d.scalar(i)
+	text, end := d.decimalText(i)
 	if end < 0 {
 		return d.wrong(v, i)
 	}
@@ -758,6 +758,19 @@ func (d *jsonDecoder) decimal(v *jsonValue, i int) int {
 	}
 	v.b.Decimal(decimal128.FromBigInt(n))
 	return end
+}
+
+// decimalText returns the text of a number, or of a string, whose digits may
+// begin with zeros.
+func (d *jsonDecoder) decimalText(i int) (text []byte, end int) {
+	if d.doc[i] != '"' {
+		return d.scalar(i)
+	}
+	e, escaped := stringEnd(d.doc, i+1)
+	if e < 0 || escaped || e-i > maxNumberDigits {
+		return nil, -1
+	}
+	return d.doc[i+1 : e], e + 1
 }
 
 func (d *jsonDecoder) base64(v *jsonValue, i int) int {
