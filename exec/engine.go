@@ -53,6 +53,7 @@ type Engine struct {
 	pulled     pullCounts
 	closed     bool
 	all        sync.WaitGroup
+	ended      []string // queries that were dropped, as replay has found them
 }
 
 // commandTopic keeps the plans of everything that was defined.
@@ -80,10 +81,13 @@ func Open(opts Options) (*Engine, error) {
 	if err := e.replay(); err != nil {
 		return nil, err
 	}
+	if err := e.sweep(); err != nil {
+		return nil, err
+	}
 	e.un = opts.Log.Watch(e.wake)
 	for _, id := range e.cat.QueryIDs() {
 		q, _ := e.cat.Query(id)
-		e.start(q)
+		e.start(q, nil)
 	}
 	return e, nil
 }
@@ -109,6 +113,7 @@ func (e *Engine) replay() error {
 			if e.cat, err = e.cat.Apply(c.Change); err != nil {
 				return fmt.Errorf("command at offset %d: %w", r.Offsets[i], err)
 			}
+			e.ended = append(e.ended, c.Change.Stop...)
 			if err := e.makeTopic(c.Topic); err != nil {
 				return err
 			}
@@ -173,21 +178,16 @@ func (e *Engine) commit(text string, r *planner.Result) error {
 func (e *Engine) apply(r *planner.Result) {
 	for _, id := range r.Change.Stop {
 		e.end(id)
-		if e.opts.DB != nil {
-			if err := e.opts.DB.Drop(id); err != nil {
-				e.opts.Logger.Warn("dropping a query's state", "query", id, "error", err)
-			}
-		}
-		_ = e.opts.Log.DeleteGroup(e.ctx, "karst-query-"+id)
+		e.forget(id)
 	}
 	for _, t := range r.Change.SetState {
-		e.end(t.ID)
+		before := e.end(t.ID)
 		if q, ok := e.cat.Query(t.ID); ok {
-			e.start(q)
+			e.start(q, before)
 		}
 	}
 	if q := r.Change.Start; q != nil {
-		e.start(q)
+		e.start(q, e.end(r.Change.Replaces))
 	}
 	if r.DeleteTopic != "" {
 		if err := e.opts.Log.DeleteTopic(e.ctx, r.DeleteTopic); err != nil {

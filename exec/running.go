@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,6 +32,10 @@ type running struct {
 	changed chan struct{} // closed and replaced at every commit
 	faults  map[faultKey]*FaultCount
 	paused  bool
+
+	// Of the goroutine alone: where and how often the query has failed.
+	failedAt map[log.Partition]int64
+	failures int
 }
 
 type faultKey struct{ step, reason string }
@@ -48,17 +53,20 @@ type FaultCount struct {
 const (
 	commitEvery = 100 * time.Millisecond
 	commitBytes = 64 << 20
-	maxFailures = 3
+	maxFailures = 3 // at one position
 )
 
-// start runs a query, unless it is paused.
-func (e *Engine) start(q *catalog.Query) {
+// start runs a query, unless it is paused. before is the unit that ran it until
+// now, nil if none did.
+func (e *Engine) start(q *catalog.Query, before *task.Unit) {
 	r := &running{id: q.ID, query: q, topics: planTopics(q.Plan), wakeup: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 		changed: make(chan struct{}), faults: map[faultKey]*FaultCount{}, paused: q.State == catalog.Paused}
 	e.mu.Lock()
 	e.queries[q.ID] = r
 	e.mu.Unlock()
-	unit, err := task.New(e.ctx, q.Plan, e.unitConfig(r))
+	cfg := e.unitConfig(r)
+	cfg.Before = before
+	unit, err := task.New(e.ctx, q.Plan, cfg)
 	if err != nil {
 		e.opts.Logger.Error("starting a query", "query", q.ID, "error", err)
 		r.fail(err)
@@ -160,7 +168,6 @@ func (e *Engine) wake(topic string) {
 // loop runs rounds whenever there is something to read, with a commit when the
 // query has caught up, or after commitEvery, or commitBytes.
 func (e *Engine) loop(r *running) {
-	failures := 0
 	for {
 		select {
 		case <-r.quit:
@@ -173,19 +180,33 @@ func (e *Engine) loop(r *running) {
 		if r.paused {
 			continue
 		}
-		if err := e.work(r); err != nil {
-			r.unit.Abort()
-			if failures++; failures >= maxFailures {
+		err := e.work(r)
+		if err == nil {
+			r.failures = 0
+		}
+		for err != nil {
+			if r.failed() {
 				e.opts.Logger.Error("query stopped after repeated failures", "query", r.id, "error", err)
+				r.unit.Close()
 				r.fail(err)
 				return
 			}
 			e.opts.Logger.Warn("query goes back to its last commit", "query", r.id, "error", err)
-			r.wake()
-			continue
+			if err = r.unit.Recover(e.ctx); err == nil {
+				r.wake()
+			}
 		}
-		failures = 0
 	}
+}
+
+// failed notes a failure. It reports whether the query has failed too often
+// without having got any further.
+func (r *running) failed() bool {
+	at := r.unit.Positions()
+	if r.failures++; !maps.Equal(at, r.failedAt) {
+		r.failedAt, r.failures = at, 1
+	}
+	return r.failures >= maxFailures
 }
 
 // work runs rounds until the query has caught up or is told to quit.
@@ -196,7 +217,7 @@ func (e *Engine) work(r *running) error {
 		if err != nil {
 			return err
 		}
-		if !worked || r.unit.Pending() >= commitBytes || e.opts.Now().Sub(since) >= commitEvery {
+		if !worked || r.unit.Careful() || r.unit.Pending() >= commitBytes || e.opts.Now().Sub(since) >= commitEvery {
 			dirty := r.unit.Dirty()
 			if err := r.unit.Commit(e.ctx); err != nil {
 				return err
@@ -217,19 +238,20 @@ func (e *Engine) work(r *running) error {
 	}
 }
 
-// end stops a query and waits for it.
-func (e *Engine) end(id string) {
+// end stops a query, waits for it and returns its unit, nil if it has none.
+func (e *Engine) end(id string) *task.Unit {
 	e.mu.Lock()
 	r := e.queries[id]
 	delete(e.queries, id)
 	e.mu.Unlock()
 	if r == nil {
-		return
+		return nil
 	}
 	close(r.quit)
 	r.wake()
 	<-r.done
 	r.fail(fmt.Errorf("query %s was stopped", id))
+	return r.unit
 }
 
 // waitFor waits until the query has committed past the given positions.

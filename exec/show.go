@@ -89,7 +89,7 @@ func pairs(m map[string]string) [][]string {
 func (e *Engine) showQueries(x *sql.Show, r *Result) {
 	r.Columns = []string{"id", "queryType", "state", "sink", "queryString"}
 	if x.Extended {
-		r.Columns = []string{"id", "state", "recordsRead", "recordsWritten", "keysLoaded", "faults"}
+		r.Columns = []string{"id", "state", "recordsRead", "recordsWritten", "keysLoaded", "faults", "recordsReplayed", "changelog", "error"}
 	}
 	cat := e.Catalog()
 	for _, id := range cat.QueryIDs() {
@@ -97,11 +97,11 @@ func (e *Engine) showQueries(x *sql.Show, r *Result) {
 		e.mu.RLock()
 		run := e.queries[id]
 		e.mu.RUnlock()
-		st := string(q.State)
+		st, reason := string(q.State), ""
 		if run != nil {
 			run.mu.Lock()
 			if run.err != nil {
-				st = "ERROR"
+				st, reason = "ERROR", run.err.Error()
 			}
 			run.mu.Unlock()
 		}
@@ -109,11 +109,11 @@ func (e *Engine) showQueries(x *sql.Show, r *Result) {
 			r.Rows = append(r.Rows, []string{id, "PERSISTENT", st, q.Sink, q.SQL})
 			continue
 		}
-		row := []string{id, st, "0", "0", "0", ""}
+		row := []string{id, st, "0", "0", "0", "", "0", "", reason}
 		if run != nil && run.unit != nil {
-			read, written, loaded := run.unit.Counts()
-			row[2], row[3], row[4] = strconv.FormatInt(read, 10), strconv.FormatInt(written, 10), strconv.Itoa(loaded)
-			row[5] = run.faultText()
+			n := run.unit.Counts()
+			row[2], row[3], row[4] = strconv.FormatInt(n.Consumed, 10), strconv.FormatInt(n.Produced, 10), strconv.FormatInt(n.Loaded, 10)
+			row[5], row[6], row[7] = run.faultText(), strconv.FormatInt(n.Replayed, 10), run.unit.Changelog()
 		}
 		r.Rows = append(r.Rows, row)
 	}

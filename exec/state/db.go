@@ -1,35 +1,121 @@
 package state
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
-	"sort"
+	"os"
+	"slices"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// A DB is the Pebble below all stores of a data directory. Keys in it:
+// A DB is the Pebble below all stores of a data directory: what the changelogs
+// of queries said up to some point, so that only what follows need be read at
+// the next start. Keys in it:
 //
-//	'k' query 0 store 0 key    a slot
-//	'm' query 0 store 0 name   a value beside the keys
-//	's' query                  the stamp of the query's last cut
+//	'c' query 0 partition key   a record of the changelog's partition
+//	's' query 0 partition       the stamp: up to where
 //
-// There is no write-ahead log: after a crash a query's cut is there whole or
-// an earlier one is, and the log goes on from its stamp.
+// with the partition as four bytes. There is no write-ahead log: after a crash
+// a partition's last cut is there whole or an earlier one is, and the changelog
+// goes on from its stamp.
+//
+// Cuts are written by one goroutine, which Close waits for.
 type DB struct {
 	db *pebble.DB
+
+	mu      sync.Mutex
+	changed sync.Cond // of what follows
+	queue   []*Cut
+	bytes   int // of the queue and the cut being written
+	err     error
+	closed  bool
+	ended   chan struct{}
 }
 
-// OpenDB opens the database in dir.
+// A Position is a point in a partition of a changelog, as of which the state
+// is known: all records before Next are in it.
+type Position struct {
+	Topic [16]byte // the changelog's id
+	Epoch int32    // of the last record before Next
+	Next  int64
+	// TimeMS is when it was noted, by the engine's clock; 0: not known.
+	TimeMS int64
+}
+
+// A Cut is some changes of one partition, in order.
+type Cut struct {
+	Query     string
+	Partition int32
+	At        Position // after the changes
+
+	buf  []byte
+	ends []cutEnd
+}
+
+type cutEnd struct {
+	key, value int // end of the key and of the value
+	deleted    bool
+}
+
+// Add appends a change; a nil value deletes the key.
+func (c *Cut) Add(key, value []byte) {
+	c.buf = append(c.buf, key...)
+	end := cutEnd{key: len(c.buf), deleted: value == nil}
+	c.buf = append(c.buf, value...)
+	end.value = len(c.buf)
+	c.ends = append(c.ends, end)
+}
+
+// Len and Bytes tell how much there is in the cut.
+func (c *Cut) Len() int   { return len(c.ends) }
+func (c *Cut) Bytes() int { return len(c.buf) + 24*len(c.ends) }
+
+// Mark returns a mark to which Truncate goes back.
+func (c *Cut) Mark() int { return len(c.ends) }
+
+// Truncate drops the changes since a mark.
+func (c *Cut) Truncate(mark int) {
+	c.ends = c.ends[:mark]
+	c.buf = c.buf[:c.begin(mark)]
+}
+
+func (c *Cut) begin(i int) int {
+	if i == 0 {
+		return 0
+	}
+	return c.ends[i-1].value
+}
+
+func (c *Cut) key(i int) []byte   { return c.buf[c.begin(i):c.ends[i].key] }
+func (c *Cut) value(i int) []byte { return c.buf[c.ends[i].key:c.ends[i].value] }
+
+// maxQueueBytes bounds the cuts that wait; who adds more waits too.
+const maxQueueBytes = 64 << 20
+
+// OpenDB opens the database in dir, which nobody else may have open. One that a
+// crash has left unreadable is thrown away: the changelogs have it all.
 func OpenDB(fs vfs.FS, dir string, logger *slog.Logger) (*DB, error) {
 	opts := &pebble.Options{FS: fs, DisableWAL: true, MemTableSize: 16 << 20, Logger: pebbleLogger{logger}}
 	db, err := pebble.Open(dir, opts)
+	if err != nil && (pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist)) {
+		logger.Warn("the state's database can't be read and is built again from the changelogs", "error", err)
+		if err = fs.RemoveAll(dir); err == nil {
+			db, err = pebble.Open(dir, opts)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
-	return &DB{db}, nil
+	d := &DB{db: db, ended: make(chan struct{})}
+	d.changed.L = &d.mu
+	go d.write()
+	return d, nil
 }
 
 // pebbleLogger hands Pebble's messages to slog.
@@ -39,109 +125,145 @@ func (p pebbleLogger) Infof(format string, args ...any)  { p.l.Debug(fmt.Sprintf
 func (p pebbleLogger) Errorf(format string, args ...any) { p.l.Error(fmt.Sprintf(format, args...)) }
 func (p pebbleLogger) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 
-// Close flushes what is in memory and closes the database.
+// Close writes what waits, flushes what is in memory and closes the database.
 func (d *DB) Close() error {
-	if err := d.db.Flush(); err != nil {
-		return fmt.Errorf("flushing state: %w", err)
+	d.mu.Lock()
+	d.closed = true
+	d.changed.Broadcast()
+	d.mu.Unlock()
+	<-d.ended
+	err := d.err
+	if err == nil {
+		err = d.db.Flush()
 	}
-	return d.db.Close()
+	return errors.Join(err, d.db.Close())
 }
 
-func dbKey(kind byte, query, store string, key []byte) []byte {
-	buf := append([]byte{kind}, query...)
-	buf = append(append(append(buf, 0), store...), 0)
-	return append(buf, key...)
+// Submit hands a cut over, to be written in the background; its position must
+// be committed in the changelog. It waits while too much waits already. After
+// an error nothing more is written: the changelog has it all.
+func (d *DB) Submit(c *Cut) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.bytes > maxQueueBytes && d.err == nil && !d.closed {
+		d.changed.Wait()
+	}
+	if d.err == nil && !d.closed {
+		d.queue = append(d.queue, c)
+		d.bytes += c.Bytes()
+		d.changed.Broadcast()
+	}
 }
 
-func stampKey(query string) []byte { return append([]byte{'s'}, query...) }
-
-// Stamp returns the stamp of a query's last cut, nil if there is none.
-func (d *DB) Stamp(query string) ([]byte, error) {
-	v, closer, err := d.db.Get(stampKey(query))
-	if err == pebble.ErrNotFound {
-		return nil, nil
+// Sync waits until what was submitted is written.
+func (d *DB) Sync() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.bytes > 0 && d.err == nil {
+		d.changed.Wait()
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading stamp: %w", err)
-	}
-	defer closer.Close()
-	return append([]byte(nil), v...), nil
+	return d.err
 }
 
-// WriteCut writes what the stores of a query have committed since the last
-// cut, with its stamp, as one batch. It is called between commits.
-func (d *DB) WriteCut(query string, stores []*Store, stamp []byte) error {
+// write writes cuts one after the other; it ends when the database is closed
+// and nothing waits.
+func (d *DB) write() {
+	defer close(d.ended)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		for len(d.queue) == 0 && !d.closed {
+			d.changed.Wait()
+		}
+		if len(d.queue) == 0 {
+			return
+		}
+		c := d.queue[0]
+		d.queue = d.queue[1:]
+		d.mu.Unlock()
+		err := d.writeCut(c)
+		d.mu.Lock()
+		d.bytes -= c.Bytes()
+		if err != nil && d.err == nil {
+			d.err = fmt.Errorf("writing state: %w", err)
+			d.queue = nil
+			d.bytes = 0
+		}
+		d.changed.Broadcast()
+	}
+}
+
+// Err returns why the database is not written any more, nil if it is.
+func (d *DB) Err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+// writeCut writes the last change of each key, in key order, with the stamp, as
+// one batch.
+func (d *DB) writeCut(c *Cut) error {
 	b := d.db.NewBatch()
 	defer b.Close()
-	var buf []byte
-	for _, s := range stores {
-		for _, slot := range s.dirtySlots() {
-			key := dbKey('k', query, s.id, s.committed.Key(slot))
-			var err error
-			if s.committed.dead[slot] {
-				err = b.Delete(key, nil)
-			} else {
-				buf = s.committed.appendSlot(buf[:0], slot)
-				err = b.Set(key, buf, nil)
-			}
-			if err != nil {
-				return fmt.Errorf("writing state: %w", err)
-			}
+	prefix := dbKey('c', c.Query, c.Partition)
+	var key []byte
+	for _, i := range c.lastOfEach() {
+		key = append(append(key[:0], prefix...), c.key(i)...)
+		var err error
+		if c.ends[i].deleted {
+			err = b.Delete(key, nil)
+		} else {
+			err = b.Set(key, c.value(i), nil)
 		}
-		if s.metaDirty {
-			for name, v := range s.meta {
-				if err := b.Set(dbKey('m', query, s.id, []byte(name)), v, nil); err != nil {
-					return fmt.Errorf("writing state: %w", err)
-				}
-			}
+		if err != nil {
+			return err
 		}
 	}
-	if err := b.Set(stampKey(query), stamp, nil); err != nil {
-		return fmt.Errorf("writing state: %w", err)
+	if err := b.Set(dbKey('s', c.Query, c.Partition), c.At.append(nil), nil); err != nil {
+		return err
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
-		return fmt.Errorf("writing state: %w", err)
-	}
-	for _, s := range stores {
-		clear(s.dirty)
-		s.metaDirty = false
-	}
-	return nil
+	return b.Commit(pebble.NoSync)
 }
 
-// dirtySlots returns the slots changed since the last cut, in key order.
-func (s *Store) dirtySlots() []int32 {
-	out := make([]int32, 0, len(s.dirty))
-	for slot := range s.dirty {
-		out = append(out, slot)
-	}
-	sort.Slice(out, func(i, j int) bool { return string(s.committed.Key(out[i])) < string(s.committed.Key(out[j])) })
-	return out
+func dbKey(kind byte, query string, partition int32) []byte {
+	buf := append(append([]byte{kind}, query...), 0)
+	return binary.BigEndian.AppendUint32(buf, uint32(partition))
 }
 
-// Load reads a store's keys and values; the store is new. It returns how many
-// keys there were.
-func (d *DB) Load(query string, s *Store) (int, error) {
-	n := 0
-	err := d.scan(dbKey('k', query, s.id, nil), func(key, value []byte) error {
-		n++
-		slot := s.committed.Insert(key, Hash(key))
-		return s.committed.readSlot(slot, value)
-	})
+const positionBytes = 36
+
+func (p Position) append(buf []byte) []byte {
+	buf = append(buf, p.Topic[:]...)
+	buf = binary.BigEndian.AppendUint32(buf, uint32(p.Epoch))
+	buf = binary.BigEndian.AppendUint64(buf, uint64(p.Next))
+	return binary.BigEndian.AppendUint64(buf, uint64(p.TimeMS))
+}
+
+// Stamp returns up to where the state of a query's partition is known; false
+// if nothing is.
+func (d *DB) Stamp(query string, partition int32) (Position, bool, error) {
+	v, closer, err := d.db.Get(dbKey('s', query, partition))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return Position{}, false, nil
+	}
 	if err != nil {
-		return n, fmt.Errorf("loading state of %s: %w", s.id, err)
+		return Position{}, false, fmt.Errorf("reading stamp: %w", err)
 	}
-	err = d.scan(dbKey('m', query, s.id, nil), func(key, value []byte) error {
-		s.meta[string(key)] = append([]byte(nil), value...)
-		return nil
-	})
-	return n, err
+	defer closer.Close()
+	if len(v) != positionBytes {
+		return Position{}, false, nil
+	}
+	p := Position{Epoch: int32(binary.BigEndian.Uint32(v[16:])), Next: int64(binary.BigEndian.Uint64(v[20:])), TimeMS: int64(binary.BigEndian.Uint64(v[28:]))}
+	copy(p.Topic[:], v)
+	return p, true, nil
 }
 
-func (d *DB) scan(prefix []byte, f func(key, value []byte) error) error {
+// Scan calls f for the records of a query's partition, by key.
+func (d *DB) Scan(query string, partition int32, f func(key, value []byte) error) error {
+	prefix := dbKey('c', query, partition)
 	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
 	if err != nil {
-		return err
+		return fmt.Errorf("reading state: %w", err)
 	}
 	defer it.Close()
 	for it.First(); it.Valid(); it.Next() {
@@ -163,15 +285,48 @@ func prefixEnd(prefix []byte) []byte {
 	return nil
 }
 
-// Drop removes everything a query kept.
+// Wipe removes what is known of a query's partition, its stamp included.
+func (d *DB) Wipe(query string, partition int32) error {
+	return d.remove(dbKey('c', query, partition), dbKey('s', query, partition))
+}
+
+// Drop removes everything of a query.
 func (d *DB) Drop(query string) error {
-	for _, kind := range []byte{'k', 'm'} {
-		prefix := append(append([]byte{kind}, query...), 0)
-		if err := d.db.DeleteRange(prefix, prefixEnd(prefix), pebble.NoSync); err != nil {
+	return d.remove(append([]byte("c"+query), 0), append([]byte("s"+query), 0))
+}
+
+func (d *DB) remove(prefixes ...[]byte) error {
+	if err := d.Sync(); err != nil {
+		return err
+	}
+	b := d.db.NewBatch()
+	defer b.Close()
+	for _, p := range prefixes {
+		if err := b.DeleteRange(p, prefixEnd(p), nil); err != nil {
 			return fmt.Errorf("dropping state: %w", err)
 		}
 	}
-	return d.db.Delete(stampKey(query), pebble.NoSync)
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("dropping state: %w", err)
+	}
+	return nil
+}
+
+// Queries returns the queries of which something is known.
+func (d *DB) Queries() ([]string, error) {
+	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: []byte("s"), UpperBound: []byte("t")})
+	if err != nil {
+		return nil, fmt.Errorf("reading state: %w", err)
+	}
+	defer it.Close()
+	var out []string
+	for it.First(); it.Valid(); it.Next() {
+		k := it.Key()
+		if id := string(k[1 : len(k)-5]); len(out) == 0 || out[len(out)-1] != id {
+			out = append(out, id)
+		}
+	}
+	return out, it.Error()
 }
 
 // AppendInt64 and Int64 are the form of numbers kept as meta values.
@@ -183,4 +338,19 @@ func Int64(b []byte, def int64) int64 {
 		return def
 	}
 	return int64(binary.BigEndian.Uint64(b))
+}
+
+// lastOfEach returns the last change of each key, in key order.
+func (c *Cut) lastOfEach() []int {
+	order := make([]int, len(c.ends))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		if d := bytes.Compare(c.key(a), c.key(b)); d != 0 {
+			return d
+		}
+		return b - a // the last one first
+	})
+	return slices.CompactFunc(order, func(a, b int) bool { return bytes.Equal(c.key(a), c.key(b)) })
 }

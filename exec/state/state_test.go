@@ -21,8 +21,28 @@ func content(s *Store) map[string]string {
 	return m
 }
 
+// commit logs a store's changes in a cut and merges them.
+func commit(t testing.TB, s *Store, c *Cut) {
+	t.Helper()
+	if err := s.Changes(func(key, value []byte) error { c.Add(key, value); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	s.Merge()
+}
+
+// load returns a store with what the database has of partition 0.
+func load(t testing.TB, db *DB) *Store {
+	t.Helper()
+	s := NewStore("agg", layout)
+	if err := db.Scan("q", 0, s.Restore); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // TestStoreAgainstMap drives a store with random operations beside two Go
-// maps: what is committed, and what would be.
+// maps: what is committed, and what would be. Keys come and go, so that slots are
+// used again.
 func TestStoreAgainstMap(t *testing.T) {
 	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 9))
@@ -31,8 +51,9 @@ func TestStoreAgainstMap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := NewStore("agg.0", layout)
+		s := NewStore("agg", layout)
 		committed, current, cut := map[string]string{}, map[string]string{}, map[string]string{}
+		changes := &Cut{Query: "q"}
 		for step := range 600 {
 			key := fmt.Sprint("k", rng.IntN(60))
 			switch op := rng.IntN(20); {
@@ -49,26 +70,28 @@ func TestStoreAgainstMap(t *testing.T) {
 				s.Delete([]byte(key))
 				delete(current, key)
 			case op < 17:
-				s.Merge()
+				commit(t, s, changes)
 				committed = clone(current)
 			case op < 18:
 				s.Abort()
 				current = clone(committed)
-			case op < 19 && s.Changed() == 0:
-				if err := db.WriteCut("q", []*Store{s}, []byte(fmt.Sprint(step))); err != nil {
-					t.Fatal(err)
-				}
+			case op < 19:
+				changes.At.Next = int64(step)
+				db.Submit(changes)
+				changes = &Cut{Query: "q"}
 				cut = clone(committed)
 			}
 			if got := content(s); fmt.Sprint(got) != fmt.Sprint(current) {
 				t.Fatalf("seed %d step %d: %v, want %v", seed, step, got, current)
 			}
 		}
-		loaded := NewStore("agg.0", layout)
-		if _, err := db.Load("q", loaded); err != nil {
+		if n := s.committed.Slots(); n > 60 {
+			t.Fatalf("seed %d: %d slots for 60 keys", seed, n)
+		}
+		if err := db.Sync(); err != nil {
 			t.Fatal(err)
 		}
-		if got := content(loaded); fmt.Sprint(got) != fmt.Sprint(cut) {
+		if got := content(load(t, db)); fmt.Sprint(got) != fmt.Sprint(cut) {
 			t.Fatalf("seed %d: loaded %v, want %v", seed, got, cut)
 		}
 		if err := db.Close(); err != nil {
@@ -80,7 +103,7 @@ func TestStoreAgainstMap(t *testing.T) {
 // TestMetaFollowsTheOverlay holds values beside the keys to being dropped and
 // committed as keys are.
 func TestMetaFollowsTheOverlay(t *testing.T) {
-	s := NewStore("agg.0", layout)
+	s := NewStore("agg", layout)
 	s.SetMeta("time", AppendInt64(1))
 	s.Merge()
 	s.SetMeta("time", AppendInt64(99))
@@ -111,7 +134,7 @@ func TestCutIsAtomic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := NewStore("agg.0", layout)
+		s := NewStore("agg", layout)
 		cuts := []map[string]string{{}}
 		for n := range 20 {
 			for range 50 {
@@ -119,12 +142,14 @@ func TestCutIsAtomic(t *testing.T) {
 				c := s.Cells(0)
 				*c.Int64(slot, 0)++
 			}
-			s.Merge()
-			if err := db.WriteCut("q", []*Store{s}, AppendInt64(int64(n+1))); err != nil {
-				t.Fatal(err)
-			}
+			c := &Cut{Query: "q", At: Position{Next: int64(n + 1)}}
+			commit(t, s, c)
+			db.Submit(c)
 			cuts = append(cuts, content(s))
 			if n == 10 {
+				if err := db.Sync(); err != nil {
+					t.Fatal(err)
+				}
 				if err := db.db.Flush(); err != nil {
 					t.Fatal(err)
 				}
@@ -135,16 +160,12 @@ func TestCutIsAtomic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stamp, err := after.Stamp("q")
+		stamp, _, err := after.Stamp("q", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		loaded := NewStore("agg.0", layout)
-		if _, err := after.Load("q", loaded); err != nil {
-			t.Fatal(err)
-		}
-		n := Int64(stamp, 0)
-		if n < 11 || fmt.Sprint(content(loaded)) != fmt.Sprint(cuts[n]) {
+		n := stamp.Next
+		if n < 11 || fmt.Sprint(content(load(t, after))) != fmt.Sprint(cuts[n]) {
 			t.Fatalf("stamp %d does not match the content", n)
 		}
 		_ = db.Close()

@@ -8,22 +8,33 @@ import (
 
 // A Store is one operator's state on one partition.
 type Store struct {
-	id        string // role path and partition, unique within the query
+	id        string // role path, unique within the query's partition
+	layout    Layout
 	mu        sync.RWMutex
 	committed *Table
 	overlay   *Table
-	dirty     map[int32]struct{} // committed slots changed since the last cut
-	meta      map[string][]byte  // small values beside the keys, e.g. stream time
-	metaNew   map[string][]byte  // those not committed yet
-	metaDirty bool
+	meta      map[string][]byte // small values beside the keys, e.g. stream time
+	metaNew   map[string][]byte // those not committed yet
 }
 
 // NewStore returns an empty store.
 func NewStore(id string, l Layout) *Store {
-	return &Store{id: id, committed: NewTable(l), overlay: NewTable(l), dirty: map[int32]struct{}{}, meta: map[string][]byte{}, metaNew: map[string][]byte{}}
+	s := &Store{id: id, layout: l, metaNew: map[string][]byte{}}
+	s.Wipe()
+	return s
 }
 
-// ID returns the store's id.
+// Wipe makes the store as good as new.
+func (s *Store) Wipe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.committed, s.overlay = NewTable(s.layout), NewTable(s.layout)
+	s.meta = map[string][]byte{}
+	clear(s.metaNew)
+}
+
+// ID returns the store's id: the role path of its step, and of the store if a
+// step has several.
 func (s *Store) ID() string { return s.id }
 
 // Keys are some key bytes: row i's are Buf[Off[i]:Off[i+1]].
@@ -58,14 +69,14 @@ func (s *Store) ProbeOne(key []byte) int32 {
 	h := Hash(key)
 	slot := s.overlay.Find(key, h)
 	if slot >= 0 {
-		if s.overlay.dead[slot] {
+		if s.overlay.Dead(slot) {
 			s.overlay.Clear(slot)
 			s.overlay.SetDead(slot, false)
 		}
 		return slot
 	}
 	slot = s.overlay.Insert(key, h)
-	if c := s.committed.Find(key, h); c >= 0 && !s.committed.dead[c] {
+	if c := s.committed.Find(key, h); c >= 0 {
 		s.overlay.copyFrom(slot, s.committed, c)
 	}
 	return slot
@@ -76,12 +87,12 @@ func (s *Store) ProbeOne(key []byte) int32 {
 func (s *Store) Lookup(key []byte) (*Table, int32) {
 	h := Hash(key)
 	if slot := s.overlay.Find(key, h); slot >= 0 {
-		if s.overlay.dead[slot] {
+		if s.overlay.Dead(slot) {
 			return nil, -1
 		}
 		return s.overlay, slot
 	}
-	if slot := s.committed.Find(key, h); slot >= 0 && !s.committed.dead[slot] {
+	if slot := s.committed.Find(key, h); slot >= 0 {
 		return s.committed, slot
 	}
 	return nil, -1
@@ -89,7 +100,7 @@ func (s *Store) Lookup(key []byte) (*Table, int32) {
 
 // LookupCommitted returns the committed slot of a key; nil if there is none.
 func (s *Store) LookupCommitted(key []byte) (*Table, int32) {
-	if slot := s.committed.Find(key, Hash(key)); slot >= 0 && !s.committed.dead[slot] {
+	if slot := s.committed.Find(key, Hash(key)); slot >= 0 {
 		return s.committed, slot
 	}
 	return nil, -1
@@ -121,7 +132,7 @@ func (s *Store) Cells(offset int) vector.Cells { return s.overlay.Cells(offset) 
 // arrival, until f returns false.
 func (s *Store) Each(f func(t *Table, slot int32) bool) {
 	for slot := range int32(s.committed.Slots()) {
-		if s.committed.dead[slot] || s.overlay.Find(s.committed.Key(slot), s.committed.hashes[slot]) >= 0 {
+		if s.committed.Dead(slot) || s.overlay.Find(s.committed.Key(slot), s.committed.hashes[slot]) >= 0 {
 			continue
 		}
 		if !f(s.committed, slot) {
@@ -129,7 +140,7 @@ func (s *Store) Each(f func(t *Table, slot int32) bool) {
 		}
 	}
 	for slot := range int32(s.overlay.Slots()) {
-		if !s.overlay.dead[slot] && !f(s.overlay, slot) {
+		if !s.overlay.Dead(slot) && !f(s.overlay, slot) {
 			return
 		}
 	}
@@ -137,6 +148,9 @@ func (s *Store) Each(f func(t *Table, slot int32) bool) {
 
 // SetMeta keeps a small value beside the keys; Merge commits it, Abort drops it.
 func (s *Store) SetMeta(name string, value []byte) {
+	if old := s.Meta(name); old != nil && string(old) == string(value) {
+		return
+	}
 	s.metaNew[name] = append([]byte(nil), value...)
 }
 
@@ -148,8 +162,8 @@ func (s *Store) Meta(name string) []byte {
 	return s.meta[name]
 }
 
-// Changed returns how many keys the overlay holds.
-func (s *Store) Changed() int { return s.overlay.Slots() }
+// Changed reports whether there is anything to commit.
+func (s *Store) Changed() bool { return s.overlay.Slots() > 0 || len(s.metaNew) > 0 }
 
 // Merge moves the overlay into the committed table: the commit's effects
 // become visible to readers, all together.
@@ -161,26 +175,20 @@ func (s *Store) Merge() {
 	defer s.mu.Unlock()
 	for name, v := range s.metaNew {
 		s.meta[name] = v
-		s.metaDirty = true
 	}
 	clear(s.metaNew)
 	for slot := range int32(s.overlay.Slots()) {
 		key, h := s.overlay.Key(slot), s.overlay.hashes[slot]
 		c := s.committed.Find(key, h)
-		if c < 0 {
-			if s.overlay.dead[slot] {
-				continue
+		switch {
+		case !s.overlay.Dead(slot):
+			if c < 0 {
+				c = s.committed.Insert(key, h)
 			}
-			c = s.committed.Insert(key, h)
-		}
-		if s.overlay.dead[slot] {
-			s.committed.Clear(c)
-			s.committed.SetDead(c, true)
-		} else {
-			s.committed.SetDead(c, false)
 			s.committed.copyFrom(c, s.overlay, slot)
+		case c >= 0:
+			s.committed.Remove(c)
 		}
-		s.dirty[c] = struct{}{}
 	}
 	s.overlay.Reset()
 }
@@ -193,6 +201,9 @@ func (s *Store) Abort() {
 
 // Bytes returns the memory the store holds.
 func (s *Store) Bytes() int { return s.committed.Bytes() + s.overlay.Bytes() }
+
+// Pending returns the memory of what is not committed yet.
+func (s *Store) Pending() int { return s.overlay.Used() }
 
 // View calls f with the committed table, and with what looks up the committed
 // values beside the keys, while no merge goes on. f must keep neither.

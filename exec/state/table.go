@@ -20,8 +20,16 @@ var seed = maphash.MakeSeed()
 
 const segmentShift = 10 // slots of a segment
 
+// What a slot holds.
+const (
+	alive   uint8 = iota
+	dead          // a key that was deleted; it is still found (an overlay's tombstone)
+	removed       // nothing: the next new key may have it
+)
+
 // A Table is an open-addressing hash table from key bytes to slots. The zero
-// slot number is a slot like others; -1 is none.
+// slot number is a slot like others; -1 is none. Slots of removed keys are used
+// again.
 type Table struct {
 	layout   Layout
 	stride   int
@@ -30,7 +38,9 @@ type Table struct {
 	keyOff   []uint32
 	keyLen   []uint32
 	keys     []byte
-	dead     []bool // the slot's key was deleted
+	status   []uint8 // by slot
+	free     []int32 // removed slots
+	garbage  int     // bytes of keys that no slot refers to
 	segments [][]byte
 	blobs    *vector.Blobs
 	live     int
@@ -44,13 +54,22 @@ func NewTable(l Layout) *Table {
 // Len returns the number of keys that are not deleted.
 func (t *Table) Len() int { return t.live }
 
-// Slots returns the number of slots given out, dead ones included.
+// Slots returns the number of slots there are, Dead ones included.
 func (t *Table) Slots() int { return len(t.hashes) }
 
 // Bytes returns the memory the table holds, for the budget.
 func (t *Table) Bytes() int {
 	return len(t.index)*4 + cap(t.hashes)*8 + cap(t.keyOff)*8 + cap(t.keys) + len(t.segments)*t.stride<<segmentShift + t.blobs.Bytes()
 }
+
+// Used returns the memory that was filled since the last Reset.
+func (t *Table) Used() int {
+	return len(t.hashes)*(t.stride+slotOverhead) + len(t.keys) + t.blobs.Used()
+}
+
+// slotOverhead is what a slot takes beside its own bytes and its key's: index,
+// hash, offset, length and status.
+const slotOverhead = 2*4 + 8 + 2*4 + 1
 
 // Cells returns the view on slots that aggregate kernels use, from byte
 // offset on.
@@ -63,8 +82,8 @@ func (t *Table) Key(slot int32) []byte {
 	return t.keys[t.keyOff[slot] : t.keyOff[slot]+t.keyLen[slot]]
 }
 
-// Dead reports whether the slot's key is deleted.
-func (t *Table) Dead(slot int32) bool { return t.dead[slot] }
+// Dead reports whether the slot's key is deleted, or the slot holds none.
+func (t *Table) Dead(slot int32) bool { return t.status[slot] != alive }
 
 // Hash returns the hash that Find and Insert take.
 func Hash(key []byte) uint64 { return maphash.Bytes(seed, key) }
@@ -88,7 +107,7 @@ func (t *Table) Find(key []byte, hash uint64) int32 {
 func (t *Table) Get(k *Keys, slots []int32) {
 	for i := range slots {
 		key := k.At(i)
-		if slots[i] = t.Find(key, Hash(key)); slots[i] >= 0 && t.dead[slots[i]] {
+		if slots[i] = t.Find(key, Hash(key)); slots[i] >= 0 && t.Dead(slots[i]) {
 			slots[i] = -1
 		}
 	}
@@ -96,20 +115,75 @@ func (t *Table) Get(k *Keys, slots []int32) {
 
 // Insert gives key, which the table does not have, a zeroed slot.
 func (t *Table) Insert(key []byte, hash uint64) int32 {
-	if 2*(len(t.hashes)+1) > len(t.index) {
-		t.grow()
+	var s int32
+	if n := len(t.free); n > 0 {
+		s, t.free = t.free[n-1], t.free[:n-1]
+		t.hashes[s], t.keyOff[s], t.keyLen[s], t.status[s] = hash, uint32(len(t.keys)), uint32(len(key)), alive
+	} else {
+		if 2*(len(t.hashes)+1) > len(t.index) {
+			t.grow()
+		}
+		s = int32(len(t.hashes))
+		t.hashes = append(t.hashes, hash)
+		t.keyOff, t.keyLen = append(t.keyOff, uint32(len(t.keys))), append(t.keyLen, uint32(len(key)))
+		t.status = append(t.status, alive)
+		if int(s)>>segmentShift == len(t.segments) {
+			t.segments = append(t.segments, make([]byte, t.stride<<segmentShift))
+		}
 	}
-	s := int32(len(t.hashes))
-	t.hashes = append(t.hashes, hash)
-	t.keyOff, t.keyLen = append(t.keyOff, uint32(len(t.keys))), append(t.keyLen, uint32(len(key)))
 	t.keys = append(t.keys, key...)
-	t.dead = append(t.dead, false)
-	if int(s)>>segmentShift == len(t.segments) {
-		t.segments = append(t.segments, make([]byte, t.stride<<segmentShift))
-	}
 	t.place(s)
 	t.live++
 	return s
+}
+
+// Remove takes a slot's key out of the table.
+func (t *Table) Remove(slot int32) {
+	t.Clear(slot)
+	t.unplace(slot)
+	if t.status[slot] == alive {
+		t.live--
+	}
+	t.status[slot] = removed
+	t.garbage += int(t.keyLen[slot])
+	t.keyLen[slot] = 0
+	t.free = append(t.free, slot)
+	if t.garbage > minGarbage && t.garbage > len(t.keys)/2 {
+		t.compactKeys()
+	}
+}
+
+// minGarbage is how many bytes of old keys are not worth the copying.
+const minGarbage = 64 << 10
+
+// unplace takes a slot out of the index: those that stand behind it and would
+// not be found across the gap move up.
+func (t *Table) unplace(slot int32) {
+	mask := uint64(len(t.index) - 1)
+	i := t.hashes[slot] & mask
+	for t.index[i] != slot+1 {
+		i = (i + 1) & mask
+	}
+	for j := (i + 1) & mask; t.index[j] != 0; j = (j + 1) & mask {
+		if home := t.hashes[t.index[j]-1] & mask; (j-home)&mask >= (j-i)&mask {
+			t.index[i] = t.index[j]
+			i = j
+		}
+	}
+	t.index[i] = 0
+}
+
+// compactKeys drops the bytes of removed keys.
+func (t *Table) compactKeys() {
+	keys := make([]byte, 0, len(t.keys)-t.garbage)
+	for s := range t.hashes {
+		if t.status[s] != removed {
+			key := t.Key(int32(s))
+			t.keyOff[s] = uint32(len(keys))
+			keys = append(keys, key...)
+		}
+	}
+	t.keys, t.garbage = keys, 0
 }
 
 func (t *Table) place(s int32) {
@@ -124,19 +198,21 @@ func (t *Table) place(s int32) {
 func (t *Table) grow() {
 	t.index = make([]int32, 2*len(t.index))
 	for s := range t.hashes {
-		t.place(int32(s))
+		if t.status[s] != removed {
+			t.place(int32(s))
+		}
 	}
 }
 
-// SetDead marks a slot's key deleted, or alive again.
-func (t *Table) SetDead(slot int32, dead bool) {
-	if t.dead[slot] != dead {
-		t.dead[slot] = dead
-		if dead {
-			t.live--
-		} else {
-			t.live++
-		}
+// SetDead marks a slot's key deleted, or alive again; it keeps its slot.
+func (t *Table) SetDead(slot int32, yes bool) {
+	switch {
+	case yes && t.status[slot] == alive:
+		t.status[slot] = dead
+		t.live--
+	case !yes && t.status[slot] == dead:
+		t.status[slot] = alive
+		t.live++
 	}
 }
 
@@ -172,7 +248,8 @@ func (t *Table) Reset() {
 	} else {
 		clear(t.index)
 	}
-	t.hashes, t.keyOff, t.keyLen, t.keys, t.dead = t.hashes[:0], t.keyOff[:0], t.keyLen[:0], t.keys[:0], t.dead[:0]
+	t.hashes, t.keyOff, t.keyLen, t.keys, t.status = t.hashes[:0], t.keyOff[:0], t.keyLen[:0], t.keys[:0], t.status[:0]
+	t.free, t.garbage = t.free[:0], 0
 	t.segments = t.segments[:min(len(t.segments), 64)]
 	for _, s := range t.segments {
 		clear(s)

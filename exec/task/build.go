@@ -131,15 +131,13 @@ func (u *Unit) deps(partition int) operator.Deps {
 	return operator.Deps{
 		EveryChange: u.plan.EveryChange, Settings: u.plan.Settings, Place: log.PartitionForKey, Registry: u.cfg.Registry,
 		Store: func(id string, l state.Layout) (*state.Store, error) {
-			s := state.NewStore(fmt.Sprintf("%s.%d", id, partition), l)
-			u.stores = append(u.stores, s)
-			u.byStep[id] = append(u.byStep[id], s)
-			if u.cfg.DB == nil {
-				return s, nil
+			s := state.NewStore(id, l)
+			if old := u.cfg.Before; old != nil && u.cfg.DB == nil && partition < len(old.byStep[id]) {
+				s = old.byStep[id][partition]
 			}
-			n, err := u.cfg.DB.Load(u.plan.QueryID, s)
-			u.loaded += n
-			return s, err
+			u.stores = append(u.stores, partitionStore{s, int32(partition)})
+			u.byStep[id] = append(u.byStep[id], s)
+			return s, nil
 		},
 	}
 }

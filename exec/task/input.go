@@ -175,7 +175,7 @@ func (u *Unit) fill(ctx context.Context, s *source, partition int, booting bool)
 	if booting {
 		end = s.bootEnd
 	}
-	return s.fill(ctx, u.cfg.Log, c, u.cfg.BatchRows, end)
+	return s.fill(ctx, u.cfg.Log, c, u.limit, end)
 }
 
 // merge takes rows from the sources in merge order, until a partition has no

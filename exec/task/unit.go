@@ -2,9 +2,9 @@ package task
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -18,8 +18,10 @@ import (
 
 // A Config is what a unit runs with.
 type Config struct {
-	Log  log.Log
-	DB   *state.DB // nil: state is kept in memory only
+	Log log.Log
+	// DB is the database below the stores; nil: state is in memory only and
+	// there is no changelog.
+	DB   *state.DB
 	Now  func() time.Time
 	Rand func() uint64
 	// NewArena makes the arenas of the unit's batches; nil: vector.NewArena.
@@ -30,6 +32,9 @@ type Config struct {
 	Registry format.Registry
 	// Report is told of each record that could not be processed in full.
 	Report func(operator.Fault)
+	// Before is a unit of the same query that has stopped: if there is no
+	// database its stores are taken over.
+	Before *Unit
 	// Output takes the rows of a push query; false ends it.
 	Output func(b *vector.Batch) bool
 }
@@ -37,7 +42,6 @@ type Config struct {
 const (
 	defaultBatchRows = 4096
 	fetchBytes       = 1 << 20
-	cutInterval      = time.Second
 )
 
 // A Unit is one running query. Step, Commit and Stop are called by one
@@ -46,23 +50,38 @@ type Unit struct {
 	plan   *plan.Plan
 	cfg    Config
 	nodes  []*node
-	stores []*state.Store
+	stores []partitionStore
 	byStep map[string][]*state.Store // by step id, one a partition
 	writer log.Writer
 	arena  *vector.Arena
 	merged bool // several sources meet, by time
-	loaded int
 	rr     int
 	ended  bool
-	dirty  bool // something to commit
-	size   int  // bytes appended since the last commit
-	cutAt  time.Time
-	rows   map[log.Partition]*log.Builder
+	limit  int                            // rows a source partition gives in a round; less after a failure
+	rows   map[log.Partition]*log.Builder // batches being built
+	size   int                            // bytes appended since the last commit
+
+	changelog *changelog // nil: nothing is to be kept, or there is no log of it
+	dirty     bool       // something to commit
+	lazy      bool       // committed positions are not durable, see Commit
+	durable   time.Time  // when they last were
 
 	mu        sync.Mutex
 	committed map[log.Partition]int64
-	consumed  int64 // records read since the start
-	produced  int64
+	counts    Counts
+}
+
+// A partitionStore is a step's store on one partition.
+type partitionStore struct {
+	*state.Store
+	partition int32
+}
+
+// Counts of a unit since its start.
+type Counts struct {
+	Consumed, Produced int64 // records, as of the last commit
+	Loaded             int64 // records of state from the database
+	Replayed           int64 // records of state from the changelog
 }
 
 // New builds a unit, loads its state and takes up its positions.
@@ -73,14 +92,17 @@ func New(ctx context.Context, p *plan.Plan, cfg Config) (*Unit, error) {
 	if cfg.NewArena == nil {
 		cfg.NewArena = vector.NewArena
 	}
-	u := &Unit{plan: p, cfg: cfg, byStep: map[string][]*state.Store{}, arena: cfg.NewArena(), rows: map[log.Partition]*log.Builder{}, committed: map[log.Partition]int64{}}
+	u := &Unit{plan: p, cfg: cfg, byStep: map[string][]*state.Store{}, arena: cfg.NewArena(), limit: cfg.BatchRows, rows: map[log.Partition]*log.Builder{}, committed: map[log.Partition]int64{}}
 	if err := u.build(ctx); err != nil {
 		return nil, err
 	}
+	u.stateful()
 	if err := u.open(ctx); err != nil {
+		if u.writer != nil {
+			u.writer.Close()
+		}
 		return nil, err
 	}
-	u.reset()
 	return u, nil
 }
 
@@ -89,73 +111,10 @@ func (u *Unit) push() bool {
 	return ok
 }
 
-func (u *Unit) group() string { return "karst-query-" + u.plan.QueryID }
+func (u *Unit) group() string { return Group(u.plan.QueryID) }
 
-// open takes up the positions: those of the state's stamp, or of the last
-// commit, or the ends that the plan asks for.
-func (u *Unit) open(ctx context.Context) error {
-	var err error
-	if !u.push() {
-		if u.writer, err = u.cfg.Log.OpenWriter(ctx, u.group()); err != nil {
-			return fmt.Errorf("opening writer: %w", err)
-		}
-	}
-	positions, known, err := u.positions(ctx)
-	if err != nil {
-		return err
-	}
-	return u.eachSource(func(n *node, s *source) error {
-		b, err := u.cfg.Log.Bounds(ctx, s.at)
-		if err != nil {
-			return err
-		}
-		next, ok := positions[s.at]
-		switch {
-		case ok:
-		case !known && u.plan.FromLatest && !n.step.Meta().IsTable:
-			next = b.HighWatermark
-		default:
-			next = b.Start
-		}
-		s.seek(min(max(next, b.Start), b.HighWatermark))
-		if n.first {
-			s.bootEnd = b.HighWatermark
-		}
-		s.committed = s.position
-		u.committed[s.at] = s.position
-		return nil
-	})
-}
-
-// positions returns where the unit was; known is false if it never ran.
-func (u *Unit) positions(ctx context.Context) (map[log.Partition]int64, bool, error) {
-	if u.push() {
-		return nil, false, nil
-	}
-	if len(u.stores) > 0 && u.cfg.DB != nil {
-		stamp, err := u.cfg.DB.Stamp(u.plan.QueryID)
-		if err != nil || stamp == nil {
-			return nil, false, err
-		}
-		var list []stampEntry
-		if err := json.Unmarshal(stamp, &list); err != nil {
-			return nil, false, fmt.Errorf("reading the state's stamp: %w", err)
-		}
-		out := map[log.Partition]int64{}
-		for _, e := range list {
-			out[log.Partition{Topic: e.Topic, Index: e.Partition}] = e.Next
-		}
-		return out, true, nil
-	}
-	m, err := u.cfg.Log.CommittedOffsets(ctx, u.group())
-	return m, len(m) > 0, err
-}
-
-type stampEntry struct {
-	Topic     string
-	Partition int32
-	Next      int64
-}
+// Group returns the consumer group, and transactional id, of a query.
+func Group(queryID string) string { return "karst-query-" + queryID }
 
 func (u *Unit) eachSource(f func(n *node, s *source) error) error {
 	for _, n := range u.nodes {
@@ -168,7 +127,8 @@ func (u *Unit) eachSource(f func(n *node, s *source) error) error {
 	return nil
 }
 
-// reset goes back to the last commit.
+// reset forgets what is not committed and makes the operators begin again from
+// their stores.
 func (u *Unit) reset() {
 	for _, s := range u.stores {
 		s.Abort()
@@ -179,21 +139,13 @@ func (u *Unit) reset() {
 				r.Reset()
 			}
 		}
-		for _, s := range n.sources {
-			s.seek(s.committed)
-		}
 	}
 	clear(u.rows)
 	u.dirty, u.size = false, 0
 	u.arena.Reset()
-}
-
-// Abort drops what is not committed.
-func (u *Unit) Abort() {
-	if u.writer != nil {
-		u.writer.Abort()
+	if u.changelog != nil {
+		u.changelog.abort()
 	}
-	u.reset()
 }
 
 // context returns the operators' context for a partition.
@@ -358,7 +310,7 @@ func (u *Unit) write(s *plan.Sink, r *operator.SinkRecords) error {
 		}
 	}
 	u.mu.Lock()
-	u.produced += int64(len(r.Times))
+	u.counts.Produced += int64(len(r.Times))
 	u.mu.Unlock()
 	return nil
 }
@@ -371,6 +323,9 @@ func (u *Unit) append(at log.Partition, b *log.Builder) error {
 		return nil
 	}
 	u.size += len(batch)
+	if u.changelog != nil && at.Topic == u.changelog.topic {
+		u.changelog.last[at.Index] = batch
+	}
 	return u.writer.Append(at, batch)
 }
 
@@ -382,40 +337,24 @@ func (u *Unit) sinkPartitions(s *plan.Sink) int {
 	return int(t.Partitions)
 }
 
-// Pending returns the bytes of output that wait for the next commit.
-func (u *Unit) Pending() int { return u.size }
+// Pending returns the bytes of output and state that wait for the next commit.
+func (u *Unit) Pending() int {
+	n := u.size
+	for _, b := range u.rows {
+		n += b.Bytes()
+	}
+	for _, s := range u.stores {
+		n += s.Pending()
+	}
+	return n
+}
 
 // Dirty reports whether there is anything to commit.
 func (u *Unit) Dirty() bool { return u.dirty }
 
-// Commit makes everything since the last commit durable and visible, all
-// together. After an error the unit is where the last commit left it.
-func (u *Unit) Commit(ctx context.Context) error {
-	if !u.dirty || u.push() {
-		return u.flushPush()
-	}
-	if err := u.prepare(); err != nil {
-		u.Abort()
-		return err
-	}
-	done := make(chan error, 1)
-	u.writer.Commit(func(err error) { done <- err })
-	if err := <-done; err != nil {
-		u.Abort()
-		return fmt.Errorf("committing: %w", err)
-	}
-	u.publish()
-	u.dirty, u.size = false, 0
-	if now := u.cfg.Now(); now.Sub(u.cutAt) >= cutInterval {
-		u.cutAt = now
-		return u.cut()
-	}
-	return nil
-}
-
 // flushPush gives a push query the changes held back.
 func (u *Unit) flushPush() error {
-	if !u.push() || !u.dirty {
+	if !u.dirty {
 		return nil
 	}
 	u.dirty = false
@@ -431,76 +370,11 @@ func (u *Unit) flushPush() error {
 // Ended reports whether a push query's reader has enough.
 func (u *Unit) Ended() bool { return u.ended }
 
-func (u *Unit) prepare() error {
-	u.arena.Reset()
-	if err := u.run(make([][]*vector.Batch, len(u.nodes)), true); err != nil {
-		return err
-	}
-	for at, b := range u.rows {
-		if err := u.append(at, b); err != nil {
-			return err
-		}
-	}
-	clear(u.rows)
-	return u.writer.Offsets(u.group(), u.sourcePositions())
-}
-
-// sourcePositions returns the next offset of each source partition; a topic
-// read twice counts by the one that is behind.
-func (u *Unit) sourcePositions() map[log.Partition]int64 {
-	next := map[log.Partition]int64{}
-	_ = u.eachSource(func(_ *node, s *source) error {
-		if old, ok := next[s.at]; !ok || s.position < old {
-			next[s.at] = s.position
-		}
-		return nil
-	})
-	return next
-}
-
-// publish makes the state visible and notes the positions.
-func (u *Unit) publish() {
-	for _, s := range u.stores {
-		s.Merge()
-	}
-	next, consumed := u.sourcePositions(), int64(0)
-	_ = u.eachSource(func(_ *node, s *source) error {
-		s.committed = s.position
-		consumed += s.consumed
-		return nil
-	})
+// Positions returns the input positions of the last commit.
+func (u *Unit) Positions() map[log.Partition]int64 {
 	u.mu.Lock()
-	u.committed = next
-	u.consumed = consumed
-	u.mu.Unlock()
-}
-
-// cut writes the state to Pebble with the positions it belongs to.
-func (u *Unit) cut() error {
-	if u.cfg.DB == nil || len(u.stores) == 0 {
-		return nil
-	}
-	var list []stampEntry
-	for at, next := range u.sourcePositions() {
-		list = append(list, stampEntry{at.Topic, at.Index, next})
-	}
-	stamp, err := json.Marshal(list)
-	if err != nil {
-		return err
-	}
-	return u.cfg.DB.WriteCut(u.plan.QueryID, u.stores, stamp)
-}
-
-// Stop commits what there is and writes the state down.
-func (u *Unit) Stop(ctx context.Context) error {
-	err := u.Commit(ctx)
-	if err == nil {
-		err = u.cut()
-	}
-	if u.writer != nil {
-		u.writer.Close()
-	}
-	return err
+	defer u.mu.Unlock()
+	return maps.Clone(u.committed)
 }
 
 // Committed returns the input position of the last commit.
@@ -510,12 +384,19 @@ func (u *Unit) Committed(p log.Partition) int64 {
 	return u.committed[p]
 }
 
-// Counts returns how many records were read and written since the start, and
-// how many keys of state were loaded at it.
-func (u *Unit) Counts() (consumed, produced int64, loaded int) {
+// Counts returns what the unit has done since its start.
+func (u *Unit) Counts() Counts {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.consumed, u.produced, u.loaded
+	return u.counts
+}
+
+// Changelog returns the topic in which the unit keeps its state, "" if none.
+func (u *Unit) Changelog() string {
+	if u.changelog == nil {
+		return ""
+	}
+	return u.changelog.topic
 }
 
 // Stores returns a step's stores, one a partition.

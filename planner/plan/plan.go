@@ -25,6 +25,13 @@ type Plan struct {
 	Settings map[string]string `json:"settings,omitempty"`
 }
 
+// ChangelogTopic returns the name of the topic in which the query keeps its
+// state, if it has any: for each key the last value, compacted.
+func ChangelogTopic(queryID string) string { return ChangelogPrefix + queryID }
+
+// ChangelogPrefix begins the names of all changelogs.
+const ChangelogPrefix = "_karst_changelog_"
+
 // Walk visits every step below and including s, inputs before the steps that
 // read them.
 func Walk(s Step, visit func(Step)) {

@@ -36,6 +36,15 @@ func NewBlobs() *Blobs { return &Blobs{} }
 // Bytes returns the memory the heap holds, for the budget.
 func (h *Blobs) Bytes() int { return h.bytes }
 
+// Used returns the memory that was filled since the last Reset.
+func (h *Blobs) Used() int {
+	n := h.used
+	for _, s := range h.segments[:h.current] {
+		n += len(s)
+	}
+	return n
+}
+
 // Reset forgets all content. It keeps the segments that were in use, for a
 // heap that is filled and reset again and again, except those of unusual size.
 func (h *Blobs) Reset() {
