@@ -7,6 +7,7 @@ import (
 
 	"karst/log"
 	"karst/planner"
+	"karst/planner/catalog"
 	"karst/sql"
 	"karst/sql/expr"
 	"karst/sql/format"
@@ -50,6 +51,16 @@ func (e *Engine) input(ctx context.Context, s *Session, stmt sql.Statement) (pla
 	var err error
 	facts.Schemas, err = e.schemas(planner.Schemas(stmt, settings))
 	return planner.Input{Catalog: cat, Facts: facts, Settings: settings, Offset: e.offset, Text: stmt.Text()}, err
+}
+
+// Declared returns the source that a CREATE with columns would make; nothing
+// is made.
+func (e *Engine) Declared(stmt *sql.CreateSource, s *Session) (*catalog.Source, error) {
+	in, err := e.input(e.ctx, s, stmt)
+	if err != nil {
+		return nil, err
+	}
+	return planner.Declared(stmt, in)
 }
 
 // Execute runs the statements of a text, except queries (see Query). It stops
@@ -143,14 +154,9 @@ func define(x *sql.Define, s *Session) *Result {
 
 // insertValues appends one record to a source's topic.
 func (e *Engine) insertValues(ctx context.Context, x *sql.InsertValues, s *Session) (*Result, error) {
-	src, ok := e.Catalog().Source(x.Target)
-	switch {
-	case !ok:
-		return nil, types.Errorf(types.ErrNotFound, x.Pos(), "Cannot insert values into an unknown stream/table: %s", types.QuoteAlways(x.Target))
-	case src.ReadOnly:
-		return nil, types.Errorf(types.ErrStatement, x.Pos(), "Cannot insert into read-only %s: %s", src.Kind.Lower(), x.Target)
-	case src.Window != nil:
-		return nil, types.Errorf(types.ErrStatement, x.Pos(), "Cannot insert values into windowed stream or table!")
+	src, err := planner.InsertTarget(x, e.Catalog())
+	if err != nil {
+		return nil, err
 	}
 	names := x.Columns
 	if len(names) == 0 {
@@ -174,7 +180,7 @@ func (e *Engine) insertValues(ctx context.Context, x *sql.InsertValues, s *Sessi
 		} else if name != types.RowTime {
 			return nil, types.Errorf(types.ErrStatement, x.Values[i].Pos(), "Column name `%s` does not exist in %s.", name, x.Target)
 		}
-		v, err := e.constant(x.Values[i], t, a)
+		v, err := e.Constant(x.Values[i], t, a)
 		if err != nil {
 			return nil, err
 		}
@@ -193,8 +199,14 @@ func (e *Engine) insertValues(ctx context.Context, x *sql.InsertValues, s *Sessi
 	return &Result{Kind: "inserted"}, e.insertRow(ctx, src.Topic, e.formatOptions(src, true), e.formatOptions(src, false), src.Schema, cols, time)
 }
 
-// constant evaluates an expression without columns, as type t.
-func (e *Engine) constant(x sql.Expr, t *types.Type, a *vector.Arena) (*vector.Vector, error) {
+// Constant evaluates an expression without columns, as type t, as INSERT
+// VALUES does: text stands for BYTES in base64. The vector has one row.
+func (e *Engine) Constant(x sql.Expr, t *types.Type, a *vector.Arena) (*vector.Vector, error) {
+	if t.Kind() == types.KindBytes {
+		if p, err := expr.Compile(x, expr.Scope{}); err == nil && p.Type().Kind() == types.KindString {
+			x = &sql.Call{Name: "TO_BYTES", Args: []sql.Expr{x, &sql.Literal{Kind: sql.LitString, Text: "base64"}}}
+		}
+	}
 	p, err := expr.CompileAs(x, expr.Scope{}, t)
 	if err != nil {
 		return nil, err

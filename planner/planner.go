@@ -83,7 +83,20 @@ func Plan(s sql.Statement, in Input) (*Result, error) {
 	case *sql.QueryControl:
 		return planControl(s, in)
 	}
-	return nil, &types.Error{Kind: types.ErrUnsupported, Pos: s.Pos(), Message: "this statement is not supported yet"}
+	return nil, notHere(s)
+}
+
+// notHere refuses what is no definition.
+func notHere(s sql.Statement) error {
+	switch s := s.(type) {
+	case *sql.AssertValues:
+		return &types.Error{Kind: types.ErrParse, Pos: s.Pos(), Message: "ASSERT VALUES stands in test files alone; the source is " + s.Source, Hint: "Run the file with ksh test."}
+	case *sql.AssertSource:
+		return &types.Error{Kind: types.ErrParse, Pos: s.Pos(), Message: "ASSERT STREAM and ASSERT TABLE stand in test files alone; the source is " + s.Source.Name, Hint: "Run the file with ksh test."}
+	case *sql.RunScript:
+		return &types.Error{Kind: types.ErrParse, Pos: s.Pos(), Message: "RUN SCRIPT is a command of the prompt and of test files: the server has no files", Hint: "Run it by ksh -f, or send the file's statements."}
+	}
+	return &types.Error{Kind: types.ErrUnsupported, Pos: s.Pos(), Message: "this statement is not supported yet"}
 }
 
 func property(props []sql.Property, name string) *sql.Literal {

@@ -101,16 +101,16 @@ func replaceQuery(old *catalog.Query, q *catalog.Query, src *catalog.Source, at 
 	before, after := stateLayouts(old.Plan), stateLayouts(q.Plan)
 	for id, layout := range after {
 		if was, ok := before[id]; ok && was != layout {
-			return nil, unsupported(at, "an upgrade that changes what "+describeState(id)+" keeps")
+			return nil, notUpgradable(src, at, "the step %s keeps other state, which can't be carried over", id)
 		}
 	}
 	for id := range before {
 		if _, ok := after[id]; !ok && !strings.HasPrefix(id, "source.") {
-			return nil, unsupported(at, "an upgrade without "+describeState(id))
+			return nil, notUpgradable(src, at, "the step %s would go, with the state it keeps", id)
 		}
 	}
 	if strings.Join(old.Sources, ",") != strings.Join(q.Sources, ",") {
-		return nil, unsupported(at, "an upgrade to other sources")
+		return nil, notUpgradable(src, at, "it reads %s instead of %s", strings.Join(q.Sources, ", "), strings.Join(old.Sources, ", "))
 	}
 	q.State = old.State
 	return &catalog.Change{Put: src, Replace: true, Start: q, Replaces: old.ID}, nil
@@ -125,7 +125,9 @@ func clone(p *plan.Plan) *plan.Plan {
 	return &out
 }
 
-func describeState(id string) string { return "the step " + id }
+func notUpgradable(src *catalog.Source, at types.Pos, why string, args ...any) error {
+	return fault(at, "Drop "+src.Name+" first, or give the new one another name.", "Cannot upgrade data source: %s. Upgrades are not supported for this change: %s.", types.QuoteAlways(src.Name), fmt.Sprintf(why, args...))
+}
 
 // stateLayouts returns, for each step that keeps state, what shapes it. A
 // windowed aggregate's never equals another, since whether rows are late
@@ -148,7 +150,7 @@ func stateLayouts(p *plan.Plan) map[string]string {
 		case *plan.Aggregate:
 			out[m.ID] = encoded(s.Calls) + m.Schema.String() + encoded(s.Undo)
 			if m.Window != nil {
-				out[m.ID] += p.QueryID + encoded(p.Root)
+				out[m.ID] += encoded(p)
 			}
 		case *plan.ForeignKeyResult:
 			if m.Retract {

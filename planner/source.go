@@ -303,6 +303,16 @@ func existing(s *sql.CreateSource, in Input) (old *catalog.Source, done *Result,
 	return nil, nil, e
 }
 
+// Declared returns the source that a CREATE with columns, or the like of an
+// ASSERT, describes; nothing is made.
+func Declared(s *sql.CreateSource, in Input) (*catalog.Source, error) {
+	w, err := readWith(s.With, createNames)
+	if err != nil {
+		return nil, err
+	}
+	return declaredSource(s, w, in)
+}
+
 // declaredSource reads the columns and properties of a CREATE.
 func declaredSource(s *sql.CreateSource, w with, in Input) (*catalog.Source, error) {
 	key, value, err := w.formats(defaultFormat(in.Settings, "key", "KAFKA"), defaultFormat(in.Settings, "value", ""))

@@ -17,7 +17,7 @@ func testCommand(out io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test PATH…",
 		Short: "Run golden tests",
-		Long: "test runs every file given, or below a folder given: .slt golden tests, each in an engine of its own in memory under several batch sizes and partition counts, and .json cases in the formats of ksqlDB's, queries and HTTP.\n" +
+		Long: "test runs every file given, or below a folder given: .slt golden tests, each in an engine of its own in memory under several batch sizes and partition counts, tests in ksqlDB's dialect (.sql), and .json cases in the formats of ksqlDB's, queries and HTTP.\n" +
 			"A failing case shows its statements and inputs, and the expected records beside the actual ones.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

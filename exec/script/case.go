@@ -63,11 +63,20 @@ type caseWindow struct {
 // A caseHeader is a record header; a nil value is null.
 type caseHeader struct{ Key, Value *string }
 
-var (
-	caseLineComment  = regexp.MustCompile(`(?m)^\s*//.*$`)
-	caseBlockComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
-	configMark       = regexp.MustCompile(`(?i)^\{CONFIG\}$`)
-)
+var configMark = regexp.MustCompile(`(?i)^\{CONFIG\}$`)
+
+// commentOrString matches the comments of the cases' JSON, and strings, in
+// which there are none.
+var commentOrString = regexp.MustCompile(`(?s)"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/`)
+
+func withoutComments(text []byte) []byte {
+	return commentOrString.ReplaceAllFunc(text, func(m []byte) []byte {
+		if m[0] == '"' {
+			return m
+		}
+		return nil
+	})
+}
 
 // loadCases reads a file of cases: JSON with comments.
 func loadCases(path string, into any) error {
@@ -75,8 +84,7 @@ func loadCases(path string, into any) error {
 	if err != nil {
 		return err
 	}
-	text = caseBlockComment.ReplaceAll(caseLineComment.ReplaceAll(text, nil), nil)
-	d := json.NewDecoder(bytes.NewReader(text))
+	d := json.NewDecoder(bytes.NewReader(withoutComments(text)))
 	d.UseNumber()
 	if err := d.Decode(into); err != nil {
 		return fmt.Errorf("%s: %w", path, err)

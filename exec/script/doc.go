@@ -25,6 +25,12 @@
 // class of the error: parse, statement, function, serialization, notfound,
 // exists, limit or unsupported.
 //
+// A .sql file holds tests in ksqlDB's test dialect: statements below a line
+// "--@test: name", run one by one, each brought to rest before the next, with
+// ASSERT VALUES, ASSERT NULL VALUES, ASSERT STREAM and ASSERT TABLE among them.
+// "--@expected.error: class" and "--@expected.message: text" before the
+// statements say that one of them fails. See sqltest.go.
+//
 // A .json file holds cases of ksqlDB's query-validation format:
 //
 //	statements ─> definitions, queries paused ─> expected error, judged by class and names

@@ -42,7 +42,7 @@ func (o Options) progress(name string, sofar Summary) {
 	}
 }
 
-// Run runs the .slt and .json files at the paths, and below those that are folders;
+// Run runs the .slt, .sql and .json files at the paths, and below those that are folders;
 // failures are described on out.
 func Run(ctx context.Context, paths []string, o Options, out io.Writer) (Summary, error) {
 	var sum Summary
@@ -56,6 +56,8 @@ func Run(ctx context.Context, paths []string, o Options, out io.Writer) (Summary
 				return runFile(ctx, p, out, &sum)
 			case filepath.Ext(p) == ".json":
 				return runCases(ctx, p, o, out, &sum)
+			case filepath.Ext(p) == ".sql":
+				return runSQLTests(ctx, p, o, out, &sum)
 			}
 			return nil
 		})
@@ -64,7 +66,7 @@ func Run(ctx context.Context, paths []string, o Options, out io.Writer) (Summary
 		}
 	}
 	if sum.Passed+sum.Failed+sum.Skipped == 0 {
-		return sum, errors.New("no .slt or .json files found")
+		return sum, errors.New("no .slt, .sql or .json files found")
 	}
 	return sum, nil
 }
