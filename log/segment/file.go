@@ -86,7 +86,7 @@ func (s *segmentFile) write(batch []byte, pos int64) error {
 	s.dirty = true
 	var err error
 	if pos == s.fileEnd {
-		_, err = s.file.Write(batch)
+		_, err = s.file.Write(written(batch))
 		s.fileEnd += int64(len(batch))
 	} else {
 		_, err = s.file.WriteAt(batch, pos)
