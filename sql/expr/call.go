@@ -7,24 +7,6 @@ import (
 	"karst/sql/vector"
 )
 
-// A lambdaPart is a lambda whose body is compiled once its parameters' types
-// are known.
-type lambdaPart struct {
-	expr   *sql.Lambda
-	params []*lambdaParam
-	body   typed
-}
-
-// A lambdaParam is a lambda's parameter: its values during an evaluation.
-type lambdaParam struct {
-	typ    *types.Type
-	values *vector.Vector
-}
-
-func (p *lambdaParam) part(at types.Pos) typed {
-	return typed{typ: p.typ, at: at, eval: func(_ *Context, _ *vector.Batch, _ []int32) *vector.Vector { return p.values }}
-}
-
 func (k *compiler) call(e *sql.Call) typed {
 	args := make([]typed, len(e.Args))
 	sig := make([]function.Arg, len(e.Args))
@@ -47,7 +29,9 @@ func (k *compiler) call(e *sql.Call) typed {
 		return k.bindLambda(args[i].lambda, params)
 	})
 	if err != nil {
-		err.Pos = e.Pos()
+		if err.Pos == (types.Pos{}) {
+			err.Pos = e.Pos()
+		}
 		k.errs = append(k.errs, err)
 		return typed{}
 	}
@@ -153,60 +137,4 @@ func dropNulls(c *Context, call *function.Call, sel []int32) ([]int32, vector.Bi
 		}
 	}
 	return out, valid
-}
-
-// bindLambda compiles a lambda's body for parameters of the given types and
-// returns its result's type.
-func (k *compiler) bindLambda(l *lambdaPart, params []*types.Type) (*types.Type, error) {
-	if len(params) != len(l.expr.Params) {
-		return nil, types.Errorf(types.ErrFunction, l.expr.Pos(), "the lambda takes %d arguments, %d are given", len(l.expr.Params), len(params))
-	}
-	saved := map[string]*lambdaParam{}
-	for i, name := range l.expr.Params {
-		saved[name] = k.params[name]
-		p := &lambdaParam{typ: params[i]}
-		l.params = append(l.params[:i], p)
-		k.params[name] = p
-	}
-	before := len(k.errs)
-	l.body = k.expr(l.expr.Body)
-	for name, p := range saved {
-		if p == nil {
-			delete(k.params, name)
-		} else {
-			k.params[name] = p
-		}
-	}
-	if len(k.errs) > before {
-		err := k.errs[before]
-		k.errs = k.errs[:before]
-		return nil, err
-	}
-	return l.body.typ, nil
-}
-
-// function returns the lambda as a kernel calls it.
-func (l *lambdaPart) function(c *Context, b *vector.Batch) function.LambdaFunc {
-	return func(params []*vector.Vector, outer []int32) (*vector.Vector, error) {
-		for i, p := range l.params {
-			p.values = params[i]
-		}
-		// The body's columns are those of the row each parameter belongs to.
-		inner := &vector.Batch{N: len(outer), Time: make([]int64, len(outer))}
-		for _, col := range b.Cols {
-			if col == nil {
-				inner.Cols = append(inner.Cols, nil)
-			} else {
-				inner.Cols = append(inner.Cols, gather(c.Arena, col, outer))
-			}
-		}
-		for i, row := range outer {
-			if b.Time != nil {
-				inner.Time[i] = b.Time[row]
-			}
-		}
-		ic := *c
-		ic.Report = func(row int32, message string) { c.report(outer[row], message) }
-		return l.body.eval(&ic, inner, inner.Selected(c.Arena)), nil
-	}
 }

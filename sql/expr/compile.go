@@ -15,7 +15,7 @@ import (
 // Compile compiles e. The error, a *types.Error or types.Errors, holds all
 // faults found.
 func Compile(e sql.Expr, scope Scope) (*Program, error) {
-	k := &compiler{scope: scope, params: map[string]*lambdaParam{}}
+	k := &compiler{scope: scope, params: map[string]lambdaParam{}}
 	t := k.expr(e)
 	if len(k.errs) == 0 && t.typ.Kind() == types.KindInterval {
 		k.fail(e.Pos(), "Column '"+t.unit+"' cannot be resolved", k.nearest(t.unit))
@@ -56,7 +56,7 @@ func CompileAs(e sql.Expr, scope Scope, t *types.Type) (*Program, error) {
 // CompileTime compiles what is compared to ROWTIME or to a window's bound: a
 // BIGINT in ms, or a constant text that is a time.
 func CompileTime(e sql.Expr, scope Scope) (*Program, error) {
-	k := &compiler{scope: scope, params: map[string]*lambdaParam{}}
+	k := &compiler{scope: scope, params: map[string]lambdaParam{}}
 	root := k.expr(e)
 	if len(k.errs) == 0 {
 		root = k.coerce(k.textTime(root), types.Bigint)
@@ -69,7 +69,7 @@ func CompileTime(e sql.Expr, scope Scope) (*Program, error) {
 
 // Columns returns the columns that e refers to, by position in the scope.
 func Columns(e sql.Expr, scope Scope) []int {
-	k := &compiler{scope: scope, params: map[string]*lambdaParam{}, used: map[int]bool{}}
+	k := &compiler{scope: scope, params: map[string]lambdaParam{}, used: map[int]bool{}}
 	k.expr(e)
 	var out []int
 	for i := range scope.Columns {
@@ -82,7 +82,8 @@ func Columns(e sql.Expr, scope Scope) []int {
 
 type compiler struct {
 	scope  Scope
-	params map[string]*lambdaParam
+	params map[string]lambdaParam
+	depth  int // parameters in scope
 	used   map[int]bool
 	errs   types.Errors
 }

@@ -152,9 +152,12 @@ func listRows(t *types.Type, columns [][]typed) evaluator {
 			for out.Len() < int(i) {
 				out.Null()
 			}
-			for k := range values {
-				for _, v := range values[k] {
-					out.Kid(k).Append(v, int(i))
+			for n := range values[0] {
+				if len(values) == 2 && hasKey(values[0][n+1:], values[0][n], int(i)) {
+					continue // the last one of equal keys stays
+				}
+				for k := range values {
+					out.Kid(k).Append(values[k][n], int(i))
 				}
 			}
 			out.Close()
@@ -164,6 +167,15 @@ func listRows(t *types.Type, columns [][]typed) evaluator {
 		}
 		return out.Finish()
 	}
+}
+
+func hasKey(keys []*vector.Vector, key *vector.Vector, i int) bool {
+	for _, other := range keys {
+		if vector.Compare(other, i, key, i) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (k *compiler) mapLit(e *sql.MapLit) typed {

@@ -61,7 +61,7 @@ func PseudoType(name string) *types.Type {
 func (k *compiler) column(e *sql.ColumnRef) typed {
 	if e.Source == "" {
 		if p, ok := k.params[e.Name]; ok {
-			return p.part(e.Pos())
+			return k.param(p, e.Pos())
 		}
 	}
 	i := k.scope.find(e.Source, e.Name)
@@ -81,6 +81,7 @@ func (k *compiler) column(e *sql.ColumnRef) typed {
 	}
 	window := e.Name == types.WindowStart || e.Name == types.WindowEnd
 	if t := PseudoType(e.Name); t != nil && e.Source == "" && (!window || k.scope.Windowed) {
+		k.use(metaColumn)
 		return typed{typ: t, at: e.Pos(), eval: pseudo(e.Name)}
 	}
 	if e.Source == "" && intervalUnits[e.Name] {

@@ -30,12 +30,14 @@ func roundingSignatures(whole func(float64) int64, places func(x float64, n int)
 	}
 }
 
-// wholeDecimalType is the DECIMAL of scale 0 that the rounded argument fits in.
+// wholeDecimalType is the DECIMAL of the argument's digits before the point.
 func wholeDecimalType(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
 	t := args[0].Type
-	return types.MustDecimal(min(types.MaxDecimalPrecision, t.Precision()-t.Scale()+1), 0), nil
+	return types.MustDecimal(min(types.MaxDecimalPrecision, max(t.Precision()-t.Scale(), 1)), 0), nil
 }
 
+// decimalPlaces rounds DECIMALs. As in ksqlDB a value rounded up may have one
+// digit more than its type.
 func decimalPlaces(cut func(n *big.Int, scale, places int) *big.Int) func(args []Arg) (ScalarKernel, error) {
 	return func(args []Arg) (ScalarKernel, error) {
 		from, to := args[0].Type, args[0].Type
@@ -52,10 +54,6 @@ func decimalPlaces(cut func(n *big.Int, scale, places int) *big.Int) func(args [
 				n := c.Args[0].Dec[i].BigInt()
 				if places = max(places, -types.MaxDecimalPrecision); places < from.Scale() {
 					n = types.Rescale(cut(n, from.Scale(), places), places, to.Scale())
-				}
-				if !types.FitsPrecision(n, to.Precision()) {
-					c.Fail(i, "the result has more digits than "+to.String())
-					continue
 				}
 				v.Dec[i] = decimal128.FromBigInt(n)
 			}
@@ -155,41 +153,4 @@ func shownDigits(x float64) (n *big.Int, scale int) {
 func fromDigits(n *big.Int, scale int) float64 {
 	x, _ := strconv.ParseFloat(n.String()+"e"+strconv.Itoa(-scale), 64)
 	return x
-}
-
-// logTo is the logarithm of x to base b; bases that have none give NaN.
-func logTo(b, x float64) float64 {
-	if b <= 0 || b == 1 {
-		return math.NaN()
-	}
-	return naturalLog(x) / naturalLog(b)
-}
-
-// naturalLog is rounded correctly in nearly all cases, as Java's logarithm is;
-// math.Log is often one digit off. It takes log(1+f) as 2s + s·R(s²) with
-// s = f/(2+f), where s is kept in two parts: the rest is so small that its
-// rounding does not show.
-func naturalLog(x float64) float64 {
-	if x <= 0 || math.IsNaN(x) || math.IsInf(x, 0) {
-		return math.Log(x)
-	}
-	frac, exp := math.Frexp(x)
-	if frac < math.Sqrt2/2 {
-		frac, exp = frac*2, exp-1
-	}
-	f := frac - 1
-	d := 1 + frac
-	s := f / d
-	rest := (math.FMA(-s, d, f) - s*(frac-(d-1))) / d
-	s2 := s * s
-	s4 := s2 * s2
-	r := s2*(6.666666666666735130e-01+s4*(2.857142874366239149e-01+s4*(1.818357216161805012e-01+s4*1.479819860511658591e-01))) +
-		s4*(3.999999999940941908e-01+s4*(2.222219843214978396e-01+s4*1.531383769920937332e-01))
-	const hi, lo = 6.93147180369123816490e-01, 1.90821492927058770002e-10 // of ln 2
-	k := float64(exp)
-	whole, part := k*hi, 2*s
-	sum := whole + part
-	cut := sum - whole
-	missed := (whole - (sum - cut)) + (part - cut)
-	return sum + (missed + k*lo + 2*rest + s*r)
 }

@@ -293,7 +293,7 @@ func mapFunctions() []Def {
 			Signatures: []Signature{scalar("input STRING, entryDelimiter STRING, valueDelimiter STRING", types.Map(types.String, types.String), splitToMap)}},
 		{Name: "ENTRIES", Kind: Scalar, Category: CategoryMap, Description: "The entries of a map as structs of a key K and a value V, on request sorted by key.", Examples: []Example{{"ENTRIES(MAP('b' := 2, 'a' := 1), TRUE)", "ARRAY[STRUCT(K := 'a', V := 1), STRUCT(K := 'b', V := 2)]"}},
 			Signatures: []Signature{{Params: params("map MAP<STRING, T>, sorted BOOLEAN"), Returns: entriesType, Scalar: plain(entries)}}},
-		{Name: "AS_MAP", Kind: Scalar, Category: CategoryMap, Description: "A map of the keys and values at equal positions.", Examples: []Example{{"AS_MAP(ARRAY['a'], ARRAY[1])", "MAP('a' := 1)"}},
+		{Name: "AS_MAP", Kind: Scalar, Category: CategoryMap, Description: "A map of the keys and values at equal positions; a key without a value gets null.", Examples: []Example{{"AS_MAP(ARRAY['a'], ARRAY[1])", "MAP('a' := 1)"}, {"AS_MAP(ARRAY['a', 'b'], ARRAY[1])['b'] IS NULL", "TRUE"}},
 			Signatures: []Signature{{Params: params("keys ARRAY<STRING>, values ARRAY<T>"), Returns: func(_ []Arg, b map[string]*types.Type) (*types.Type, error) {
 				return types.Map(types.String, b["T"]), nil
 			},
@@ -301,9 +301,16 @@ func mapFunctions() []Def {
 					return rows(c, types.Map(types.String, c.Args[1].Type.Elem()), func(b *vector.Builder, i int) {
 						k, kEnd := span(c.Args[0], i)
 						v, vEnd := span(c.Args[1], i)
-						for ; k < kEnd && v < vEnd; k, v = k+1, v+1 {
+						for ; k < kEnd; k, v = k+1, v+1 {
+							if contains(c.Args[0].Kids[0], k+1, kEnd, c.Args[0].Kids[0], k) {
+								continue // the last one of equal keys stays
+							}
 							b.Kid(0).Append(c.Args[0].Kids[0], k)
-							b.Kid(1).Append(c.Args[1].Kids[0], v)
+							if v < vEnd {
+								b.Kid(1).Append(c.Args[1].Kids[0], v)
+							} else {
+								b.Kid(1).Null()
+							}
 						}
 						b.Close()
 					}), nil
@@ -412,136 +419,4 @@ func conditionalFunctions() []Def {
 				}), nil
 			})}}},
 	}
-}
-
-func lambdaFunctions() []Def {
-	return []Def{
-		{Name: "TRANSFORM", Kind: Scalar, Category: CategoryLambda, Description: "The collection with each element, or each key and value, computed anew.", Examples: []Example{{"TRANSFORM(ARRAY[1, 2], x => x + 1)", "ARRAY[2, 3]"}},
-			Signatures: []Signature{
-				{Params: params("array ARRAY<T>, function LAMBDA(T) => R"), Returns: func(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
-					return types.Array(args[1].Lambda.Result), nil
-				}, Scalar: plain(transformArray)},
-				{Params: params("map MAP<K, V>, keys LAMBDA(K, V) => R, values LAMBDA(K, V) => S"), Returns: func(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
-					return types.Map(args[1].Lambda.Result, args[2].Lambda.Result), nil
-				}, Scalar: plain(transformMap)},
-			}},
-		{Name: "FILTER", Kind: Scalar, Category: CategoryLambda, Description: "The elements, or entries, for which a condition holds.", Examples: []Example{{"FILTER(ARRAY[1, 2, 3], x => x > 1)", "ARRAY[2, 3]"}},
-			Signatures: []Signature{
-				{Params: params("array ARRAY<T>, function LAMBDA(T) => BOOLEAN"), Returns: sameAs(0), Scalar: plain(filterCollection)},
-				{Params: params("map MAP<K, V>, function LAMBDA(K, V) => BOOLEAN"), Returns: sameAs(0), Scalar: plain(filterCollection)},
-			}},
-		{Name: "REDUCE", Kind: Scalar, Category: CategoryLambda, Description: "A value carried through all elements, or entries, from a first one.", Examples: []Example{{"REDUCE(ARRAY[1, 2, 3], 10, (s, x) => s + x)", "16"}},
-			Signatures: []Signature{
-				{Params: params("list ARRAY<T>, state S, function LAMBDA(S, T) => S"), Returns: sameAs(1), NullTolerant: true, Scalar: plain(reduce)},
-				{Params: params("map MAP<K, V>, state S, function LAMBDA(S, K, V) => S"), Returns: sameAs(1), NullTolerant: true, Scalar: plain(reduce)},
-			}},
-	}
-}
-
-// elements returns for each selected row's elements their position and row.
-func elements(c *Call) (at, outer []int32) {
-	for _, i := range c.Sel {
-		for j := c.Args[0].Offsets[i]; j < c.Args[0].Offsets[i+1]; j++ {
-			at, outer = append(at, j), append(outer, i)
-		}
-	}
-	return at, outer
-}
-
-func gather(a *vector.Arena, v *vector.Vector, at []int32) *vector.Vector {
-	b := vector.NewBuilder(a, v.Type, len(at))
-	for _, j := range at {
-		b.Append(v, int(j))
-	}
-	return b.Finish()
-}
-
-// lambdaOverElements evaluates a lambda on all elements of the selected rows.
-func lambdaOverElements(c *Call, f LambdaFunc) (*vector.Vector, []int32, error) {
-	at, outer := elements(c)
-	var ps []*vector.Vector
-	for _, kid := range c.Args[0].Kids {
-		ps = append(ps, gather(c.Arena, kid, at))
-	}
-	out, err := f(ps, outer)
-	return out, at, err
-}
-
-func transformArray(c *Call) (*vector.Vector, error) {
-	out, _, err := lambdaOverElements(c, c.Lambdas[1])
-	if err != nil {
-		return nil, err
-	}
-	return regroup(c, types.Array(out.Type), out), nil
-}
-
-func transformMap(c *Call) (*vector.Vector, error) {
-	keys, _, err := lambdaOverElements(c, c.Lambdas[1])
-	if err != nil {
-		return nil, err
-	}
-	values, _, err := lambdaOverElements(c, c.Lambdas[2])
-	if err != nil {
-		return nil, err
-	}
-	return regroup(c, types.Map(keys.Type, values.Type), keys, values), nil
-}
-
-// regroup puts computed elements back into one list a row.
-func regroup(c *Call, t *types.Type, kids ...*vector.Vector) *vector.Vector {
-	n := 0
-	return rows(c, t, func(b *vector.Builder, i int) {
-		from, to := span(c.Args[0], i)
-		for range to - from {
-			for k, kid := range kids {
-				b.Kid(k).Append(kid, n)
-			}
-			n++
-		}
-		b.Close()
-	})
-}
-
-func filterCollection(c *Call) (*vector.Vector, error) {
-	keep, _, err := lambdaOverElements(c, c.Lambdas[1])
-	if err != nil {
-		return nil, err
-	}
-	n := 0
-	return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {
-		for j, to := span(c.Args[0], i); j < to; j++ {
-			if !keep.IsNull(n) && keep.Bits.Get(n) {
-				for k, kid := range c.Args[0].Kids {
-					b.Kid(k).Append(kid, j)
-				}
-			}
-			n++
-		}
-		b.Close()
-	}), nil
-}
-
-func reduce(c *Call) (*vector.Vector, error) {
-	var failed error
-	out := rows(c, c.Args[1].Type, func(b *vector.Builder, i int) {
-		if c.Args[0].IsNull(i) || c.Args[1].IsNull(i) {
-			b.Append(c.Args[1], i)
-			return
-		}
-		state := gather(c.Arena, c.Args[1], []int32{int32(i)})
-		for j, to := span(c.Args[0], i); j < to; j++ {
-			ps := []*vector.Vector{state}
-			for _, kid := range c.Args[0].Kids {
-				ps = append(ps, gather(c.Arena, kid, []int32{int32(j)}))
-			}
-			next, err := c.Lambdas[2](ps, []int32{int32(i)})
-			if err != nil {
-				failed = err
-				return
-			}
-			state = next
-		}
-		b.Append(state, 0)
-	})
-	return out, failed
 }

@@ -170,13 +170,13 @@ func geoDistance(c *Call) (*vector.Vector, error) {
 	rad := func(x float64) float64 { return x / 180 * math.Pi }
 	for _, i := range c.Sel {
 		lat1, lon1, lat2, lon2 := c.Args[0].F64[i], c.Args[1].F64[i], c.Args[2].F64[i], c.Args[3].F64[i]
-		s, t := math.Sin(rad(lat2-lat1)/2), math.Sin(rad(lon2-lon1)/2)
-		h := s*s + t*t*math.Cos(rad(lat1))*math.Cos(rad(lat2))
+		s, t := sine(rad(lat2-lat1)/2), sine(rad(lon2-lon1)/2)
+		h := s*s + t*t*cosine(rad(lat1))*cosine(rad(lat2))
 		radius := 6371.0
 		if len(c.Args) == 5 && strings.HasPrefix(strings.ToUpper(string(str(c, 4, int(i)))), "MI") {
 			radius = 3959
 		}
-		v.F64[i] = radius * (2 * math.Asin(math.Min(1, math.Sqrt(h))))
+		v.F64[i] = radius * (2 * asin(math.Min(1, math.Sqrt(h))))
 	}
 	return v, nil
 }
