@@ -19,21 +19,35 @@ func TestJavaRegexMatches(t *testing.T) {
 		{`a\Z`, "ba\n", "a\n"},
 		{`[a\]]+`, "b]a]", "]a]"},
 		{`a{2}`, "aaa", "aa"},
+		{`a+(?=b)`, "aa aab", "aa"},
+		{`(?<!x)y\w*`, "xy yz", "yz"},
+		{`(\w)\1`, "abccd", "cc"},
+		{`(?<c>\w)-\k<c>`, "a-b c-c", "c-c"},
+		{`(?:ab)++c`, "ababc", "ababc"},
+		{`[a-c]*+c`, "abc", ""},
+		{`a?+b`, "ab", "ab"},
+		{`(?>a|ab)c`, "abc", ""},
+		{`[a-z&&[^aeiou]]+`, "aebcd", "bcd"},
+		{`é(?=\d)`, "éé1", "é"},
 	} {
 		re, err := compileJavaRegex(c.pattern)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		if got := re.FindString(c.text); got != c.want {
+		got := ""
+		if m, err := re.first([]byte(c.text)); err == nil && m != nil {
+			got = c.text[m[0]:m[1]]
+		}
+		if got != c.want {
 			t.Errorf("%s in %q is %q, want %q", c.pattern, c.text, got, c.want)
 		}
 	}
 }
 
 func TestJavaRegexRefuses(t *testing.T) {
-	for pattern, want := range map[string]string{`a(?=b)`: "lookahead", `(?<!a)b`: "lookbehind", `(a)\1`: "back references", `a++`: "possessive",
-		`(?>a)`: "atomic", `[a-z&&[^b]]`: "intersections", `(`: "missing", `\`: "end", `\u12`: "hexadecimal"} {
+	for pattern, want := range map[string]string{`[a-z&&b]`: "intersections", `[a[b]]`: "within character classes", `(`: "missing", `\`: "end", `\u12`: "hexadecimal", `\X`: "not supported",
+		`\k<x>`: "a group that there is not", `(?<n`: "not closed"} {
 		if _, err := compileJavaRegex(pattern); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", pattern, err, want)
 		}
@@ -47,6 +61,9 @@ func TestJavaReplacement(t *testing.T) {
 		{`(?<k>a)`, "ab", "<${k}>", "<a>b"},
 		{`a`, "ab", `\$\\`, `$\b`},
 		{`x*`, "ab", "-", "-a-b-"},
+		{`b*`, "abc", "-", "-a--c-"},
+		{`(?<=a)(b)`, "ab b", "<$1>", "a<b> b"},
+		{`(x)(?<n>y)(z)`, "xyz", "${n}$3$1", "yzx"},
 		{`(a)|b`, "ab", "[$1]", "[a][]"},
 	} {
 		re, err := compileJavaRegex(c.pattern)
@@ -73,4 +90,15 @@ func FuzzJavaRegex(f *testing.F) {
 			_, _ = replaceAllJava(re, []byte(text), []byte(with))
 		}
 	})
+}
+
+// TestRegexTimeout holds that an expression that explodes is given up.
+func TestRegexTimeout(t *testing.T) {
+	re, err := compileJavaRegex(`(?=a)(a+)+$`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := re.first([]byte(strings.Repeat("a", 60) + "b")); err == nil || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("found %v", err)
+	}
 }

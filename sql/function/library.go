@@ -6,7 +6,7 @@ import "sync"
 var Default = sync.OnceValue(func() *Library {
 	return NewLibrary(
 		stringFunctions(), bytesFunctions(), mathFunctions(), arrayFunctions(), mapFunctions(), conditionalFunctions(),
-		dateTimeFunctions(), jsonFunctions(), jsonCollectionFunctions(), lambdaFunctions(), otherFunctions(), aggregateFunctions(), tableFunctions(),
+		dateTimeFunctions(), jsonFunctions(), jsonCollectionFunctions(), lambdaFunctions(), otherFunctions(), urlFunctions(), aggregateFunctions(), tableFunctions(),
 	)
 })
 

@@ -49,7 +49,7 @@ func between(of func(*big.Float) *big.Float, got float64, x float64) bool {
 // TestPrecise holds the functions to being rounded right.
 func TestPrecise(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 3000 {
+	for range 1000 {
 		x := (r.Float64() - 0.5) * math.Ldexp(1, r.IntN(10)-5)
 		for name, f := range map[string]struct {
 			fast func(float64) float64

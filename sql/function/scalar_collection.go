@@ -155,13 +155,23 @@ func arrayFunctions() []Def {
 }
 
 func sortInto(c *Call, out *vector.Builder, i int) {
+	desc := false
+	if len(c.Args) == 2 {
+		switch direction := strings.ToUpper(string(str(c, 1, i))); direction {
+		case "ASC", "ASCENDING":
+		case "DESC", "DESCENDING":
+			desc = true
+		default:
+			c.Fail(int32(i), fmt.Sprintf("the direction %q is neither ASC nor DESC", direction))
+			return
+		}
+	}
 	kid := c.Args[0].Kids[0]
 	from, to := span(c.Args[0], i)
 	at := make([]int, 0, to-from)
 	for j := from; j < to; j++ {
 		at = append(at, j)
 	}
-	desc := len(c.Args) == 2 && strings.HasPrefix(strings.ToUpper(string(str(c, 1, i))), "DESC")
 	sort.SliceStable(at, func(x, y int) bool {
 		nx, ny := kid.IsNull(at[x]), kid.IsNull(at[y])
 		if nx || ny {
@@ -238,6 +248,15 @@ func appendText(buf []byte, v *vector.Vector, i int) []byte {
 // maxSeries bounds the elements that one row may generate.
 const maxSeries = 1 << 20
 
+// stepsBetween returns how many steps fit between x and end, toward which step
+// leads.
+func stepsBetween(x, end, step int64) uint64 {
+	if step > 0 {
+		return (uint64(end) - uint64(x)) / uint64(step)
+	}
+	return (uint64(x) - uint64(end)) / -uint64(step)
+}
+
 func seriesSignature(ps string, t *types.Type) Signature {
 	return scalar(ps, types.Array(t), func(c *Call) (*vector.Vector, error) {
 		whole := func(v *vector.Vector, i int) int64 {
@@ -254,15 +273,22 @@ func seriesSignature(ps string, t *types.Type) Signature {
 			if len(c.Args) == 3 {
 				step = int64(c.Args[2].I32[i])
 			}
-			if step == 0 || (end-x)/step > maxSeries {
-				c.Fail(int32(i), "the step must lead to the end in at most 1,048,576 elements")
+			switch {
+			case step == 0 || x != end && step > 0 != (x < end):
+				c.Fail(int32(i), fmt.Sprintf("a step of %d never gets from %d to %d", step, x, end))
+				return
+			case stepsBetween(x, end, step) >= maxSeries:
+				c.Fail(int32(i), "the series has more than 1,048,576 elements")
 				return
 			}
-			for ; step > 0 && x <= end || step < 0 && x >= end; x += step {
+			for n := stepsBetween(x, end, step); ; n, x = n-1, x+step {
 				if t.Kind() == types.KindInt {
 					b.Kid(0).Int32(int32(x))
 				} else {
 					b.Kid(0).Int64(x)
+				}
+				if n == 0 {
+					break
 				}
 			}
 			b.Close()

@@ -158,6 +158,9 @@ func jsonEquals(raw json.RawMessage, v *vector.Vector, i int) bool {
 }
 
 func jsonConcat(c *Call, i int, buf []byte) ([]byte, bool) {
+	if len(c.Args) == 0 {
+		return nil, false
+	}
 	values := make([]json.RawMessage, 0, len(c.Args))
 	objects := true
 	for k := range c.Args {

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -73,7 +71,7 @@ func jsonPath(raw json.RawMessage, path string) (json.RawMessage, bool) {
 			if end < 0 {
 				return nil, false
 			}
-			if inner := path[1:end]; len(inner) >= 2 && inner[0] == '\'' && inner[len(inner)-1] == '\'' {
+			if inner := path[1:end]; len(inner) >= 2 && (inner[0] == '\'' || inner[0] == '"') && inner[len(inner)-1] == inner[0] {
 				if raw, ok = jsonMemberOf(raw, inner[1:len(inner)-1]); !ok {
 					return nil, false
 				}
@@ -124,7 +122,7 @@ func otherFunctions() []Def {
 		{Name: "REGEXP_EXTRACT_ALL", Kind: Scalar, Category: CategoryRegex, Description: "All matches of a regular expression, or what one of its groups holds in each.", Examples: []Example{{"REGEXP_EXTRACT_ALL('t(.)', 'ta tb')", "ARRAY['ta', 'tb']"}, {"REGEXP_EXTRACT_ALL('t(.)', 'ta tb', 1)", "ARRAY['a', 'b']"}},
 			Signatures: []Signature{regexSignature("pattern STRING, input STRING", types.Array(types.String), 0, regexpExtractAll), regexSignature("pattern STRING, input STRING, group INT", types.Array(types.String), 0, regexpExtractAll)}},
 		{Name: "REGEXP_REPLACE", Kind: Scalar, Category: CategoryRegex, Description: "The text with every match of a regular expression replaced.", Examples: []Example{{"REGEXP_REPLACE('a1b2', '[0-9]', '#')", "'a#b#'"}},
-			Signatures: []Signature{regexSignature("str STRING, regexp STRING, new STRING", types.String, 1, func(c *Call, re *regexp.Regexp, b *vector.Builder, i int) {
+			Signatures: []Signature{regexSignature("str STRING, regexp STRING, new STRING", types.String, 1, func(c *Call, re *javaRegex, b *vector.Builder, i int) {
 				out, err := replaceAllJava(re, str(c, 0, i), str(c, 2, i))
 				if err != nil {
 					c.Fail(int32(i), err.Error())
@@ -133,31 +131,17 @@ func otherFunctions() []Def {
 				b.Bytes(out)
 			})}},
 		{Name: "REGEXP_SPLIT_TO_ARRAY", Kind: Scalar, Category: CategoryRegex, Description: "The parts of a text between the matches of a regular expression.", Examples: []Example{{"REGEXP_SPLIT_TO_ARRAY('a1b', '[0-9]')", "ARRAY['a', 'b']"}},
-			Signatures: []Signature{regexSignature("string STRING, regexp STRING", types.Array(types.String), 1, func(c *Call, re *regexp.Regexp, b *vector.Builder, i int) {
-				for _, s := range re.Split(string(str(c, 0, i)), -1) {
+			Signatures: []Signature{regexSignature("string STRING, regexp STRING", types.Array(types.String), 1, func(c *Call, re *javaRegex, b *vector.Builder, i int) {
+				parts, err := re.split(str(c, 0, i))
+				if err != nil {
+					c.Fail(int32(i), err.Error())
+					return
+				}
+				for _, s := range parts {
 					b.Kid(0).String(s)
 				}
 				b.Close()
 			})}},
-		urlDef("URL_ENCODE_PARAM", "The text escaped for use in a URL's query.", Example{"URL_ENCODE_PARAM('a b&c')", "'a+b%26c'"}, func(s string) (string, bool) { return url.QueryEscape(s), true }),
-		urlDef("URL_DECODE_PARAM", "The text that an escaped one stands for.", Example{"URL_DECODE_PARAM('a+b%26c')", "'a b&c'"}, func(s string) (string, bool) { t, err := url.QueryUnescape(s); return t, err == nil }),
-		urlDef("URL_EXTRACT_HOST", "The host of a URL.", Example{"URL_EXTRACT_HOST('http://karst.dev:80/x')", "'karst.dev'"}, urlPart((*url.URL).Hostname)),
-		urlDef("URL_EXTRACT_PATH", "The path of a URL.", Example{"URL_EXTRACT_PATH('http://karst.dev/x/y?z')", "'/x/y'"}, urlPath),
-		urlDef("URL_EXTRACT_PROTOCOL", "The protocol of a URL.", Example{"URL_EXTRACT_PROTOCOL('https://karst.dev')", "'https'"}, urlPart(func(u *url.URL) string { return u.Scheme })),
-		urlDef("URL_EXTRACT_QUERY", "The query of a URL.", Example{"URL_EXTRACT_QUERY('http://karst.dev/?a=b')", "'a=b'"}, urlPart(func(u *url.URL) string { return u.RawQuery })),
-		{Name: "URL_EXTRACT_PORT", Kind: Scalar, Category: CategoryURL, Description: "The port of a URL, null if it names none.", Examples: []Example{{"URL_EXTRACT_PORT('http://karst.dev:8080/x')", "8080"}},
-			Signatures: []Signature{scalar("input STRING", types.Int, intKernel(func(c *Call, i int) (int32, bool) {
-				u, err := url.Parse(string(str(c, 0, i)))
-				if err != nil {
-					return 0, false
-				}
-				port, err := strconv.ParseInt(u.Port(), 10, 32)
-				return int32(port), err == nil
-			}))}},
-		{Name: "URL_EXTRACT_PARAMETER", Kind: Scalar, Category: CategoryURL, Description: "The decoded value of a parameter in a URL's query, null if it is not there.",
-			Examples:   []Example{{"URL_EXTRACT_PARAMETER('http://karst.dev/?a=b%20c&d=e', 'a')", "'b c'"}},
-			Signatures: []Signature{scalar("input STRING, parameter STRING", types.String, stringKernel(urlParameter))}},
-		urlDef("URL_EXTRACT_FRAGMENT", "The fragment of a URL.", Example{"URL_EXTRACT_FRAGMENT('http://karst.dev/#top')", "'top'"}, urlPart(func(u *url.URL) string { return u.Fragment })),
 	}
 }
 
@@ -165,17 +149,29 @@ func appendUUID(buf []byte, hi, lo uint64) []byte {
 	return fmt.Appendf(buf, "%08x-%04x-%04x-%04x-%012x", hi>>32, hi>>16&0xffff, hi&0xffff, lo>>48, lo&(1<<48-1))
 }
 
+// earthRadius is in the units that GEO_DISTANCE knows.
+var earthRadius = map[string]float64{"KM": 6371, "KMS": 6371, "KILOMETER": 6371, "KILOMETERS": 6371, "KILOMETRE": 6371, "KILOMETRES": 6371,
+	"MI": 3959, "MILE": 3959, "MILES": 3959}
+
+// geoDistance is the haversine formula.
 func geoDistance(c *Call) (*vector.Vector, error) {
 	v := vector.New(c.Arena, types.Double, c.N)
 	rad := func(x float64) float64 { return x / 180 * math.Pi }
 	for _, i := range c.Sel {
 		lat1, lon1, lat2, lon2 := c.Args[0].F64[i], c.Args[1].F64[i], c.Args[2].F64[i], c.Args[3].F64[i]
+		if !(math.Abs(lat1) <= 90 && math.Abs(lat2) <= 90 && math.Abs(lon1) <= 180 && math.Abs(lon2) <= 180) {
+			c.Fail(i, "a latitude lies between -90 and 90, a longitude between -180 and 180")
+			continue
+		}
+		radius := earthRadius["KM"]
+		if len(c.Args) == 5 {
+			if radius = earthRadius[strings.ToUpper(string(str(c, 4, int(i))))]; radius == 0 {
+				c.Fail(i, fmt.Sprintf("the unit %q is neither KM nor MILES", str(c, 4, int(i))))
+				continue
+			}
+		}
 		s, t := sine(rad(lat2-lat1)/2), sine(rad(lon2-lon1)/2)
 		h := s*s + t*t*cosine(rad(lat1))*cosine(rad(lat2))
-		radius := 6371.0
-		if len(c.Args) == 5 && strings.HasPrefix(strings.ToUpper(string(str(c, 4, int(i)))), "MI") {
-			radius = 3959
-		}
 		v.F64[i] = radius * (2 * asin(math.Min(1, math.Sqrt(h))))
 	}
 	return v, nil
@@ -184,7 +180,7 @@ func geoDistance(c *Call) (*vector.Vector, error) {
 // regexSignature builds a signature whose argument pattern is a regular
 // expression, compiled once: with the call if it is constant, else for each
 // new text.
-func regexSignature(ps string, t *types.Type, pattern int, f func(c *Call, re *regexp.Regexp, b *vector.Builder, i int)) Signature {
+func regexSignature(ps string, t *types.Type, pattern int, f func(c *Call, re *javaRegex, b *vector.Builder, i int)) Signature {
 	return Signature{Params: params(ps), Returns: always(t), Scalar: func(args []Arg) (ScalarKernel, error) {
 		of, err := regexSource(args[pattern].Const, pattern)
 		if err != nil {
@@ -201,13 +197,13 @@ func regexSignature(ps string, t *types.Type, pattern int, f func(c *Call, re *r
 }
 
 // regexSource returns what gives a row's expression, nil after a failure.
-func regexSource(constant *vector.Vector, arg int) (func(c *Call, i int) *regexp.Regexp, error) {
+func regexSource(constant *vector.Vector, arg int) (func(c *Call, i int) *javaRegex, error) {
 	if constant != nil && !constant.IsNull(0) {
 		re, err := compileJavaRegex(string(constant.Str(0)))
-		return func(*Call, int) *regexp.Regexp { return re }, err
+		return func(*Call, int) *javaRegex { return re }, err
 	}
-	cache := map[string]*regexp.Regexp{}
-	return func(c *Call, i int) *regexp.Regexp {
+	cache := map[string]*javaRegex{}
+	return func(c *Call, i int) *javaRegex {
 		if re, ok := cache[string(str(c, arg, i))]; ok {
 			return re
 		}
@@ -224,76 +220,43 @@ func regexSource(constant *vector.Vector, arg int) (func(c *Call, i int) *regexp
 	}, nil
 }
 
-func regexpExtract(c *Call, re *regexp.Regexp, b *vector.Builder, i int) {
+func regexpExtract(c *Call, re *javaRegex, b *vector.Builder, i int) {
 	group := 0
 	if len(c.Args) == 3 {
 		group = int(c.Args[2].I32[i])
 	}
-	m := re.FindSubmatch(str(c, 1, i))
-	if m == nil || group < 0 || group >= len(m) || m[group] == nil {
+	src := str(c, 1, i)
+	m, err := re.first(src)
+	if err != nil {
+		c.Fail(int32(i), err.Error())
 		return
 	}
-	b.Bytes(m[group])
+	if m == nil || group < 0 || group > re.groups || m[2*group] < 0 {
+		return
+	}
+	b.Bytes(src[m[2*group]:m[2*group+1]])
 }
 
-func regexpExtractAll(c *Call, re *regexp.Regexp, b *vector.Builder, i int) {
+func regexpExtractAll(c *Call, re *javaRegex, b *vector.Builder, i int) {
 	group := 0
 	if len(c.Args) == 3 {
 		group = int(c.Args[2].I32[i])
 	}
-	if group < 0 || group > re.NumSubexp() {
+	if group < 0 || group > re.groups {
 		return
 	}
-	for _, m := range re.FindAllSubmatch(str(c, 1, i), -1) {
-		if m[group] == nil {
+	src := str(c, 1, i)
+	matches, err := re.all(src)
+	if err != nil {
+		c.Fail(int32(i), err.Error())
+		return
+	}
+	for _, m := range matches {
+		if m[2*group] < 0 {
 			b.Kid(0).Null()
 		} else {
-			b.Kid(0).Bytes(m[group])
+			b.Kid(0).Bytes(src[m[2*group]:m[2*group+1]])
 		}
 	}
 	b.Close()
-}
-
-// urlPath differs from the other parts: a URL without a path has an empty one.
-func urlPath(s string) (string, bool) {
-	u, err := url.Parse(s)
-	if err != nil {
-		return "", false
-	}
-	return u.Path, u.Opaque == ""
-}
-
-func urlParameter(c *Call, i int, buf []byte) ([]byte, bool) {
-	u, err := url.Parse(string(str(c, 0, i)))
-	if err != nil {
-		return nil, false
-	}
-	want := string(str(c, 1, i))
-	for _, pair := range strings.Split(u.RawQuery, "&") {
-		key, value, _ := strings.Cut(pair, "=")
-		if key, err := url.QueryUnescape(key); err != nil || key != want {
-			continue
-		}
-		value, err = url.QueryUnescape(value)
-		return append(buf, value...), err == nil
-	}
-	return nil, false
-}
-
-func urlPart(part func(*url.URL) string) func(string) (string, bool) {
-	return func(s string) (string, bool) {
-		u, err := url.Parse(s)
-		if err != nil || part(u) == "" {
-			return "", false
-		}
-		return part(u), true
-	}
-}
-
-func urlDef(name, description string, e Example, f func(string) (string, bool)) Def {
-	return Def{Name: name, Kind: Scalar, Category: CategoryURL, Description: description, Examples: []Example{e},
-		Signatures: []Signature{scalar("input STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
-			s, ok := f(string(str(c, 0, i)))
-			return append(buf, s...), ok
-		}))}}
 }
