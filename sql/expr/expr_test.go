@@ -172,7 +172,8 @@ func TestCompileErrors(t *testing.T) {
 		{"T->Y", "Could not find field 'Y' in T"},
 		{"A = 1", "Cannot compare A (ARRAY<INTEGER>) to 1 (INTEGER) with ="},
 		{"S AND B", "AND takes a BOOLEAN, found S (STRING)"},
-		{"FORMAT_DATE(FROM_DAYS(1), 'QQ')", `the letter "Q" is not supported`},
+		{"FORMAT_DATE(FROM_DAYS(1), 'ww')", `the letter "w" is not supported`},
+		{"PARSE_DATE('2001-01', 'yyyy-QQ')", `the letter "Q" can be written, not read`},
 	} {
 		e, err := sql.ParseExpr(x.text)
 		if err != nil {

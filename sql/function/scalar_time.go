@@ -155,6 +155,9 @@ func formatDef(name, ps, zoned string, e Example, ms func(c *Call, i int) int64)
 func parseDef(name string, t *types.Type, zoned bool, e Example) Def {
 	kernel := func(args []Arg) (ScalarKernel, error) {
 		source, err := newTimeSource(args)
+		if err == nil && source.pattern != nil {
+			err = source.pattern.Readable()
+		}
 		return func(c *Call) (*vector.Vector, error) {
 			return rows(c, t, func(b *vector.Builder, i int) {
 				p, loc, ok := source.of(c, i)

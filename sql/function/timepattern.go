@@ -9,8 +9,10 @@ import (
 )
 
 // A TimePattern is a date pattern of Java's DateTimeFormatter, compiled. These
-// letters are known: y u M L d H h k K a m s S n A N E D X x Z z V, quoted text
-// and optional sections in brackets; others are refused by name.
+// letters are known: G y u M L Q q d D E H h k K a m s S n A N X x Z z O V, quoted
+// text and optional sections in brackets; others are refused by name. Quarters
+// and O are written only, not read. The letters of weeks (Y w W e c) are among
+// those refused: what they mean depends on a server's locale.
 type TimePattern struct {
 	text  string
 	parts []timePart
@@ -24,7 +26,7 @@ type timePart struct {
 
 // maxLetters is how often each letter may stand in a row.
 var maxLetters = map[byte]int{'y': 19, 'u': 19, 'M': 5, 'L': 5, 'd': 2, 'H': 2, 'h': 2, 'k': 2, 'K': 2, 'm': 2, 's': 2, 'D': 3,
-	'S': 9, 'n': 19, 'A': 19, 'N': 19, 'E': 5, 'a': 1, 'z': 4, 'V': 2, 'X': 5, 'x': 5, 'Z': 5}
+	'S': 9, 'n': 19, 'A': 19, 'N': 19, 'E': 5, 'a': 1, 'z': 4, 'V': 2, 'X': 5, 'x': 5, 'Z': 5, 'G': 5, 'Q': 5, 'q': 5, 'O': 4}
 
 // ParseTimePattern compiles a pattern.
 func ParseTimePattern(text string) (*TimePattern, error) {
@@ -97,6 +99,16 @@ func quoted(s string) (literal string, n int, ok bool) {
 	return "", 0, false
 }
 
+// Readable refuses a pattern whose texts can be written only.
+func (p *TimePattern) Readable() error {
+	for _, part := range p.parts {
+		if strings.IndexByte("QqO", part.letter) >= 0 {
+			return fmt.Errorf("date pattern %q: the letter %q can be written, not read", p.text, string(part.letter))
+		}
+	}
+	return nil
+}
+
 // String returns the pattern's text.
 func (p *TimePattern) String() string { return p.text }
 
@@ -153,7 +165,8 @@ type parsedTime struct {
 	year, month, day, yearDay    int
 	hour, hour12, minute, second int
 	nano                         int
-	pm                           int // -1: not given
+	pm                           int  // -1: not given
+	before                       bool // the year counts backwards from the first
 	loc                          *time.Location
 }
 
@@ -227,6 +240,9 @@ func (p *TimePattern) mismatch(text []byte, at int) error {
 }
 
 func (t *parsedTime) millis(p *TimePattern, text []byte) (int64, error) {
+	if t.before {
+		t.year = 1 - t.year
+	}
 	if t.hour12 >= 0 {
 		t.hour = t.hour12 % 12
 		if t.pm == 1 {
@@ -280,6 +296,16 @@ func (t *parsedTime) read(part *timePart, text []byte, at int, adjacent bool) (i
 	switch part.letter {
 	case 'y', 'u':
 		return t.readYear(part, text, at, adjacent)
+	case 'G':
+		for k, name := range eraNames[part.n] {
+			if len(text)-at >= len(name) && equalFold(text[at:at+len(name)], name) {
+				t.before = k == 0
+				return at + len(name), true
+			}
+		}
+		return at, false
+	case 'Q', 'q', 'O':
+		return at, false
 	case 'M', 'L':
 		if part.n >= 3 {
 			t.month, end, ok = named(text, at, part.n, monthNames)
@@ -444,10 +470,14 @@ func (part *timePart) format(buf []byte, t time.Time) []byte {
 	case '[', ']':
 		return buf
 	case 'y', 'u':
-		if part.n == 2 {
-			return number(t.Year() % 100)
+		year := t.Year()
+		if part.letter == 'y' && year < 1 { // of the era before
+			year = 1 - year
 		}
-		return number(t.Year())
+		if part.n == 2 {
+			return number(year % 100)
+		}
+		return number(year)
 	case 'M', 'L':
 		switch {
 		case part.n == 5:
@@ -458,6 +488,10 @@ func (part *timePart) format(buf []byte, t time.Time) []byte {
 			return append(buf, t.Month().String()[:3]...)
 		}
 		return number(int(t.Month()))
+	case 'G':
+		return append(buf, eraNames[part.n][btoi(t.Year() > 0)]...)
+	case 'Q', 'q':
+		return part.formatQuarter(buf, (int(t.Month())+2)/3)
 	case 'd':
 		return number(t.Day())
 	case 'D':
@@ -503,6 +537,31 @@ func (part *timePart) format(buf []byte, t time.Time) []byte {
 	return part.formatOffset(buf, t)
 }
 
+// eraNames are written by the number of letters, the era before Christ first.
+var eraNames = [...][2]string{1: {"BC", "AD"}, 2: {"BC", "AD"}, 3: {"BC", "AD"}, 4: {"Before Christ", "Anno Domini"}, 5: {"B", "A"}}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (part *timePart) formatQuarter(buf []byte, q int) []byte {
+	switch part.n {
+	case 3:
+		buf = append(buf, 'Q')
+	case 4:
+		return append(append(strconv.AppendInt(buf, int64(q), 10), [...]string{1: "st", "nd", "rd", "th"}[q]...), " quarter"...)
+	case 5:
+		return strconv.AppendInt(buf, int64(q), 10)
+	}
+	if part.n == 2 {
+		buf = append(buf, '0')
+	}
+	return strconv.AppendInt(buf, int64(q), 10)
+}
+
 // appendPadded appends n in at least width digits.
 func appendPadded(buf []byte, n, width int) []byte {
 	if n < 0 {
@@ -520,10 +579,33 @@ func appendPadded(buf []byte, n, width int) []byte {
 	return strconv.AppendInt(buf, int64(n), 10)
 }
 
+// appendGMT appends an offset as GMT+8, in full as GMT+08:00.
+func appendGMT(buf []byte, secs int, full bool) []byte {
+	if buf = append(buf, "GMT"...); secs == 0 {
+		return buf
+	}
+	sign := byte('+')
+	if secs < 0 {
+		sign, secs = '-', -secs
+	}
+	width := 1
+	if full {
+		width = 2
+	}
+	buf = appendPadded(append(buf, sign), secs/3600, width)
+	if full || secs%3600 != 0 {
+		buf = appendPadded(append(buf, ':'), secs/60%60, 2)
+	}
+	return buf
+}
+
 // formatOffset appends the offset: X writes Z for none; one letter leaves out
 // minutes of 0, three (of Z five) put a colon.
 func (part *timePart) formatOffset(buf []byte, t time.Time) []byte {
 	_, secs := t.Zone()
+	if part.letter == 'O' {
+		return appendGMT(buf, secs, part.n == 4)
+	}
 	if secs == 0 && (part.letter == 'X' || part.letter == 'Z' && part.n == 5) {
 		return append(buf, 'Z')
 	}

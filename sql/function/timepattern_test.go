@@ -29,6 +29,8 @@ func TestTimePatternFormats(t *testing.T) {
 		{"yyyy[-MM[-dd]]", "2001-03-09", time.UTC},
 		{"''yyyy 'o''clock'", "'2001 o'clock", time.UTC},
 		{"SSSSSSSSS", "067000000", time.UTC},
+		{"y G GGGG, QQQ q QQQQ", "2001 AD Anno Domini, Q1 1 1st quarter", time.UTC},
+		{"O OOOO", "GMT+1 GMT+01:00", paris},
 	} {
 		p, err := ParseTimePattern(c.pattern)
 		if err != nil {
@@ -55,6 +57,7 @@ func TestTimePatternParses(t *testing.T) {
 		{"yyyy-MM-dd", "2001-02-31", "2001-02-28T00:00:00Z"},
 		{"yyyy DDD", "2001 032", "2001-02-01T00:00:00Z"},
 		{"mm", "05", "1970-01-01T00:05:00Z"},
+		{"d MMM y G", "9 Mar 2001 AD", "2001-03-09T00:00:00Z"},
 	} {
 		p, err := ParseTimePattern(c.pattern)
 		if err != nil {
@@ -73,7 +76,7 @@ func TestTimePatternParses(t *testing.T) {
 }
 
 func TestTimePatternRefuses(t *testing.T) {
-	for pattern, want := range map[string]string{"yyyy-QQ": `letter "Q"`, "yyyy 'x": "quote", "yyyy]": "']' without '['", "HHH": "too many", "{": `"{"`} {
+	for pattern, want := range map[string]string{"yyyy-ww": `letter "w"`, "yyyy 'x": "quote", "yyyy]": "']' without '['", "HHH": "too many", "{": `"{"`} {
 		if _, err := ParseTimePattern(pattern); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", pattern, err, want)
 		}
