@@ -229,9 +229,9 @@ func TestFlightsRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, row := range r[0].Rows {
-		if row[2] != "0" {
-			t.Errorf("query %s read %s records again", row[0], row[2])
+	for _, q := range r[0].Answer.(Queries).List {
+		if q.Read != 0 {
+			t.Errorf("query %s read %d records again", q.ID, q.Read)
 		}
 	}
 }
@@ -256,7 +256,10 @@ func TestPushAndBadInput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	faults := r[0].Rows[0][5]
+	var faults string
+	for _, f := range r[0].Answer.(Queries).List[0].Faults {
+		faults += fmt.Sprintf("%d × %s at partition %d, offset %d\n", f.Count, f.Reason, f.Last.Partition, f.Last.Offset)
+	}
 	for _, part := range []string{"1 × malformed", "1 × wrong type", "1 × timestamp", "1 × unknown field", "partition 0, offset 3"} {
 		if !strings.Contains(faults, part) {
 			t.Errorf("%q lacks %q", faults, part)

@@ -3,7 +3,6 @@ package exec
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"karst/log"
 	"karst/planner"
@@ -20,16 +19,6 @@ import (
 type Session struct {
 	Properties map[string]string
 	Variables  map[string]string
-}
-
-// A Result is the answer to one statement: a message, or a table.
-type Result struct {
-	Statement string
-	Kind      string // "status", "streams", "tables", "topics", "queries", …
-	Message   string
-	QueryID   string
-	Columns   []string
-	Rows      [][]string
 }
 
 // settings are the session's properties over the server's.
@@ -76,7 +65,6 @@ func (e *Engine) Execute(ctx context.Context, text string, s *Session) ([]Result
 		if err != nil {
 			return out, err
 		}
-		r.Statement = stmt.Text()
 		out = append(out, *r)
 	}
 	return out, nil
@@ -84,27 +72,44 @@ func (e *Engine) Execute(ctx context.Context, text string, s *Session) ([]Result
 
 // ExecuteStatement runs one statement that is not a query.
 func (e *Engine) ExecuteStatement(ctx context.Context, stmt sql.Statement, s *Session) (*Result, error) {
+	answer, err := e.answer(ctx, stmt, s)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Statement: stmt.Text(), Answer: answer}, nil
+}
+
+func (e *Engine) answer(ctx context.Context, stmt sql.Statement, s *Session) (Answer, error) {
 	switch x := stmt.(type) {
 	case *sql.SelectStmt, *sql.PrintTopic:
 		return nil, types.Errorf(types.ErrStatement, stmt.Pos(), "a query gives rows; send it to the query endpoint")
 	case *sql.SetProperty:
-		return setProperty(x, s), nil
+		return nil, setProperty(x, s)
 	case *sql.Define:
-		return define(x, s), nil
+		define(x, s)
+		return nil, nil
 	case *sql.InsertValues:
-		return e.insertValues(ctx, x, s)
+		return nil, e.insertValues(ctx, x, s)
 	case *sql.Show:
 		return e.show(ctx, x, s)
 	case *sql.Describe:
-		return e.describe(x)
+		return e.describe(ctx, x)
 	case *sql.Explain:
 		return e.explain(ctx, x, s)
+	case *sql.CreateConnector, *sql.DropConnector:
+		return nil, noConnectors(stmt.Pos())
+	case *sql.AssertTopic:
+		return e.assertTopic(ctx, x)
+	case *sql.QueryControl:
+		if x.Action == "TERMINATE" && !x.All && e.CloseQuery(x.ID) {
+			return Done{Message: "Query terminated."}, nil
+		}
 	}
 	return e.define(ctx, stmt, s)
 }
 
 // define plans and commits a defining statement.
-func (e *Engine) define(ctx context.Context, stmt sql.Statement, s *Session) (*Result, error) {
+func (e *Engine) define(ctx context.Context, stmt sql.Statement, s *Session) (Answer, error) {
 	e.ddl.Lock()
 	defer e.ddl.Unlock()
 	in, err := e.input(ctx, s, stmt)
@@ -115,48 +120,51 @@ func (e *Engine) define(ctx context.Context, stmt sql.Statement, s *Session) (*R
 	if err != nil {
 		return nil, err
 	}
-	out := &Result{Kind: "status", Message: r.Message}
+	done := Done{Message: r.Message}
 	if r.Change == nil {
-		return out, nil
+		return done, nil
 	}
+	done.Command, done.Offset = commandOf(stmt), e.offset
 	if err := e.commit(stmt.Text(), r); err != nil {
 		return nil, err
 	}
 	if r.Change.Start != nil {
-		out.QueryID = r.Change.Start.ID
+		done.QueryID = r.Change.Start.ID
 	}
-	return out, nil
+	return done, nil
 }
 
-func setProperty(x *sql.SetProperty, s *Session) *Result {
+func setProperty(x *sql.SetProperty, s *Session) error {
 	if s.Properties == nil {
 		s.Properties = map[string]string{}
 	}
 	if x.Unset {
 		delete(s.Properties, x.Name)
-		return &Result{Kind: "status", Message: "Property '" + x.Name + "' was unset"}
+		return nil
+	}
+	if err := CheckProperty(x.Name, x.Value, x.Pos()); err != nil {
+		return err
 	}
 	s.Properties[x.Name] = x.Value
-	return &Result{Kind: "status", Message: "Property '" + x.Name + "' was set to '" + x.Value + "'"}
+	return nil
 }
 
-func define(x *sql.Define, s *Session) *Result {
+func define(x *sql.Define, s *Session) {
 	if s.Variables == nil {
 		s.Variables = map[string]string{}
 	}
 	if x.Undefine {
 		delete(s.Variables, x.Name)
-		return &Result{Kind: "status", Message: "Variable " + x.Name + " was undefined"}
+		return
 	}
 	s.Variables[x.Name] = x.Value
-	return &Result{Kind: "status", Message: "Variable " + x.Name + " was defined"}
 }
 
 // insertValues appends one record to a source's topic.
-func (e *Engine) insertValues(ctx context.Context, x *sql.InsertValues, s *Session) (*Result, error) {
+func (e *Engine) insertValues(ctx context.Context, x *sql.InsertValues, _ *Session) error {
 	src, err := planner.InsertTarget(x, e.Catalog())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	names := x.Columns
 	if len(names) == 0 {
@@ -165,7 +173,7 @@ func (e *Engine) insertValues(ctx context.Context, x *sql.InsertValues, s *Sessi
 		}
 	}
 	if len(names) != len(x.Values) {
-		return nil, types.Errorf(types.ErrStatement, x.Pos(), "Expected number columns and values to match: %d columns, %d values", len(names), len(x.Values))
+		return types.Errorf(types.ErrStatement, x.Pos(), "Expected number columns and values to match: %d columns, %d values", len(names), len(x.Values))
 	}
 	a := vector.NewArena()
 	time := e.opts.Now().UnixMilli()
@@ -178,11 +186,11 @@ func (e *Engine) insertValues(ctx context.Context, x *sql.InsertValues, s *Sessi
 		if at >= 0 {
 			t = src.Schema.Columns[at].Type
 		} else if name != types.RowTime {
-			return nil, types.Errorf(types.ErrStatement, x.Values[i].Pos(), "Column name `%s` does not exist in %s.", name, x.Target)
+			return types.Errorf(types.ErrStatement, x.Values[i].Pos(), "Column name `%s` does not exist in %s.", name, x.Target)
 		}
 		v, err := e.Constant(x.Values[i], t, a)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if at >= 0 {
 			cols[at] = v
@@ -193,10 +201,10 @@ func (e *Engine) insertValues(ctx context.Context, x *sql.InsertValues, s *Sessi
 	nk := len(src.Schema.Keys())
 	for i := range nk {
 		if src.IsTable() && cols[i].IsNull(0) {
-			return nil, types.Errorf(types.ErrStatement, x.Pos(), "Failed to insert values into '%s'. Value for primary key column(s) %s is required for tables", x.Target, types.QuoteAlways(src.Schema.Columns[i].Name))
+			return types.Errorf(types.ErrStatement, x.Pos(), "Failed to insert values into '%s'. Value for primary key column(s) %s is required for tables", x.Target, types.QuoteAlways(src.Schema.Columns[i].Name))
 		}
 	}
-	return &Result{Kind: "inserted"}, e.insertRow(ctx, src.Topic, e.formatOptions(src, true), e.formatOptions(src, false), src.Schema, cols, time)
+	return e.insertRow(ctx, src, cols, time)
 }
 
 // Constant evaluates an expression without columns, as type t, as INSERT
@@ -220,7 +228,9 @@ func (e *Engine) Constant(x sql.Expr, t *types.Type, a *vector.Arena) (*vector.V
 	return v, nil
 }
 
-func (e *Engine) insertRow(ctx context.Context, topic string, keyFormat, valueFormat format.Options, schema types.Schema, cols []*vector.Vector, time int64) error {
+// insertRow appends one record of the schema's columns.
+func (e *Engine) insertRow(ctx context.Context, src *catalog.Source, cols []*vector.Vector, time int64) error {
+	schema := src.Schema
 	nk := len(schema.Keys())
 	var key, value format.Cells
 	for _, part := range []struct {
@@ -228,7 +238,7 @@ func (e *Engine) insertRow(ctx context.Context, topic string, keyFormat, valueFo
 		cols []types.Column
 		vs   []*vector.Vector
 		out  *format.Cells
-	}{{keyFormat, schema.Keys(), cols[:nk], &key}, {valueFormat, schema.Values(), valuesOf(schema, cols), &value}} {
+	}{{e.formatOptions(src, true), schema.Keys(), cols[:nk], &key}, {e.formatOptions(src, false), schema.Values(), valuesOf(schema, cols), &value}} {
 		if len(part.cols) == 0 {
 			part.out.Null()
 			continue
@@ -241,7 +251,7 @@ func (e *Engine) insertRow(ctx context.Context, topic string, keyFormat, valueFo
 			return err
 		}
 	}
-	return e.Produce(ctx, topic, []Record{{Time: time, Key: key.At(0), Value: value.At(0)}})
+	return e.Produce(ctx, src.Topic, []Record{{Time: time, Key: key.At(0), Value: value.At(0)}})
 }
 
 func valuesOf(schema types.Schema, cols []*vector.Vector) []*vector.Vector {
@@ -316,5 +326,3 @@ func (e *Engine) KeyEncoderFor(topic string) (format.Options, []types.Column) {
 	}
 	return format.Options{Name: "KAFKA", Key: true}, []types.Column{{Name: "KEY", Type: types.String}}
 }
-
-func upper(s string) string { return strings.ToUpper(s) }

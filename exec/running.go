@@ -40,14 +40,6 @@ type running struct {
 
 type faultKey struct{ step, reason string }
 
-// A FaultCount tells how often records of one query were not processed in
-// full for one reason, and what the last one was.
-type FaultCount struct {
-	Step, Reason string
-	Count        int64
-	Last         operator.Fault
-}
-
 // commitEvery is how long rounds go on before a commit at the latest, and
 // commitBytes the output at which one is made before.
 const (

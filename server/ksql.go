@@ -1,43 +1,116 @@
 package server
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
+	"time"
 
 	"karst/exec"
 	"karst/server/api"
+	"karst/sql"
 )
 
-// ksql answers POST /ksql.
+// ksql answers POST /ksql: statements, one after the other, up to the first
+// that fails.
 func (s *Server) ksql(w http.ResponseWriter, r *http.Request) {
 	var req api.StatementRequest
 	if !decode(w, r, &req) {
 		return
 	}
-	results, err := s.engine.Execute(r.Context(), req.Text, session(req.Properties, req.Variables))
+	sess, err := session(req.Properties, req.Variables)
 	if err != nil {
-		status, e := s.failure(err, req.Text)
-		writeError(w, status, e)
+		s.fail(w, err, req.Text)
 		return
 	}
-	out := []api.Entity{}
-	for _, res := range results {
-		if e, ok := entity(res); ok {
-			out = append(out, e)
-		}
+	entities, failed, err := s.statements(r.Context(), req.Text, sess)
+	if err == nil {
+		writeJSON(w, http.StatusOK, entities)
+		return
 	}
-	writeJSON(w, http.StatusOK, out)
+	if failed == "" {
+		failed = req.Text
+	}
+	status, e := s.failure(err, failed)
+	e.Entities = entities
+	writeError(w, status, e)
 }
 
-// entity turns a result into what the API says of it; an INSERT says nothing.
-func entity(r exec.Result) (api.Entity, bool) {
-	e := api.Entity{Type: r.Kind, Statement: r.Statement, Message: r.Message, Columns: r.Columns, Rows: r.Rows}
-	switch r.Kind {
-	case "inserted":
-		return e, false
-	case "status":
-		e.Type = "currentStatus"
-		e.Message = ""
-		e.Status = &api.CommandStatus{Status: "SUCCESS", Message: r.Message, QueryID: r.QueryID}
+// statements runs the statements of a text. On a failure it returns the
+// answers before it and the text of the statement that failed, "" if the text
+// could not be read at all.
+func (s *Server) statements(ctx context.Context, text string, sess *exec.Session) (entities []api.Entity, failed string, err error) {
+	entities = []api.Entity{}
+	stmts, err := sql.Parse(text, sql.Options{Variables: sess.Variables})
+	if err != nil {
+		return entities, "", err
 	}
-	return e, true
+	if len(stmts) > maxStatements {
+		return entities, "", tooMany(len(stmts))
+	}
+	for _, stmt := range stmts {
+		r, err := s.statement(ctx, stmt, sess)
+		if err != nil {
+			return entities, stmt.Text() + ";", err
+		}
+		if e, ok := entity(*r); ok {
+			entities = append(entities, e)
+			if e.CommandID != nil {
+				s.statuses.put(*e.CommandID, e.Status)
+			}
+		}
+	}
+	return entities, "", nil
+}
+
+// assertEvery is how often an ASSERT that may wait is asked again.
+const assertEvery = 50 * time.Millisecond
+
+// statement runs one statement; an ASSERT with a TIMEOUT until it holds.
+func (s *Server) statement(ctx context.Context, stmt sql.Statement, sess *exec.Session) (*exec.Result, error) {
+	wait := assertTimeout(stmt)
+	if wait == 0 {
+		return s.engine.ExecuteStatement(ctx, stmt, sess)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	tick := time.NewTicker(assertEvery)
+	defer tick.Stop()
+	for {
+		r, err := s.engine.ExecuteStatement(ctx, stmt, sess)
+		var unmet *exec.UnmetError
+		if !errors.As(err, &unmet) {
+			return r, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// maxAssertTimeout bounds the TIMEOUT of an ASSERT.
+const maxAssertTimeout = time.Hour
+
+func assertTimeout(stmt sql.Statement) time.Duration {
+	var d *sql.Duration
+	switch x := stmt.(type) {
+	case *sql.AssertTopic:
+		d = x.Timeout
+	case *sql.AssertSchema:
+		d = x.Timeout
+	}
+	if d == nil {
+		return 0
+	}
+	return min(time.Duration(min(d.MS(), maxAssertTimeout.Milliseconds()))*time.Millisecond, maxAssertTimeout)
+}
+
+// maxStatements bounds the statements of one request.
+const maxStatements = 1000
+
+func tooMany(n int) error {
+	return userError(fmt.Sprintf("a request takes at most %d statements, found %d", maxStatements, n))
 }

@@ -1,9 +1,13 @@
 package server
 
 import (
-	"encoding/json"
+	"bytes"
+	"context"
 	"fmt"
+	"mime"
 	"net/http"
+	"strings"
+	"time"
 
 	"karst/exec"
 	"karst/server/api"
@@ -11,146 +15,294 @@ import (
 	"karst/sql/types"
 )
 
-// queryStream answers POST /query-stream: a header line, then an array a row.
+// Content types of answers to queries.
+const (
+	typeJSON      = "application/json"
+	typeKsql      = "application/vnd.ksql.v1+json"
+	typeDelimited = "application/vnd.ksqlapi.delimited.v1"
+)
+
+// pullTimeout is how long a pull query may take.
+const pullTimeout = time.Minute
+
+// A rowSink writes a query's answer in one of the forms.
+type rowSink interface {
+	exec.Rows
+	// begun reports whether anything has been written.
+	begun() bool
+	// end writes what follows the rows: the last word, or why there are no
+	// more.
+	end(final string, failure *api.Error)
+}
+
+// query answers POST /query: a SELECT as one JSON array of header, rows and a
+// last word, or PRINT as text.
+func (s *Server) query(w http.ResponseWriter, r *http.Request) {
+	var req api.StatementRequest
+	if decode(w, r, &req) {
+		s.run(w, r, req, newArrayRows(w))
+	}
+}
+
+// queryStream answers POST /query-stream. By default a header line, then an
+// array a row; as JSON the same in one array; as ksqlDB's JSON what /query
+// gives.
 func (s *Server) queryStream(w http.ResponseWriter, r *http.Request) {
 	var req api.StreamRequest
 	if !decode(w, r, &req) {
 		return
 	}
-	out := &lineRows{w: w}
-	if _, err := s.runQuery(r, req.Text, session(req.Properties, req.Variables), out); err != nil {
-		s.queryFailed(w, err, req.Text, out.begun)
+	var out rowSink
+	switch accepted(r.Header.Get("Accept")) {
+	case typeKsql:
+		out = newArrayRows(w)
+	case typeJSON:
+		out = newLineRows(w, true)
+	default:
+		out = newLineRows(w, false)
 	}
+	s.run(w, r, api.StatementRequest{Text: req.Text, Properties: req.Properties, Variables: req.Variables}, out)
 }
 
-func (s *Server) queryFailed(w http.ResponseWriter, err error, text string, begun bool) {
-	status, e := s.failure(err, text)
-	if !begun {
-		writeError(w, status, e)
+// accepted returns the first of the content types that the server has.
+func accepted(header string) string {
+	for _, part := range strings.Split(header, ",") {
+		switch kind, _, err := mime.ParseMediaType(strings.TrimSpace(part)); {
+		case err != nil:
+		case kind == typeKsql, kind == typeJSON, kind == typeDelimited:
+			return kind
+		}
+	}
+	return typeDelimited
+}
+
+// run runs the one query of a request.
+func (s *Server) run(w http.ResponseWriter, r *http.Request, req api.StatementRequest, out rowSink) {
+	sess, err := session(req.Properties, req.Variables)
+	if err != nil {
+		s.fail(w, err, req.Text)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(e)
+	stmt, err := oneQuery(req.Text, sess)
+	if err != nil {
+		s.fail(w, err, req.Text)
+		return
+	}
+	if p, ok := stmt.(*sql.PrintTopic); ok {
+		s.print(w, r, p)
+		return
+	}
+	final, err := s.selectRows(r.Context(), stmt, sess, out)
+	switch {
+	case err == nil:
+		out.end(final, nil)
+	case !out.begun():
+		s.fail(w, err, req.Text)
+	default:
+		_, e := s.failure(err, req.Text)
+		out.end("", e)
+	}
 }
 
-// runQuery runs the one query of a text.
-func (s *Server) runQuery(r *http.Request, text string, sess *exec.Session, rows exec.Rows) (string, error) {
+// selectRows runs a SELECT.
+func (s *Server) selectRows(ctx context.Context, stmt sql.Statement, sess *exec.Session, out exec.Rows) (string, error) {
+	sel, ok := stmt.(*sql.SelectStmt)
+	if !ok {
+		return "", types.Errorf(types.ErrStatement, stmt.Pos(), "this endpoint takes SELECT and PRINT; send other statements to /ksql")
+	}
+	if q, ok := sel.Query.(*sql.Query); ok && q.Emit != sql.EmitNone {
+		defer s.pushes.Add(-1)
+		if s.pushes.Add(1) > maxPushQueries {
+			return "", &types.Error{Kind: types.ErrLimit, Pos: stmt.Pos(), Message: fmt.Sprintf("%d push queries run already, more are not taken", maxPushQueries)}
+		}
+		return s.engine.Query(ctx, sel, sess, out)
+	}
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	return s.engine.Query(ctx, sel, sess, out)
+}
+
+func oneQuery(text string, sess *exec.Session) (sql.Statement, error) {
 	stmts, err := sql.Parse(text, sql.Options{Variables: sess.Variables})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if len(stmts) != 1 {
-		return "", types.Errorf(types.ErrStatement, types.Pos{}, "expected exactly one query, found %d statements", len(stmts))
+		return nil, userError(fmt.Sprintf("expected exactly one query, found %d statements", len(stmts)))
 	}
-	sel, ok := stmts[0].(*sql.SelectStmt)
-	if !ok {
-		return "", types.Errorf(types.ErrStatement, stmts[0].Pos(), "this endpoint takes a SELECT; send other statements to /ksql")
-	}
-	return s.engine.Query(r.Context(), sel, sess, rows)
+	return stmts[0], nil
 }
 
-// lineRows writes rows as lines.
+// lineRows writes a header and a JSON array a row, each on a line of its own,
+// or all of it as one array.
 type lineRows struct {
-	w     http.ResponseWriter
-	begun bool
+	out   *stream
+	array bool
+	lines int
+	push  bool
+}
+
+func newLineRows(w http.ResponseWriter, array bool) *lineRows {
+	return &lineRows{out: newStream(w), array: array}
+}
+
+func (l *lineRows) begun() bool { return l.lines > 0 }
+
+func (l *lineRows) line(text []byte) bool {
+	if l.array {
+		l.out.put(opening(l.lines))
+	}
+	l.lines++
+	l.out.put(text)
+	if !l.array {
+		l.out.put([]byte{'\n'})
+	}
+	return l.out.err == nil
+}
+
+func opening(n int) []byte {
+	if n == 0 {
+		return []byte{'['}
+	}
+	return []byte(",\n")
 }
 
 // Header implements exec.Rows.
 func (l *lineRows) Header(head exec.Header) error {
-	h := api.Header{QueryID: head.QueryID, ColumnNames: []string{}, ColumnTypes: []string{}}
+	h := api.Header{ColumnNames: []string{}, ColumnTypes: []string{}}
+	if head.Push {
+		h.QueryID = &head.QueryID
+	}
 	for _, c := range head.Schema.Columns {
 		h.ColumnNames = append(h.ColumnNames, c.Name)
 		h.ColumnTypes = append(h.ColumnTypes, c.Type.String())
 	}
-	l.w.Header().Set("Content-Type", "application/vnd.ksqlapi.delimited.v1")
-	l.begun = true
-	err := json.NewEncoder(l.w).Encode(h)
-	flush(l.w)
-	return err
-}
-
-func flush(w http.ResponseWriter) {
-	if f, ok := w.(http.Flusher); ok {
-		f.Flush()
+	kind := typeDelimited
+	if l.array {
+		kind = typeJSON
 	}
-}
-
-func joined(cols [][]byte) []byte {
-	out := []byte{'['}
-	for i, c := range cols {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, c...)
-	}
-	return append(out, ']')
+	l.out.begin(kind)
+	l.push = head.Push
+	l.line(raw(h))
+	l.Flush()
+	return l.out.err
 }
 
 // Row implements exec.Rows.
-func (l *lineRows) Row(cols [][]byte, _ bool) bool {
-	_, err := l.w.Write(append(joined(cols), '\n'))
-	return err == nil
-}
+func (l *lineRows) Row(cols [][]byte, _ bool) bool { return l.line(joined(cols)) }
 
 // Flush implements exec.Rows.
-func (l *lineRows) Flush() bool {
-	flush(l.w)
-	return true
+func (l *lineRows) Flush() bool { return l.out.flush() }
+
+func (l *lineRows) end(_ string, failure *api.Error) {
+	if failure != nil {
+		l.line(raw(failure))
+	}
+	if l.array {
+		l.out.put([]byte("]\n"))
+	}
+	l.out.flush()
 }
 
-// query answers POST /query: one JSON array of header, rows and a last word.
-func (s *Server) query(w http.ResponseWriter, r *http.Request) {
-	var req api.StatementRequest
-	if !decode(w, r, &req) {
-		return
-	}
-	out := &arrayRows{w: w}
-	final, err := s.runQuery(r, req.Text, session(req.Properties, req.Variables), out)
-	switch {
-	case err != nil && !out.begun:
-		s.queryFailed(w, err, req.Text, false)
-	case err != nil:
-		_, e := s.failure(err, req.Text)
-		text, _ := json.Marshal(e)
-		fmt.Fprintf(w, ",\n{\"errorMessage\":%s}]\n", text)
-	case out.word:
-		text, _ := json.Marshal(final)
-		fmt.Fprintf(w, ",\n{\"finalMessage\":%s}]\n", text)
-	default:
-		fmt.Fprint(w, "]\n")
-	}
+func joined(cols [][]byte) []byte {
+	return append(append([]byte{'['}, bytes.Join(cols, []byte{','})...), ']')
 }
 
+// arrayRows writes one JSON array of objects, as ksqlDB does: a header, rows
+// and, but for pull queries on tables, a last word.
 type arrayRows struct {
-	w     http.ResponseWriter
-	begun bool
-	word  bool // a last word follows the rows
+	out  *stream
+	n    int
+	word bool // a last word follows the rows
+}
+
+func newArrayRows(w http.ResponseWriter) *arrayRows { return &arrayRows{out: newStream(w)} }
+
+func (a *arrayRows) begun() bool { return a.n > 0 }
+
+func (a *arrayRows) element(parts ...[]byte) bool {
+	a.out.put(opening(a.n))
+	a.n++
+	for _, p := range parts {
+		a.out.put(p)
+	}
+	return a.out.err == nil
 }
 
 // Header implements exec.Rows.
 func (a *arrayRows) Header(h exec.Header) error {
-	text, err := json.Marshal(map[string]any{"header": map[string]string{"queryId": h.QueryID, "schema": h.Schema.String()}})
-	if err != nil {
-		return err
-	}
-	a.w.Header().Set("Content-Type", "application/json")
-	a.begun, a.word = true, h.Push || !h.Table
-	_, err = fmt.Fprintf(a.w, "[%s", text)
-	flush(a.w)
-	return err
+	a.out.begin(typeJSON)
+	a.word = h.Push || !h.Table
+	a.element(raw(map[string]any{"header": map[string]string{"queryId": h.QueryID, "schema": h.Schema.String()}}))
+	a.Flush()
+	return a.out.err
 }
+
+var (
+	rowBegin     = []byte(`{"row":{"columns":`)
+	rowEnd       = []byte(`}}`)
+	rowTombstone = []byte(`,"tombstone":true}}`)
+)
 
 // Row implements exec.Rows.
 func (a *arrayRows) Row(cols [][]byte, deleted bool) bool {
-	tail := "}}"
+	tail := rowEnd
 	if deleted {
-		tail = `,"tombstone":true}}`
+		tail = rowTombstone
 	}
-	_, err := fmt.Fprintf(a.w, ",\n{\"row\":{\"columns\":%s%s", joined(cols), tail)
-	return err == nil
+	return a.element(rowBegin, joined(cols), tail)
 }
 
 // Flush implements exec.Rows.
-func (a *arrayRows) Flush() bool {
-	flush(a.w)
-	return true
+func (a *arrayRows) Flush() bool { return a.out.flush() }
+
+func (a *arrayRows) end(final string, failure *api.Error) {
+	switch {
+	case failure != nil:
+		a.element(raw(map[string]any{"errorMessage": failure}))
+	case a.word:
+		a.element(raw(map[string]string{"finalMessage": final}))
+	}
+	a.out.put([]byte("]\n"))
+	a.out.flush()
+}
+
+// print answers PRINT: text, a line a record.
+func (s *Server) print(w http.ResponseWriter, r *http.Request, p *sql.PrintTopic) {
+	out := newStream(w)
+	begin := func() { out.begin("text/plain; charset=utf-8") }
+	err := s.engine.Print(r.Context(), p, func(line string) bool {
+		begin()
+		out.put([]byte(line))
+		out.put([]byte{'\n'})
+		return out.err == nil
+	}, func() bool {
+		begin()
+		return out.flush()
+	})
+	if err == nil {
+		return
+	}
+	if !out.started {
+		s.fail(w, err, p.Text())
+		return
+	}
+	_, e := s.failure(err, p.Text())
+	out.put(append(raw(e), '\n'))
+	out.flush()
+}
+
+// closeQuery answers POST /close-query: a push query ends.
+func (s *Server) closeQuery(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		QueryID string `json:"queryId"`
+	}
+	if !decode(w, r, &req) {
+		return
+	}
+	if !s.engine.CloseQuery(req.QueryID) {
+		writeError(w, http.StatusBadRequest, &api.Error{Code: api.CodeBadRequest, Message: "No query with id " + req.QueryID})
+		return
+	}
+	writeJSON(w, http.StatusOK, struct{}{})
 }

@@ -31,10 +31,10 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 has it anyway
-	w.Header().Set("Content-Type", "application/x-ndjson")
 	lines := bufio.NewScanner(r.Body)
 	lines.Buffer(make([]byte, 64<<10), 4<<20)
-	p := &producer{s: s, ctx: r.Context(), topic: topic, w: w}
+	p := &producer{s: s, ctx: r.Context(), topic: topic, out: newStream(w)}
+	p.out.begin("application/x-ndjson")
 	for lines.Scan() {
 		if err := p.line(lines.Bytes()); err != nil {
 			p.fail(err)
@@ -54,7 +54,7 @@ type producer struct {
 	s     *Server
 	ctx   context.Context
 	topic string
-	w     http.ResponseWriter
+	out   *stream
 	batch []exec.Record
 	acked int64
 	read  int64
@@ -97,13 +97,14 @@ func (p *producer) send() error {
 	}
 	p.acked += int64(len(p.batch))
 	p.batch = p.batch[:0]
-	err := json.NewEncoder(p.w).Encode(api.Ack{Acknowledged: p.acked})
-	flush(p.w)
-	return err
+	p.out.put(append(raw(api.Ack{Acknowledged: p.acked}), '\n'))
+	p.out.flush()
+	return p.out.err
 }
 
 func (p *producer) fail(err error) {
-	_ = json.NewEncoder(p.w).Encode(api.Ack{Acknowledged: p.acked, Error: err.Error()})
+	p.out.put(append(raw(api.Ack{Acknowledged: p.acked, Error: err.Error()}), '\n'))
+	p.out.flush()
 }
 
 // keyBytes serializes a key given as text as the topic's source declares it.
@@ -155,7 +156,7 @@ func (s *Server) consume(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	c := &consumer{s: s, w: w, left: most}
+	c := &consumer{s: s, out: newStream(w), left: most}
 	if err := c.run(r.Context(), t, q.Get("from") == "beginning", q.Get("exit") == "true"); err != nil && r.Context().Err() == nil {
 		s.logger.Warn("consuming ended", "topic", topic, "error", err)
 	}
@@ -163,7 +164,7 @@ func (s *Server) consume(w http.ResponseWriter, r *http.Request) {
 
 type consumer struct {
 	s    *Server
-	w    http.ResponseWriter
+	out  *stream
 	left int64 // records still wanted; -1: no limit
 	recs log.Records
 }
@@ -190,8 +191,8 @@ func (c *consumer) run(ctx context.Context, t log.Topic, beginning, exit bool) e
 			next[i] = b.Start
 		}
 	}
-	c.w.Header().Set("Content-Type", "application/x-ndjson")
-	flush(c.w)
+	c.out.begin("application/x-ndjson")
+	c.out.flush()
 	for {
 		moved := false
 		for i := range next {
@@ -225,7 +226,6 @@ func (c *consumer) fetch(ctx context.Context, topic string, partition int32, off
 	if err != nil {
 		return offset, err
 	}
-	enc := json.NewEncoder(c.w)
 	for i := range c.recs.Len() {
 		if c.left == 0 {
 			break
@@ -233,15 +233,13 @@ func (c *consumer) fetch(ctx context.Context, topic string, partition int32, off
 		out := api.Record{Timestamp: &c.recs.Timestamps[i], Partition: &partition, Offset: &c.recs.Offsets[i]}
 		out.Key, out.KeyBase64 = textOrBytes(c.recs.Key(i))
 		out.Value, out.ValueBase64 = textOrBytes(c.recs.Value(i))
-		if err := enc.Encode(out); err != nil {
-			return offset, err
-		}
+		c.out.put(append(raw(out), '\n'))
 		if c.left > 0 {
 			c.left--
 		}
 	}
-	flush(c.w)
-	return to, nil
+	c.out.flush()
+	return to, c.out.err
 }
 
 func textOrBytes(b []byte) (*string, []byte) {

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"karst/exec"
@@ -19,10 +22,16 @@ type Server struct {
 	logger *slog.Logger
 	now    func() time.Time
 	mux    *http.ServeMux
+
+	statuses statuses
+	pushes   atomic.Int64 // push queries that run
 }
 
-// maxBodyBytes bounds the body of a statement.
-const maxBodyBytes = 1 << 20
+// Bounds of what a client can ask for.
+const (
+	maxBodyBytes   = 1 << 20 // of a statement
+	maxPushQueries = 10_000  // at a time
+)
 
 // New returns a server over an engine.
 func New(e *exec.Engine, logger *slog.Logger, now func() time.Time) *Server {
@@ -30,8 +39,13 @@ func New(e *exec.Engine, logger *slog.Logger, now func() time.Time) *Server {
 	s.mux.HandleFunc("POST /ksql", s.ksql)
 	s.mux.HandleFunc("POST /query", s.query)
 	s.mux.HandleFunc("POST /query-stream", s.queryStream)
+	s.mux.HandleFunc("POST /close-query", s.closeQuery)
+	s.mux.HandleFunc("POST /inserts-stream", s.inserts)
 	s.mux.HandleFunc("GET /info", s.info)
 	s.mux.HandleFunc("GET /healthcheck", s.health)
+	s.mux.HandleFunc("GET /clusterStatus", s.clusterStatus)
+	s.mux.HandleFunc("GET /status/{type}/{entity}/{action}", s.status)
+	s.mux.HandleFunc("GET /is_valid_property/{name}", s.validProperty)
 	s.mux.HandleFunc("POST /topics/{name}/records", s.produce)
 	s.mux.HandleFunc("GET /topics/{name}/records", s.consume)
 	return s
@@ -42,13 +56,13 @@ func (s *Server) HTTP() *http.Server {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
-	return &http.Server{Handler: s, Protocols: p, ReadHeaderTimeout: 5 * time.Second}
+	return &http.Server{Handler: s, Protocols: p, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute}
 }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host && origin != "https://"+r.Host {
-		writeError(w, http.StatusForbidden, &api.Error{Code: 40300, Message: "requests from another origin are refused"})
+	if why := refused(r); why != "" {
+		writeError(w, http.StatusForbidden, &api.Error{Code: api.CodeForbidden, Message: why})
 		return
 	}
 	s.mux.ServeHTTP(w, r)
@@ -57,52 +71,92 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v)
+	_ = json.NewEncoder(w).Encode(v) // the client has gone
 }
 
 func writeError(w http.ResponseWriter, status int, e *api.Error) {
 	if e.Type == "" {
-		e.Type = "generic_error"
+		e.Type = api.GenericError
 	}
 	writeJSON(w, status, e)
 }
 
+// fail answers with an error.
+func (s *Server) fail(w http.ResponseWriter, err error, statement string) {
+	status, e := s.failure(err, statement)
+	writeError(w, status, e)
+}
+
+func userError(message string) *types.Error {
+	return types.Errorf(types.ErrStatement, types.Pos{}, "%s", message)
+}
+
 // failure turns an error into a status and a body; one table for all
-// endpoints. Only users' errors and the log's known ones are shown.
+// endpoints. What is no fault of the user's is logged too.
 func (s *Server) failure(err error, statement string) (int, *api.Error) {
 	var user *types.Error
 	var many types.Errors
 	switch {
 	case errors.As(err, &many), errors.As(err, &user):
-		e := &api.Error{Type: "statement_error", Code: api.CodeBadStatement, Message: err.Error(), Statement: statement}
-		return http.StatusBadRequest, e
+		return http.StatusBadRequest, &api.Error{Type: api.StatementError, Code: api.CodeBadStatement, Message: fullText(err, many), Statement: statement, Entities: []api.Entity{}}
 	case errors.Is(err, log.ErrUnknownTopic):
-		return http.StatusNotFound, &api.Error{Type: "generic_error", Code: api.CodeNotFound, Message: err.Error()}
+		return http.StatusNotFound, &api.Error{Type: api.GenericError, Code: api.CodeNotFound, Message: err.Error()}
 	case errors.Is(err, log.ErrRecordTooLarge), errors.Is(err, log.ErrInvalidTopic), errors.Is(err, log.ErrOffsetRange):
-		return http.StatusBadRequest, &api.Error{Type: "generic_error", Code: api.CodeBadRequest, Message: err.Error()}
+		return http.StatusBadRequest, &api.Error{Type: api.GenericError, Code: api.CodeBadRequest, Message: err.Error()}
+	case errors.Is(err, context.DeadlineExceeded):
+		return http.StatusServiceUnavailable, &api.Error{Type: api.GenericError, Code: api.CodeUnavailable, Message: "the time for this query is over: " + err.Error()}
 	}
 	s.logger.Error("request failed", "error", err)
-	return http.StatusInternalServerError, &api.Error{Type: "generic_error", Code: api.CodeServerError, Message: err.Error()}
+	return http.StatusInternalServerError, &api.Error{Type: api.GenericError, Code: api.CodeServerError, Message: err.Error()}
 }
 
-// session makes a session of a request's properties, whose values may be
-// strings, numbers or booleans.
-func session(props map[string]json.RawMessage, vars map[string]string) *exec.Session {
-	s := &exec.Session{Properties: map[string]string{}, Variables: vars}
-	for k, raw := range props {
-		var text string
-		if json.Unmarshal(raw, &text) != nil {
-			text = string(raw)
-		}
-		s.Properties[k] = text
+// fullText is an error's text, of several errors each on a line of its own.
+func fullText(err error, many types.Errors) string {
+	if len(many) < 2 {
+		return err.Error()
 	}
-	return s
+	return errors.Join(many.Unwrap()...).Error()
 }
 
+// session makes a session of a request's properties and variables, whose
+// values may be strings, numbers or booleans.
+func session(props, vars map[string]json.RawMessage) (*exec.Session, error) {
+	s := &exec.Session{Properties: map[string]string{}, Variables: map[string]string{}}
+	for _, part := range []struct {
+		in  map[string]json.RawMessage
+		out map[string]string
+	}{{props, s.Properties}, {vars, s.Variables}} {
+		for k, raw := range part.in {
+			text := string(raw)
+			if raw[0] == '"' {
+				if err := json.Unmarshal(raw, &text); err != nil {
+					return nil, userError(fmt.Sprintf("the value of '%s' is not a string: %s", k, raw))
+				}
+			} else if raw[0] == '{' || raw[0] == '[' {
+				return nil, userError(fmt.Sprintf("the value of '%s' must be a string, a number or a boolean, found %s", k, raw))
+			}
+			part.out[k] = text
+		}
+	}
+	for k, v := range s.Properties {
+		if err := exec.CheckProperty(k, v, types.Pos{}); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// decode reads a request's body.
 func decode(w http.ResponseWriter, r *http.Request, v any) bool {
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBodyBytes)).Decode(v); err != nil {
-		writeError(w, http.StatusBadRequest, &api.Error{Code: api.CodeBadRequest, Message: "the body is not the JSON that is expected: " + err.Error()})
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBodyBytes)).Decode(v)
+	if err == nil {
+		return true
+	}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		writeError(w, http.StatusRequestEntityTooLarge, &api.Error{Code: api.CodeTooLarge, Message: fmt.Sprintf("the body is larger than %d bytes", large.Limit)})
 		return false
 	}
-	return true
+	writeError(w, http.StatusBadRequest, &api.Error{Code: api.CodeBadRequest, Message: "the body is not the JSON that is expected: " + err.Error()})
+	return false
 }

@@ -141,6 +141,10 @@ func (p *printer) end() {
 			p.settle()
 		}
 		p.rule()
-		fmt.Fprintf(p.out, "%d rows\n", p.rows)
+		noun := "rows"
+		if p.rows == 1 {
+			noun = "row"
+		}
+		fmt.Fprintf(p.out, "%d %s\n", p.rows, noun)
 	}
 }

@@ -68,12 +68,7 @@ func (r *Runner) statement(ctx context.Context, s sql.Statement, text string) er
 		q, ok := x.Query.(*sql.Query)
 		return r.query(ctx, text, ok && q.Emit != sql.EmitNone)
 	case *sql.SetProperty:
-		if x.Unset {
-			delete(r.Properties, x.Name)
-		} else {
-			r.Properties[x.Name] = x.Value
-		}
-		return nil
+		return r.set(ctx, x, text)
 	case *sql.Define:
 		if x.Undefine {
 			delete(r.Variables, x.Name)
@@ -82,13 +77,13 @@ func (r *Runner) statement(ctx context.Context, s sql.Statement, text string) er
 		}
 		return nil
 	case *sql.PrintTopic:
-		return r.print(ctx, x)
+		return r.print(ctx, text)
 	case *sql.RunScript:
 		return r.script(ctx, x.File)
 	}
 	entities, err := r.Client.Execute(ctx, text, r.Properties, r.Variables)
 	for _, e := range entities {
-		r.entity(e)
+		printEntity(r.Out, r.Format, e)
 	}
 	return err
 }
@@ -103,6 +98,20 @@ func (r *Runner) script(ctx context.Context, file string) error {
 		return fmt.Errorf("reading script: %w", err)
 	}
 	return r.Run(ctx, string(text))
+}
+
+// set sets a property of the session, once the server has found that it takes
+// it.
+func (r *Runner) set(ctx context.Context, x *sql.SetProperty, text string) error {
+	if x.Unset {
+		delete(r.Properties, x.Name)
+		return nil
+	}
+	if _, err := r.Client.Execute(ctx, text, r.Properties, r.Variables); err != nil {
+		return err
+	}
+	r.Properties[x.Name] = x.Value
+	return nil
 }
 
 // query prints a query's rows; stream tells that they come as they happen.
@@ -127,61 +136,13 @@ func (r *Runner) query(ctx context.Context, text string, stream bool) error {
 	return err
 }
 
-func (r *Runner) print(ctx context.Context, x *sql.PrintTopic) error {
-	params := "exit=false"
-	if x.FromBeginning {
-		params += "&from=beginning"
-	}
-	if x.Limit != nil {
-		params += fmt.Sprintf("&max=%d", *x.Limit)
-	}
-	n := int64(0)
-	err := r.Client.Consume(ctx, x.Topic, params, func(rec api.Record) bool {
-		if n++; x.Interval <= 1 || n%x.Interval == 0 {
-			fmt.Fprintf(r.Out, "rowtime: %d, key: %s, value: %s, partition: %d, offset: %d\n", *rec.Timestamp, orNull(rec.KeyBytes()), orNull(rec.ValueBytes()), *rec.Partition, *rec.Offset)
-		}
-		return true
-	})
+// print prints a topic's records, as text.
+func (r *Runner) print(ctx context.Context, text string) error {
+	err := r.Client.Print(ctx, text, r.Properties, r.Variables, func(line string) { fmt.Fprintln(r.Out, line) })
 	if ctx.Err() != nil {
 		return nil
 	}
 	return err
-}
-
-func orNull(b []byte) string {
-	if b == nil {
-		return "<null>"
-	}
-	return string(b)
-}
-
-// entity prints the answer to one statement.
-func (r *Runner) entity(e api.Entity) {
-	if r.Format == JSON {
-		text, _ := json.Marshal(e)
-		fmt.Fprintf(r.Out, "%s\n", text)
-		return
-	}
-	if e.Status != nil {
-		fmt.Fprintln(r.Out, e.Status.Message)
-		return
-	}
-	if e.Message != "" {
-		fmt.Fprintln(r.Out, e.Message)
-	}
-	if len(e.Columns) == 1 && e.Columns[0] == "plan" {
-		for _, row := range e.Rows {
-			fmt.Fprintln(r.Out, row[0])
-		}
-		return
-	}
-	if len(e.Columns) > 0 {
-		p := newPrinter(r.Out, r.Format, e.Columns, false)
-		for _, row := range e.Rows {
-			p.row(row, nil)
-		}
-		p.end()
-	}
 }
 
 // cellText shows a JSON value: strings without quotes.

@@ -207,14 +207,14 @@ func (e *Engine) Query(text string) []string {
 	return rows.list
 }
 
-// Show returns the rows of a statement's answer.
-func (e *Engine) Show(text string) [][]string {
+// Queries returns what SHOW QUERIES EXTENDED tells.
+func (e *Engine) Queries() []exec.QueryInfo {
 	e.t.Helper()
-	r, err := e.Execute(context.Background(), text, e.session)
+	r, err := e.Execute(context.Background(), "SHOW QUERIES EXTENDED;", e.session)
 	if err != nil {
-		e.t.Fatalf("%v\n%s", err, text)
+		e.t.Fatal(err)
 	}
-	return r[len(r)-1].Rows
+	return r[0].Answer.(exec.Queries).List
 }
 
 // rows collects an answer.

@@ -147,7 +147,7 @@ func (e *caseEngine) make(ctx context.Context, stmts []sql.Statement) (sql.State
 			if err != nil {
 				return s, err
 			}
-			if id := res.QueryID; id != "" && !slices.Contains(e.queries, id) {
+			if id := res.QueryID(); id != "" && !slices.Contains(e.queries, id) {
 				e.queries = append(e.queries, id)
 				if err := e.control(ctx, "PAUSE", id); err != nil {
 					return s, err

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -57,13 +58,18 @@ func rawProperties(m map[string]string) map[string]json.RawMessage {
 	return out
 }
 
-// Execute runs statements that are not queries.
+// Execute runs statements that are not queries. If one fails, those before it
+// are in the entities all the same.
 func (c *Client) Execute(ctx context.Context, text string, properties, variables map[string]string) ([]Entity, error) {
-	body, err := json.Marshal(StatementRequest{Text: text, Properties: rawProperties(properties), Variables: variables})
+	body, err := json.Marshal(StatementRequest{Text: text, Properties: rawProperties(properties), Variables: rawProperties(variables)})
 	if err != nil {
 		return nil, err
 	}
 	resp, err := c.post(ctx, "/ksql", bytes.NewReader(body))
+	var failed *Error
+	if errors.As(err, &failed) {
+		return failed.Entities, err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +84,7 @@ func (c *Client) Execute(ctx context.Context, text string, properties, variables
 // Query runs a query; row is called for each row, its columns as JSON, until
 // it returns false or the query ends.
 func (c *Client) Query(ctx context.Context, text string, properties, variables map[string]string, header func(Header), row func([]json.RawMessage) bool) error {
-	body, err := json.Marshal(StreamRequest{Text: text, Properties: rawProperties(properties), Variables: variables})
+	body, err := json.Marshal(StreamRequest{Text: text, Properties: rawProperties(properties), Variables: rawProperties(variables)})
 	if err != nil {
 		return err
 	}
@@ -116,6 +122,24 @@ func (c *Client) Query(ctx context.Context, text string, properties, variables m
 		if !row(cols) {
 			return nil
 		}
+	}
+	return lines.Err()
+}
+
+// Print runs a PRINT statement; line is called for each line of its answer.
+func (c *Client) Print(ctx context.Context, text string, properties, variables map[string]string, line func(string)) error {
+	body, err := json.Marshal(StatementRequest{Text: text, Properties: rawProperties(properties), Variables: rawProperties(variables)})
+	if err != nil {
+		return err
+	}
+	resp, err := c.post(ctx, "/query", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	lines := lineScanner(resp.Body)
+	for lines.Scan() {
+		line(lines.Text())
 	}
 	return lines.Err()
 }

@@ -4,10 +4,21 @@ import "encoding/json"
 
 // Error codes, as ksqlDB's: the HTTP status times 100 and a number.
 const (
-	CodeBadRequest   = 40000
-	CodeBadStatement = 40001
-	CodeNotFound     = 40400
-	CodeServerError  = 50000
+	CodeBadRequest    = 40000
+	CodeBadStatement  = 40001
+	CodeQueryEndpoint = 40002 // the statement belongs to a query endpoint
+	CodeForbidden     = 40300
+	CodeNotFound      = 40400
+	CodeTooLarge      = 41300
+	CodeTooMany       = 42900
+	CodeServerError   = 50000
+	CodeUnavailable   = 50300
+)
+
+// The types of errors: of a statement, which is in the error, and all others.
+const (
+	StatementError = "statement_error"
+	GenericError   = "generic_error"
 )
 
 // An Error is the body of an answer that is not 200.
@@ -16,6 +27,8 @@ type Error struct {
 	Code      int    `json:"error_code"`
 	Message   string `json:"message"`
 	Statement string `json:"statementText,omitempty"`
+	// Entities are the answers to the statements before the one that failed.
+	Entities []Entity `json:"entities,omitzero"`
 }
 
 // Error implements error.
@@ -25,62 +38,24 @@ func (e *Error) Error() string { return e.Message }
 type StatementRequest struct {
 	Text       string                     `json:"ksql"`
 	Properties map[string]json.RawMessage `json:"streamsProperties"`
-	Variables  map[string]string          `json:"sessionVariables"`
+	// RequestProperties are ksqlDB's own between servers; they have no effect.
+	RequestProperties map[string]json.RawMessage `json:"requestProperties,omitempty"`
+	// Variables' values may be strings, numbers or booleans.
+	Variables map[string]json.RawMessage `json:"sessionVariables"`
+	// Sequence asks that the commands up to this number have been executed.
+	Sequence *int64 `json:"commandSequenceNumber,omitempty"`
 }
 
 // A StreamRequest is the body of POST /query-stream.
 type StreamRequest struct {
 	Text       string                     `json:"sql"`
 	Properties map[string]json.RawMessage `json:"properties"`
-	Variables  map[string]string          `json:"sessionVariables"`
-}
-
-// An Entity is the answer to one statement of POST /ksql.
-type Entity struct {
-	Type      string         `json:"@type"`
-	Statement string         `json:"statementText"`
-	Status    *CommandStatus `json:"commandStatus,omitempty"`
-	QueryID   string         `json:"queryId,omitempty"`
-	Message   string         `json:"message,omitempty"`
-	// Columns and Rows are the answer as a table; List is the same as
-	// objects, under the name ksqlDB gives it (see MarshalJSON).
-	Columns []string   `json:"columns,omitempty"`
-	Rows    [][]string `json:"rows,omitempty"`
-}
-
-// A CommandStatus tells what came of a defining statement.
-type CommandStatus struct {
-	Status  string `json:"status"`
-	Message string `json:"message"`
-	QueryID string `json:"queryId,omitempty"`
-}
-
-// MarshalJSON adds the rows as a list of objects under the entity's type, as
-// ksqlDB's clients expect: {"@type": "streams", "streams": [{"name": …}]}.
-func (e Entity) MarshalJSON() ([]byte, error) {
-	type plain Entity
-	text, err := json.Marshal(plain(e))
-	if err != nil || len(e.Columns) == 0 {
-		return text, err
-	}
-	list := make([]map[string]string, 0, len(e.Rows))
-	for _, row := range e.Rows {
-		m := map[string]string{}
-		for i, c := range e.Columns {
-			m[c] = row[i]
-		}
-		list = append(list, m)
-	}
-	extra, err := json.Marshal(map[string]any{e.Type: list})
-	if err != nil {
-		return nil, err
-	}
-	return append(append(text[:len(text)-1], ','), extra[1:]...), nil
+	Variables  map[string]json.RawMessage `json:"sessionVariables"`
 }
 
 // A Header begins the answer of POST /query-stream.
 type Header struct {
-	QueryID     string   `json:"queryId"`
+	QueryID     *string  `json:"queryId"` // of push queries
 	ColumnNames []string `json:"columnNames"`
 	ColumnTypes []string `json:"columnTypes"`
 }
