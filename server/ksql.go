@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -45,9 +44,6 @@ func (s *Server) statements(ctx context.Context, text string, sess *exec.Session
 	stmts, err := sql.Parse(text, sql.Options{Variables: sess.Variables})
 	if err != nil {
 		return entities, "", err
-	}
-	if len(stmts) > maxStatements {
-		return entities, "", tooMany(len(stmts))
 	}
 	for _, stmt := range stmts {
 		r, err := s.statement(ctx, stmt, sess)
@@ -106,11 +102,4 @@ func assertTimeout(stmt sql.Statement) time.Duration {
 		return 0
 	}
 	return min(time.Duration(min(d.MS(), maxAssertTimeout.Milliseconds()))*time.Millisecond, maxAssertTimeout)
-}
-
-// maxStatements bounds the statements of one request.
-const maxStatements = 1000
-
-func tooMany(n int) error {
-	return userError(fmt.Sprintf("a request takes at most %d statements, found %d", maxStatements, n))
 }

@@ -104,7 +104,7 @@ func condition(rng *rand.Rand, keys []string, windowed bool, depth int) string {
 func TestLookupIsFilter(t *testing.T) {
 	e := filled(t)
 	rng := rand.New(rand.NewPCG(5, 6))
-	for range 400 {
+	for range 250 {
 		s := shapes[rng.IntN(len(shapes))]
 		where := condition(rng, s.keys, s.windowed, rng.IntN(3))
 		want := []string{}
