@@ -272,10 +272,21 @@ func (p *queryPlanner) checkWindows(j *sql.Join, left, right side) error {
 		return fault(j.At, "", "Can not join windowed source to non-windowed source. %s is %s, %s is %s.", left.names, windowed(l), right.names, windowed(r))
 	case !isKeyOf(left) || !isKeyOf(right):
 		return fault(j.On.Pos(), "Join on the key columns of both.", "Implicit repartitioning of windowed sources is not supported. Got %s.", p.condition(left, right, func(side) string { return "" }))
-	case (l.Kind == plan.Session) != (r.Kind == plan.Session) || l.SizeMS != r.SizeMS:
+	case (l.Kind != plan.Session) && (r.Kind != plan.Session) && p.framedKeys():
+		return nil
+	case l.Kind != r.Kind || l.SizeMS != r.SizeMS:
 		return fault(j.At, "", "Can not join sources of different windows: %s is %s, %s is %s.", left.names, windowed(l), right.names, windowed(r))
 	}
 	return nil
+}
+
+// framedKeys reports whether all sources have keys with a schema's id in them:
+// their bytes are rewritten for a join, so that only the windows' starts must be
+// equal.
+func (p *queryPlanner) framedKeys() bool {
+	return !slices.ContainsFunc(p.sources, func(r *relation) bool {
+		return !slices.Contains([]string{"AVRO", "JSON_SR", "PROTOBUF"}, r.source.KeyFormat.Name)
+	})
 }
 
 func windowed(w *plan.Window) string {

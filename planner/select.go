@@ -325,7 +325,7 @@ func (p *queryPlanner) partitionBy(items []selectItem) ([]selectItem, error) {
 		return nil, fault(p.q.PartitionBy[0].Pos(), "", "PARTITION BY is not supported on tables.")
 	}
 	if w := p.step.Meta().Window; w != nil {
-		return nil, unsupported(p.q.PartitionBy[0].Pos(), "PARTITION BY on a windowed source")
+		return nil, fault(p.q.PartitionBy[0].Pos(), "", "Implicit repartitioning of windowed sources is not supported: PARTITION BY %s of a %s source.", sql.PrintExpr(p.q.PartitionBy[0]), windowed(w))
 	}
 	var exprs []sql.Expr
 	var labels []string

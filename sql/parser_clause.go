@@ -19,7 +19,7 @@ func (p *parser) typeRef() TypeRef {
 	if kind, ok := typeNames[t.upper]; ok && t.kind == tokWord {
 		p.i++
 		r.Kind = kind
-		p.typeParams(&r, t.upper)
+		p.typeParams(&r)
 		return r
 	}
 	if _, ok := identifier(t); !ok {
@@ -49,11 +49,15 @@ var typeNames = map[string]types.Kind{
 	"ARRAY": types.KindArray, "MAP": types.KindMap, "STRUCT": types.KindStruct,
 }
 
-func (p *parser) typeParams(r *TypeRef, word string) {
+func (p *parser) typeParams(r *TypeRef) {
 	switch r.Kind {
 	case types.KindString:
-		if word == "VARCHAR" && p.acceptOp("(") { // the length is not kept
-			p.integer()
+		if p.acceptOp("(") { // the length is not kept
+			if p.tok().kind != tokInteger && !p.word("STRING") {
+				p.fail("STRING", expectInteger)
+				return
+			}
+			p.i++
 			p.expectOp(")")
 		}
 	case types.KindDecimal:

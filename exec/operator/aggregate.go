@@ -324,6 +324,9 @@ func (a *aggregate) foldTraced(c *Context, b *vector.Batch, args [][]*vector.Vec
 	for k, kernel := range a.kernels {
 		out.Cols = append(out.Cols, kernel.Update(a.call(c, k, args[k]), rows, a.slots, true))
 	}
+	if b.Headers != nil {
+		out.Headers = gather(c.Arena, b.Headers, rows)
+	}
 	if starts != nil {
 		out.WindowStart, out.WindowEnd = c.Arena.Int64s(len(rows)), c.Arena.Int64s(len(rows))
 		for n, start := range starts {
@@ -340,6 +343,7 @@ func (a *aggregate) foldEach(c *Context, b *vector.Batch, args [][]*vector.Vecto
 	begun := false // the change of a group began with the row before
 	for n, row := range rows {
 		one[0], slot[0] = row, a.slots[n]
+		out.from(b, int(row))
 		if a.step.Retract && !begun {
 			if err := a.retract(c, out, a.slots[n]); err != nil {
 				return nil, err

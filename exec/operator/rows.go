@@ -20,6 +20,9 @@ type rowBuilder struct {
 	order    []int32
 	origin   int32 // place in the merge order of the row being processed
 	ordered  bool
+	headers  *vector.Builder // nil as long as no row has any
+	heads    *vector.Vector  // headers of the row being processed
+	headRow  int
 }
 
 func newRowBuilder(a *vector.Arena, schema types.Schema, windowed bool, rows int) *rowBuilder {
@@ -30,8 +33,10 @@ func newRowBuilder(a *vector.Arena, schema types.Schema, windowed bool, rows int
 	return b
 }
 
-// from says that the rows to come stem from row i of src.
+// from says that the rows to come stem from row i of src: they have its place
+// in the merge order and its headers.
 func (b *rowBuilder) from(src *vector.Batch, i int) {
+	b.heads, b.headRow = src.Headers, i
 	if b.ordered = src.Order != nil; b.ordered {
 		b.origin = src.Order[i]
 	}
@@ -47,6 +52,18 @@ func (b *rowBuilder) close(op vector.Op, time, start, end int64) {
 	if b.ordered {
 		b.order = append(b.order, b.origin)
 	}
+	if b.heads != nil && b.headers == nil {
+		b.headers = vector.NewBuilder(b.arena, b.heads.Type, len(b.time))
+		for range len(b.time) - 1 {
+			b.headers.Close()
+		}
+	}
+	switch {
+	case b.heads != nil:
+		b.headers.Append(b.heads, b.headRow)
+	case b.headers != nil:
+		b.headers.Close()
+	}
 }
 
 // finish returns the batch, nil if it has no rows.
@@ -57,6 +74,9 @@ func (b *rowBuilder) finish() *vector.Batch {
 	out := &vector.Batch{N: len(b.time), Time: b.time, Ops: b.ops, WindowStart: b.start, WindowEnd: b.end, Order: b.order}
 	for _, c := range b.cols {
 		out.Cols = append(out.Cols, c.Finish())
+	}
+	if b.headers != nil {
+		out.Headers = b.headers.Finish()
 	}
 	return out
 }

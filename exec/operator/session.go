@@ -48,6 +48,7 @@ func (a *aggregate) sessions(c *Context, b *vector.Batch, sel []int32, args [][]
 }
 
 func (a *aggregate) sessionRow(c *Context, b *vector.Batch, args [][]*vector.Vector, out *rowBuilder, key []byte, i int32) error {
+	out.from(b, int(i))
 	t := b.Time[i]
 	advanced := t > a.time
 	a.time = max(a.time, t)

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"fmt"
+	"slices"
 
 	"karst/planner/plan"
 	"karst/sql"
@@ -137,7 +138,8 @@ func (p *project) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
 type rekey struct {
 	step   *plan.Rekey
 	progs  []*expr.Program
-	values []int // positions of the output's values in the input
+	plain  []bool // the key is computed from key columns alone
+	values []int  // positions of the output's values in the input
 }
 
 func newRekey(s *plan.Rekey, d Deps) (Operator, error) {
@@ -148,6 +150,11 @@ func newRekey(s *plan.Rekey, d Deps) (Operator, error) {
 			return nil, err
 		}
 		r.progs = append(r.progs, p)
+		plain, err := ofKeys(k.Text, s.Input.Meta().Schema)
+		if err != nil {
+			return nil, err
+		}
+		r.plain = append(r.plain, plain)
 	}
 	for _, v := range s.Schema.Values() {
 		i := s.Input.Meta().Schema.Find(v.Name)
@@ -167,8 +174,12 @@ func (r *rekey) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
 	}
 	ec := c.eval(r.step.ID, b)
 	var cols []*vector.Vector
-	for _, p := range r.progs {
-		cols = append(cols, p.Eval(ec, b))
+	for k, p := range r.progs {
+		v := p.Eval(ec, b)
+		if !r.plain[k] && !r.step.DropNulls {
+			v = ofValues(c, b, v)
+		}
+		cols = append(cols, v)
 	}
 	keys := cols
 	for _, i := range r.values {
@@ -189,6 +200,40 @@ func (r *rekey) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
 		out.Sel = sel
 	}
 	return out, nil
+}
+
+// ofKeys reports whether an expression refers to key columns alone.
+func ofKeys(text string, in types.Schema) (bool, error) {
+	e, err := sql.ParseExpr(text)
+	if err != nil {
+		return false, err
+	}
+	only := true
+	sql.Walk(e, func(x sql.Expr) bool {
+		if c, ok := x.(*sql.ColumnRef); ok {
+			i := in.Find(c.Name)
+			only = only && i >= 0 && in.Columns[i].Namespace == types.NamespaceKey
+		}
+		return true
+	})
+	return only, nil
+}
+
+// ofValues returns v with null in the rows that have no value: what is
+// computed from a row, pseudo columns too, is null then.
+func ofValues(c *Context, b *vector.Batch, v *vector.Vector) *vector.Vector {
+	if b.Ops == nil || !slices.Contains(b.Ops, vector.Delete) {
+		return v
+	}
+	out := vector.NewBuilder(c.Arena, v.Type, b.N)
+	for i := range b.N {
+		if b.Op(i) == vector.Delete {
+			out.Null()
+		} else {
+			out.Append(v, i)
+		}
+	}
+	return out.Finish()
 }
 
 type explode struct {

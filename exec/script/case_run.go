@@ -276,10 +276,25 @@ func (r *caseRun) runQuery(cat *catalog.Catalog, q *catalog.Query, inputs []*rec
 
 func isInsertValues(s sql.Statement) bool { _, ok := s.(*sql.InsertValues); return ok }
 
+// produce appends records to a topic: to its first partition, or, if a query
+// of ours makes the topic, where that would have placed them.
 func (e *caseEngine) produce(ctx context.Context, topic string, recs []record) error {
+	src := sourceOf(e.engine.Catalog(), topic)
+	t, err := e.log.Topic(ctx, topic)
+	if err != nil {
+		return err
+	}
 	var list []exec.Record
 	for _, rec := range recs {
-		list = append(list, exec.Record{Time: rec.time, Key: rec.key, Value: rec.value, Headers: rec.headers, Placed: true})
+		r := exec.Record{Time: rec.time, Key: rec.key, Value: rec.value, Headers: rec.headers, Placed: true}
+		if src != nil && src.CreatedBy != "" && rec.key != nil {
+			bare, _, err := splitWindow(src, rec.key)
+			if err != nil {
+				return err
+			}
+			r.Partition = int32(log.PartitionForKey(bare, int(t.Partitions)))
+		}
+		list = append(list, r)
 	}
 	return e.engine.Produce(ctx, topic, list)
 }
@@ -321,11 +336,16 @@ func cloneHeaders(list []log.Header) []log.Header {
 // topicsBefore returns the topics that are there before the statements run,
 // with their partitions: those that the case lists, that its CREATE
 // statements with columns name, and those of its records that no query makes.
-// Records go to partition 0, so one partition will do where none are asked for.
+// Records go to partition 0, so one partition will do unless the case speaks of
+// partitions at all.
 func (c *queryCase) topicsBefore(stmts []sql.Statement) map[string]int {
 	parts := map[string]int{}
+	def := 1
+	if c.countsPartitions(stmts) {
+		def = defaultPartitions
+	}
 	for _, rec := range slices.Concat(c.Inputs, c.Outputs) {
-		parts[rec.Topic] = 1
+		parts[rec.Topic] = def
 	}
 	for _, s := range stmts {
 		create, ok := s.(*sql.CreateSource)
@@ -339,7 +359,10 @@ func (c *queryCase) topicsBefore(stmts []sql.Statement) map[string]int {
 			}
 			continue
 		}
-		parts[topic] = max(n, 1)
+		if n == 0 {
+			n = def
+		}
+		parts[topic] = n
 	}
 	for _, t := range c.Topics {
 		if t.Partitions > 0 || parts[t.Name] == 0 {
@@ -347,6 +370,18 @@ func (c *queryCase) topicsBefore(stmts []sql.Statement) map[string]int {
 		}
 	}
 	return parts
+}
+
+// countsPartitions reports whether a case gives a topic's partitions.
+func (c *queryCase) countsPartitions(stmts []sql.Statement) bool {
+	for _, s := range stmts {
+		if create, ok := s.(*sql.CreateSource); ok {
+			if _, n := createdTopic(create, nil); n > 0 {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(c.Topics, func(t caseTopic) bool { return t.Partitions > 0 })
 }
 
 // createdTopic returns the topic of a CREATE and its PARTITIONS, 0 if there is

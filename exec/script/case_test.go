@@ -9,12 +9,15 @@ import (
 	"testing"
 )
 
-// TestSQLTests runs the project's tests in ksqlDB's test dialect.
-func TestSQLTests(t *testing.T) {
-	var out bytes.Buffer
-	sum, err := Run(context.Background(), []string{"../../testdata/sqltest"}, Options{}, &out)
-	if err != nil || sum.Failed > 0 || sum.Passed == 0 {
-		t.Errorf("%+v, %v\n%s", sum, err, out.String())
+// TestOwnCases runs the project's tests in ksqlDB's formats, its .json cases
+// record by record and in batches.
+func TestOwnCases(t *testing.T) {
+	for _, batch := range []int{1, 4096} {
+		var out bytes.Buffer
+		sum, err := Run(context.Background(), []string{"../../testdata/sqltest", "../../testdata/cases"}, Options{CaseBatch: batch}, &out)
+		if err != nil || sum.Failed > 0 || sum.Passed == 0 {
+			t.Errorf("%+v, %v\n%s", sum, err, out.String())
+		}
 	}
 }
 
