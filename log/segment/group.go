@@ -1,0 +1,350 @@
+package segment
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"karst/log"
+)
+
+// A GroupStore is where Groups keeps offsets and the state of groups.
+type GroupStore interface {
+	log.OffsetStore
+	DeleteGroup(ctx context.Context, group string) error
+}
+
+// GroupOptions of the group coordinator.
+type GroupOptions struct {
+	Store GroupStore
+	Clock log.Clock
+	Rand  func() uint64 // for member ids; not to be foreseen
+
+	// InitialDelay is how long the first rebalance of a group waits for more
+	// members; 200 ms if 0.
+	InitialDelay time.Duration
+	// MinSession and MaxSession bound session timeouts; 6 s and 30 min if 0.
+	MinSession, MaxSession time.Duration
+	// OffsetRetention is how long the offsets of a group without members are
+	// kept; 7 days if 0.
+	OffsetRetention time.Duration
+	MaxGroups       int // 10,000 if 0
+	MaxMembers      int // of a group; 1,000 if 0
+}
+
+func (o *GroupOptions) setDefaults() {
+	o.InitialDelay = cmp.Or(o.InitialDelay, 200*time.Millisecond)
+	o.MinSession = cmp.Or(o.MinSession, 6*time.Second)
+	o.MaxSession = cmp.Or(o.MaxSession, 30*time.Minute)
+	o.OffsetRetention = cmp.Or(o.OffsetRetention, 7*24*time.Hour)
+	o.MaxGroups = cmp.Or(o.MaxGroups, 10_000)
+	o.MaxMembers = cmp.Or(o.MaxMembers, 1000)
+}
+
+// Groups is the group coordinator: it implements log.GroupCoordinator over an
+// OffsetStore.
+//
+//	             join                     all joined, or time over
+//	Empty ──────────────> Preparing ────────────────────────────> Completing
+//	  ^                     ^  ^                                      │ leader has synced,
+//	  │ last one left       │  └──────── join, leave, expiry ─────────┤ state is durable
+//	  └─────────────────────┴──────────── join, leave, expiry ──── Stable
+//
+// One mutex guards all groups. What a step tells others (answers, writes to the
+// store) goes to the outbox and is done in order after the mutex is free, by
+// whoever holds it then: see unlock.
+type Groups struct {
+	opts GroupOptions
+
+	mu       sync.Mutex
+	groups   map[string]*group
+	outbox   []func()
+	draining bool // somebody works the outbox
+	closed   bool
+	sweep    func() bool // stops the timer of the offsets' expiry
+}
+
+var _ log.GroupCoordinator = (*Groups)(nil)
+
+// NewGroups returns the coordinator of the groups that o.Store has. Members that
+// were there when it was last used have their session timeout to come back.
+func NewGroups(o GroupOptions) (*Groups, error) {
+	o.setDefaults()
+	g := &Groups{opts: o, groups: map[string]*group{}}
+	stored, err := o.Store.StoredGroups(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("reading the groups: %w", err)
+	}
+	g.mu.Lock()
+	defer g.unlock()
+	for id, state := range stored {
+		if err := g.load(id, state); err != nil {
+			return nil, err
+		}
+	}
+	g.scheduleSweep()
+	return g, nil
+}
+
+// Close stops the timers and answers whoever waits with ErrClosed.
+func (g *Groups) Close() {
+	g.mu.Lock()
+	defer g.unlock()
+	g.closed = true
+	if g.sweep != nil {
+		g.sweep()
+	}
+	for _, gr := range g.groups {
+		if gr.stopTimer != nil {
+			gr.stopTimer()
+		}
+		for _, m := range gr.members {
+			gr.answerJoin(m, log.JoinedGroup{Err: log.ErrClosed, MemberID: m.id, Generation: -1})
+			gr.answerSync(m, log.SyncedGroup{Err: log.ErrClosed})
+		}
+	}
+}
+
+// later puts something to do into the outbox; the caller holds mu.
+func (g *Groups) later(f func()) { g.outbox = append(g.outbox, f) }
+
+// unlock works the outbox, then frees mu. While something of it is done mu is
+// free, and what others, or that itself, put into the outbox meanwhile is done
+// here after it.
+func (g *Groups) unlock() {
+	if !g.draining {
+		g.draining = true
+		for len(g.outbox) > 0 {
+			f := g.outbox[0]
+			g.outbox = g.outbox[1:]
+			g.mu.Unlock()
+			f()
+			g.mu.Lock()
+		}
+		g.outbox, g.draining = nil, false
+	}
+	g.mu.Unlock()
+}
+
+// find returns a group that members may speak to.
+func (g *Groups) find(id string) (*group, error) {
+	if g.closed {
+		return nil, log.ErrClosed
+	}
+	if gr := g.groups[id]; gr != nil {
+		return gr, nil
+	}
+	return nil, fmt.Errorf("%w: the group %q has none", log.ErrUnknownMember, id)
+}
+
+// make returns the group, a new one if there is none.
+func (g *Groups) make(id string) (*group, error) {
+	if gr := g.groups[id]; gr != nil {
+		return gr, nil
+	}
+	if len(g.groups) >= g.opts.MaxGroups {
+		return nil, fmt.Errorf("%w: there are %d groups, as many as may be", log.ErrGroupFull, len(g.groups))
+	}
+	gr := newGroup(g, id)
+	g.groups[id] = gr
+	return gr, nil
+}
+
+// keep makes a group that is used to keep offsets, if there is none, and stores
+// that it is one, so that its offsets expire one day.
+func (g *Groups) keep(id string) error {
+	if id == "" {
+		return fmt.Errorf("%w: it is empty", log.ErrInvalidGroup)
+	}
+	gr, err := g.make(id)
+	if err == nil && !gr.kept {
+		gr.kept = true
+		gr.save(func(error) {}) // goes with the offsets that follow
+	}
+	return err
+}
+
+// Heartbeat implements log.GroupCoordinator.
+func (g *Groups) Heartbeat(who log.GroupMember) error {
+	g.mu.Lock()
+	defer g.unlock()
+	gr, m, err := g.member(who)
+	if err != nil {
+		return err
+	}
+	gr.touch(m)
+	if gr.state == log.GroupPreparing {
+		return log.ErrRebalancing
+	}
+	return nil
+}
+
+// member returns the member that who is, of the current generation.
+func (g *Groups) member(who log.GroupMember) (*group, *member, error) {
+	gr, err := g.find(who.Group)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := gr.identify(who)
+	if err != nil {
+		return nil, nil, err
+	}
+	if who.Generation != gr.generation {
+		return nil, nil, fmt.Errorf("%w: %d, which is %d", log.ErrIllegalGen, who.Generation, gr.generation)
+	}
+	return gr, m, nil
+}
+
+// CommitOffsets implements log.GroupCoordinator.
+func (g *Groups) CommitOffsets(who log.GroupMember, offsets map[log.Partition]log.GroupOffset, done func(error)) {
+	g.mu.Lock()
+	defer g.unlock()
+	if err := g.checkCommit(who); err != nil {
+		g.later(func() { done(err) })
+		return
+	}
+	g.later(func() { g.opts.Store.StoreOffsets(who.Group, offsets, done) })
+}
+
+// checkCommit says whether who may commit, and makes the group of a client that
+// uses it to keep offsets and nothing else.
+func (g *Groups) checkCommit(who log.GroupMember) error {
+	gr := g.groups[who.Group]
+	switch {
+	case g.closed:
+		return log.ErrClosed
+	case who.Generation < 0 && who.MemberID == "" && (gr == nil || len(gr.members) == 0):
+		return g.keep(who.Group)
+	case gr == nil:
+		return fmt.Errorf("%w: the group %q has no members", log.ErrIllegalGen, who.Group)
+	}
+	_, m, err := g.member(who)
+	if err != nil {
+		return err
+	}
+	if gr.state == log.GroupCompleting {
+		return log.ErrRebalancing
+	}
+	gr.touch(m)
+	return nil
+}
+
+// CheckMember implements log.GroupCoordinator.
+func (g *Groups) CheckMember(who log.GroupMember) error {
+	g.mu.Lock()
+	defer g.unlock()
+	if who.Generation < 0 && who.MemberID == "" {
+		return g.keep(who.Group)
+	}
+	gr := g.groups[who.Group]
+	if gr == nil {
+		return fmt.Errorf("%w: the group %q has no members", log.ErrIllegalGen, who.Group)
+	}
+	_, m, err := g.member(who)
+	if err == nil {
+		gr.touch(m)
+	}
+	return err
+}
+
+// DescribeGroup implements log.GroupCoordinator.
+func (g *Groups) DescribeGroup(_ context.Context, id string) (log.GroupInfo, error) {
+	g.mu.Lock()
+	defer g.unlock()
+	gr := g.groups[id]
+	if gr == nil {
+		return log.GroupInfo{ID: id, State: log.GroupDead}, fmt.Errorf("%w: %q", log.ErrUnknownGroup, id)
+	}
+	info := gr.info()
+	for _, m := range gr.sorted() {
+		x := log.GroupMemberInfo{MemberID: m.id, InstanceID: m.instance, ClientID: m.clientID, ClientHost: m.clientHost}
+		if gr.state == log.GroupStable {
+			x.Metadata, x.Assignment = m.metadata(gr.protocol), m.assignment
+		}
+		info.Members = append(info.Members, x)
+	}
+	return info, nil
+}
+
+// ListGroups implements log.GroupCoordinator. Groups whose offsets were stored
+// past the coordinator, by transactions, are among them.
+func (g *Groups) ListGroups(ctx context.Context) ([]log.GroupInfo, error) {
+	stored, err := g.opts.Store.StoredGroups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.unlock()
+	all := map[string]log.GroupInfo{}
+	for id := range stored {
+		all[id] = log.GroupInfo{ID: id, State: log.GroupEmpty}
+	}
+	for id, gr := range g.groups {
+		all[id] = gr.info()
+	}
+	out := make([]log.GroupInfo, 0, len(all))
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, all[id])
+	}
+	return out, nil
+}
+
+// DeleteGroup implements log.GroupCoordinator.
+func (g *Groups) DeleteGroup(ctx context.Context, id string) error {
+	stored, err := g.opts.Store.StoredGroups(ctx)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	gr := g.groups[id]
+	_, known := stored[id]
+	switch {
+	case gr == nil && !known:
+		err = fmt.Errorf("%w: %q", log.ErrUnknownGroup, id)
+	case gr != nil && len(gr.members)+len(gr.invited) > 0:
+		err = fmt.Errorf("%w: %q has %d", log.ErrNonEmptyGroup, id, len(gr.members))
+	case gr != nil:
+		gr.drop()
+	}
+	g.unlock()
+	if err != nil || !known {
+		return err
+	}
+	return g.opts.Store.DeleteGroup(ctx, id)
+}
+
+// DeleteOffsets implements log.GroupCoordinator.
+func (g *Groups) DeleteOffsets(ctx context.Context, id string, partitions []log.Partition) (map[log.Partition]error, error) {
+	stored, err := g.opts.Store.StoredGroups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	gr := g.groups[id]
+	_, known := stored[id]
+	refused := map[log.Partition]error{}
+	var rest []log.Partition
+	switch {
+	case gr == nil && !known:
+		err = fmt.Errorf("%w: %q", log.ErrUnknownGroup, id)
+	case gr != nil && len(gr.members) > 0 && gr.protocolType != consumerProtocol:
+		err = fmt.Errorf("%w: %q has %d", log.ErrNonEmptyGroup, id, len(gr.members))
+	default:
+		for _, p := range partitions {
+			if gr != nil && gr.subscribed(p.Topic) {
+				refused[p] = fmt.Errorf("%w: %s", log.ErrSubscribed, p.Topic)
+			} else {
+				rest = append(rest, p)
+			}
+		}
+	}
+	g.unlock()
+	if err != nil || len(rest) == 0 || !known {
+		return refused, err
+	}
+	return refused, g.opts.Store.DeleteOffsets(ctx, id, rest)
+}

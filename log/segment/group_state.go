@@ -1,0 +1,301 @@
+package segment
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"karst/log"
+)
+
+// consumerProtocol is the protocol type of Kafka's consumers.
+const consumerProtocol = "consumer"
+
+// A group is the state of one group; Groups' mutex guards it.
+type group struct {
+	of         *Groups
+	id         string
+	state      log.GroupState
+	generation int32
+	// protocolType is that of the members, or of the last ones.
+	protocolType string
+	protocol     string // chosen for this generation
+	leader       string
+	members      map[string]*member
+	static       map[string]*member   // by instance id
+	invited      map[string]time.Time // members to be: ids given out, until when
+	emptySince   time.Time            // or the start, for a group that was empty then
+
+	kept bool // something of it is stored
+	// While Preparing: when it ends at the latest, and at the earliest.
+	deadline, notBefore time.Time
+	wakeAt              time.Time // when the timer is due
+	stopTimer           func() bool
+}
+
+// A member is one member of a group.
+type member struct {
+	id, instance         string
+	clientID, clientHost string
+	session, rebalance   time.Duration
+	protocols            []log.GroupProtocol
+	assignment           []byte
+	expires              time.Time // of the session
+	syncBy               time.Time // to sync after a join, if not zero
+	join                 func(log.JoinedGroup)
+	sync                 func(log.SyncedGroup)
+}
+
+func newGroup(of *Groups, id string) *group {
+	return &group{
+		of: of, id: id, state: log.GroupEmpty, emptySince: of.opts.Clock.Now(),
+		members: map[string]*member{}, static: map[string]*member{}, invited: map[string]time.Time{},
+	}
+}
+
+func (g *group) info() log.GroupInfo {
+	info := log.GroupInfo{ID: g.id, State: g.state, ProtocolType: g.protocolType}
+	if g.state == log.GroupStable {
+		info.Protocol = g.protocol
+	}
+	return info
+}
+
+// sorted returns the members by id.
+func (g *group) sorted() []*member {
+	out := make([]*member, 0, len(g.members))
+	for _, m := range g.members {
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b *member) int { return cmp.Compare(a.id, b.id) })
+	return out
+}
+
+// identify returns the member that who is: by its id, and for a static one the
+// id that its instance has now.
+func (g *group) identify(who log.GroupMember) (*member, error) {
+	if who.InstanceID != "" {
+		if s := g.static[who.InstanceID]; s == nil {
+			return nil, fmt.Errorf("%w: instance %q", log.ErrUnknownMember, who.InstanceID)
+		} else if s.id != who.MemberID {
+			return nil, fmt.Errorf("%w: %q", log.ErrFencedInstance, who.InstanceID)
+		}
+	}
+	m := g.members[who.MemberID]
+	if m == nil {
+		return nil, fmt.Errorf("%w: %q", log.ErrUnknownMember, who.MemberID)
+	}
+	return m, nil
+}
+
+// touch begins m's session anew.
+func (g *group) touch(m *member) { m.expires = g.of.opts.Clock.Now().Add(m.session) }
+
+// wake makes tick run at t at the latest.
+func (g *group) wake(t time.Time) {
+	if t.IsZero() || g.of.closed || g.stopTimer != nil && !t.Before(g.wakeAt) {
+		return
+	}
+	if g.stopTimer != nil {
+		g.stopTimer()
+	}
+	g.wakeAt = t
+	g.stopTimer = g.of.opts.Clock.AfterFunc(max(t.Sub(g.of.opts.Clock.Now()), 0), func() {
+		g.of.mu.Lock()
+		defer g.of.unlock()
+		if g.of.groups[g.id] == g && !g.of.closed {
+			g.stopTimer = nil
+			g.tick()
+		}
+	})
+}
+
+// tick does what is due: invitations and sessions that are over, members that
+// didn't sync, a rebalance whose time is up.
+func (g *group) tick() {
+	now := g.of.opts.Clock.Now()
+	for id, until := range g.invited {
+		if !now.Before(until) {
+			delete(g.invited, id)
+		}
+	}
+	for _, m := range g.sorted() {
+		if g.members[m.id] == m && g.overdue(m, now) {
+			g.remove(m)
+		}
+	}
+	if g.state == log.GroupPreparing {
+		g.tryComplete()
+	}
+	g.forget()
+	g.rearm()
+}
+
+// forget drops a group that never came to be: its one member-to-be didn't join.
+func (g *group) forget() {
+	if len(g.members)+len(g.invited) == 0 && g.state == log.GroupEmpty && !g.kept {
+		g.drop()
+	}
+}
+
+// overdue reports whether m has to be removed. One that waits for an answer is
+// alive.
+func (g *group) overdue(m *member, now time.Time) bool {
+	if m.join != nil {
+		return false
+	}
+	if g.state == log.GroupCompleting && m.sync == nil && !m.syncBy.IsZero() && !now.Before(m.syncBy) {
+		return true
+	}
+	return m.sync == nil && !now.Before(m.expires)
+}
+
+// rearm sets the timer for the next thing due.
+func (g *group) rearm() {
+	var next time.Time
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	for _, until := range g.invited {
+		sooner(until)
+	}
+	for _, m := range g.members {
+		if m.join != nil || m.sync != nil {
+			continue
+		}
+		sooner(m.expires)
+		if g.state == log.GroupCompleting {
+			sooner(m.syncBy)
+		}
+	}
+	if g.state == log.GroupPreparing {
+		if now := g.of.opts.Clock.Now(); g.notBefore.After(now) {
+			sooner(g.notBefore)
+		}
+		sooner(g.deadline)
+	}
+	if g.state != log.GroupDead {
+		g.wake(next)
+	}
+}
+
+// remove takes a member out and lets the others rebalance.
+func (g *group) remove(m *member) {
+	delete(g.members, m.id)
+	if m.instance != "" {
+		delete(g.static, m.instance)
+	}
+	g.answerJoin(m, log.JoinedGroup{Err: log.ErrUnknownMember, MemberID: m.id, Generation: -1})
+	g.answerSync(m, log.SyncedGroup{Err: log.ErrUnknownMember})
+	if g.leader == m.id {
+		g.leader = ""
+	}
+	switch g.state {
+	case log.GroupStable, log.GroupCompleting:
+		g.prepare()
+	case log.GroupPreparing:
+		g.tryComplete()
+	}
+}
+
+// drop takes the group out; it must have no members.
+func (g *group) drop() {
+	g.state = log.GroupDead
+	if g.stopTimer != nil {
+		g.stopTimer()
+	}
+	delete(g.of.groups, g.id)
+}
+
+func (g *group) answerJoin(m *member, j log.JoinedGroup) {
+	if done := m.join; done != nil {
+		m.join = nil
+		g.of.later(func() { done(j) })
+	}
+}
+
+func (g *group) answerSync(m *member, s log.SyncedGroup) {
+	if done := m.sync; done != nil {
+		m.sync = nil
+		g.of.later(func() { done(s) })
+	}
+}
+
+// metadata returns what m tells the leader under a protocol.
+func (m *member) metadata(protocol string) []byte {
+	for _, p := range m.protocols {
+		if p.Name == protocol {
+			return p.Metadata
+		}
+	}
+	return nil
+}
+
+func (m *member) sameProtocols(list []log.GroupProtocol) bool {
+	return slices.EqualFunc(m.protocols, list, func(a, b log.GroupProtocol) bool {
+		return a.Name == b.Name && string(a.Metadata) == string(b.Metadata)
+	})
+}
+
+// supports reports whether the group could still choose a protocol with a
+// member of that type and those protocols in it, besides except.
+func (g *group) supports(protocolType string, list []log.GroupProtocol, except *member) bool {
+	if protocolType == "" || len(list) == 0 {
+		return false
+	}
+	others := len(g.members)
+	if except != nil {
+		others--
+	}
+	if others == 0 {
+		return true
+	}
+	if protocolType != g.protocolType {
+		return false
+	}
+	return slices.ContainsFunc(list, func(p log.GroupProtocol) bool {
+		for _, m := range g.members {
+			if m != except && !m.has(p.Name) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (m *member) has(protocol string) bool {
+	return slices.ContainsFunc(m.protocols, func(p log.GroupProtocol) bool { return p.Name == protocol })
+}
+
+// choose returns the protocol that all members support and most prefer; ties go
+// to the first by name.
+func (g *group) choose() string {
+	votes := map[string]int{}
+	for _, m := range g.members {
+		for _, p := range m.protocols {
+			if g.allHave(p.Name) {
+				votes[p.Name]++
+				break
+			}
+		}
+	}
+	best := ""
+	for name, n := range votes {
+		if best == "" || n > votes[best] || n == votes[best] && name < best {
+			best = name
+		}
+	}
+	return best
+}
+
+func (g *group) allHave(protocol string) bool {
+	for _, m := range g.members {
+		if !m.has(protocol) {
+			return false
+		}
+	}
+	return true
+}

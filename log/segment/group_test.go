@@ -1,0 +1,649 @@
+package segment
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"karst/log"
+)
+
+// A manualClock goes on when it is told to.
+type manualClock struct {
+	now    time.Time
+	timers []*manualTimer
+}
+
+type manualTimer struct {
+	at      time.Time
+	f       func()
+	stopped bool
+}
+
+func (c *manualClock) Now() time.Time { return c.now }
+
+func (c *manualClock) AfterFunc(d time.Duration, f func()) func() bool {
+	t := &manualTimer{at: c.now.Add(d), f: f}
+	c.timers = append(c.timers, t)
+	return func() bool {
+		was := !t.stopped
+		t.stopped = true
+		return was
+	}
+}
+
+// advance runs what comes due, in order.
+func (c *manualClock) advance(d time.Duration) {
+	end := c.now.Add(d)
+	for {
+		slices.SortStableFunc(c.timers, func(a, b *manualTimer) int { return a.at.Compare(b.at) })
+		i := slices.IndexFunc(c.timers, func(t *manualTimer) bool { return !t.stopped })
+		if i < 0 || c.timers[i].at.After(end) {
+			break
+		}
+		t := c.timers[i]
+		t.stopped = true
+		c.timers = c.timers[i+1:]
+		if t.at.After(c.now) {
+			c.now = t.at
+		}
+		t.f()
+	}
+	c.now = end
+}
+
+// A fakeStore keeps offsets and states in memory. With hold, what is stored is
+// answered by release.
+type fakeStore struct {
+	clock   *manualClock
+	offsets map[string]map[log.Partition]log.GroupOffset
+	states  map[string][]byte
+	hold    bool
+	held    []func(error)
+}
+
+func newFakeStore(clock *manualClock) *fakeStore {
+	return &fakeStore{clock: clock, offsets: map[string]map[log.Partition]log.GroupOffset{}, states: map[string][]byte{}}
+}
+
+func (s *fakeStore) answer(done func(error)) {
+	if s.hold {
+		s.held = append(s.held, done)
+		return
+	}
+	done(nil)
+}
+
+func (s *fakeStore) release(err error) {
+	held := s.held
+	s.held, s.hold = nil, false
+	for _, done := range held {
+		done(err)
+	}
+}
+
+func (s *fakeStore) StoreOffsets(group string, offsets map[log.Partition]log.GroupOffset, done func(error)) {
+	if s.offsets[group] == nil {
+		s.offsets[group] = map[log.Partition]log.GroupOffset{}
+	}
+	for p, o := range offsets {
+		o.CommitTime = s.clock.now.UnixMilli()
+		s.offsets[group][p] = o
+	}
+	s.answer(done)
+}
+
+func (s *fakeStore) GroupOffsets(_ context.Context, group string) (map[log.Partition]log.GroupOffset, map[log.Partition]struct{}, error) {
+	return maps.Clone(s.offsets[group]), nil, nil
+}
+
+func (s *fakeStore) DeleteOffsets(_ context.Context, group string, partitions []log.Partition) error {
+	for _, p := range partitions {
+		delete(s.offsets[group], p)
+	}
+	return nil
+}
+
+func (s *fakeStore) StoreGroup(group string, state []byte, done func(error)) {
+	s.states[group] = slices.Clone(state)
+	s.answer(done)
+}
+
+func (s *fakeStore) StoredGroups(context.Context) (map[string][]byte, error) {
+	out := maps.Clone(s.states)
+	for g, m := range s.offsets {
+		if _, ok := out[g]; !ok && len(m) > 0 {
+			out[g] = nil
+		}
+	}
+	return out, nil
+}
+
+func (s *fakeStore) DeleteGroup(_ context.Context, group string) error {
+	delete(s.offsets, group)
+	delete(s.states, group)
+	return nil
+}
+
+// A bench is a coordinator under test.
+type groupBench struct {
+	t     *testing.T
+	clock *manualClock
+	store *fakeStore
+	*Groups
+}
+
+func newGroupBench(t *testing.T) *groupBench {
+	b := &groupBench{t: t, clock: &manualClock{now: time.UnixMilli(1e12)}}
+	b.store = newFakeStore(b.clock)
+	b.open()
+	return b
+}
+
+func (b *groupBench) open() {
+	n := uint64(0)
+	g, err := NewGroups(GroupOptions{Store: b.store, Clock: b.clock, Rand: func() uint64 { n += 1 << 40; return n }})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.Groups = g
+	b.t.Cleanup(g.Close)
+}
+
+// A player is a client as far as the coordinator knows it.
+type player struct {
+	b         *groupBench
+	request   log.JoinGroup
+	joined    []log.JoinedGroup
+	synced    []log.SyncedGroup
+	syncedGen int32 // generation of the last sync that succeeded
+	committed []error
+}
+
+func (b *groupBench) player(name string) *player {
+	return &player{b: b, request: log.JoinGroup{
+		GroupMember: log.GroupMember{Group: "g", Generation: -1}, ClientID: name,
+		SessionTimeout: 10 * time.Second, RebalanceTimeout: 30 * time.Second, ProtocolType: "consumer",
+		Protocols: []log.GroupProtocol{{Name: "range", Metadata: subscribedTo("t", name)}},
+	}}
+}
+
+// subscribedTo is consumer metadata of version 0 with one topic and user data.
+func subscribedTo(topic, user string) []byte {
+	m := []byte{0, 0, 0, 0, 0, 1, 0, byte(len(topic))}
+	m = append(m, topic...)
+	m = append(m, 0, 0, 0, byte(len(user)))
+	return append(m, user...)
+}
+
+func (p *player) join() *player {
+	p.b.JoinGroup(p.request, func(j log.JoinedGroup) {
+		p.joined = append(p.joined, j)
+		if j.MemberID != "" {
+			p.request.MemberID = j.MemberID
+		}
+	})
+	return p
+}
+
+func (p *player) lastJoin() log.JoinedGroup {
+	if len(p.joined) == 0 {
+		return log.JoinedGroup{Err: errors.New("not joined"), Generation: -1}
+	}
+	return p.joined[len(p.joined)-1]
+}
+
+func (p *player) who() log.GroupMember {
+	m := p.request.GroupMember
+	m.Generation = p.lastJoin().Generation
+	return m
+}
+
+// sync assigns, if p leads, each member its own id.
+func (p *player) sync() *player {
+	s := log.SyncGroup{GroupMember: p.who(), Assignments: map[string][]byte{}}
+	for _, m := range p.lastJoin().Members {
+		s.Assignments[m.MemberID] = []byte("work of " + m.MemberID)
+	}
+	p.b.SyncGroup(s, func(r log.SyncedGroup) {
+		if p.synced = append(p.synced, r); r.Err == nil {
+			p.syncedGen = s.Generation
+		}
+	})
+	return p
+}
+
+func (p *player) commit(offset int64) error {
+	p.b.CommitOffsets(p.who(), map[log.Partition]log.GroupOffset{{Topic: "t"}: {Offset: offset}}, func(err error) {
+		p.committed = append(p.committed, err)
+	})
+	return p.committed[len(p.committed)-1]
+}
+
+// stable makes a stable group of the players.
+func (b *groupBench) stable(players ...*player) {
+	b.t.Helper()
+	for _, p := range players {
+		p.join()
+	}
+	b.clock.advance(time.Second)
+	for _, p := range players {
+		if p.lastJoin().Err != nil {
+			b.t.Fatalf("joining: %v", p.lastJoin().Err)
+		}
+		p.sync()
+	}
+	for _, p := range players {
+		if got := p.lastSync(); got != "work of "+p.request.MemberID {
+			b.t.Fatalf("assignment %q", got)
+		}
+	}
+}
+
+func (p *player) lastSync() string {
+	if len(p.synced) == 0 {
+		return "none"
+	}
+	s := p.synced[len(p.synced)-1]
+	if s.Err != nil {
+		return s.Err.Error()
+	}
+	return string(s.Assignment)
+}
+
+func (b *groupBench) state() log.GroupState {
+	info, err := b.DescribeGroup(b.t.Context(), "g")
+	if err != nil {
+		return log.GroupDead
+	}
+	return info.State
+}
+
+func wantErr(t *testing.T, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+func TestGroupForms(t *testing.T) {
+	b := newGroupBench(t)
+	one, two, three := b.player("one"), b.player("two"), b.player("three")
+	b.stable(one, two, three)
+	leaders := 0
+	for _, p := range []*player{one, two, three} {
+		j := p.lastJoin()
+		if j.Generation != 1 || j.Protocol != "range" || j.ProtocolType != "consumer" {
+			t.Errorf("joined %+v", j)
+		}
+		if j.Leader == j.MemberID {
+			leaders++
+			if len(j.Members) != 3 {
+				t.Errorf("the leader knows %d members", len(j.Members))
+			}
+		} else if j.Members != nil {
+			t.Errorf("who doesn't lead was told the members")
+		}
+		wantErr(t, "heartbeat", b.Heartbeat(p.who()), nil)
+	}
+	if leaders != 1 || b.state() != log.GroupStable {
+		t.Errorf("%d leaders, state %s", leaders, b.state())
+	}
+	wantErr(t, "commit", two.commit(7), nil)
+}
+
+func TestGroupMemberIDRequired(t *testing.T) {
+	b := newGroupBench(t)
+	p := b.player("one")
+	p.request.NeedID = true
+	p.join()
+	wantErr(t, "first join", p.lastJoin().Err, log.ErrMemberIDRequired)
+	if p.request.MemberID == "" {
+		t.Fatal("no member id given")
+	}
+	b.stable(p)
+
+	// An invitation that is not taken up holds nobody up for longer than its time,
+	// and a group of it alone goes away.
+	q := b.player("two")
+	q.request.Group, q.request.NeedID = "other", true
+	q.join()
+	b.clock.advance(11 * time.Second)
+	if list, _ := b.ListGroups(t.Context()); len(list) != 1 {
+		t.Errorf("groups %+v", list)
+	}
+	q.join()
+	wantErr(t, "join with an id that is over", q.lastJoin().Err, log.ErrUnknownMember)
+}
+
+func TestGroupRebalances(t *testing.T) {
+	b := newGroupBench(t)
+	one, two := b.player("one"), b.player("two")
+	b.stable(one)
+	two.join()
+	wantErr(t, "heartbeat", b.Heartbeat(one.who()), log.ErrRebalancing)
+	wantErr(t, "commit while preparing", one.commit(1), nil)
+	one.join()
+	if one.lastJoin().Generation != 2 || two.lastJoin().Generation != 2 {
+		t.Fatalf("generations %d, %d", one.lastJoin().Generation, two.lastJoin().Generation)
+	}
+	wantErr(t, "commit before the assignment", one.commit(2), log.ErrRebalancing)
+	two.sync() // before the leader: waits
+	if two.lastSync() != "none" {
+		t.Errorf("synced before the leader: %s", two.lastSync())
+	}
+	one.sync()
+	if two.lastSync() != "work of "+two.request.MemberID {
+		t.Errorf("synced: %s", two.lastSync())
+	}
+	old := one.who()
+	old.Generation = 1
+	wantErr(t, "heartbeat of an old generation", b.Heartbeat(old), log.ErrIllegalGen)
+}
+
+func TestGroupMemberDies(t *testing.T) {
+	b := newGroupBench(t)
+	one, two, three := b.player("one"), b.player("two"), b.player("three")
+	b.stable(one, two, three)
+	for range 4 { // three is silent
+		b.clock.advance(3 * time.Second)
+		_ = b.Heartbeat(one.who())
+		_ = b.Heartbeat(two.who())
+	}
+	wantErr(t, "heartbeat of the living", b.Heartbeat(one.who()), log.ErrRebalancing)
+	wantErr(t, "heartbeat of the dead", b.Heartbeat(three.who()), log.ErrUnknownMember)
+	wantErr(t, "commit of the dead", three.commit(1), log.ErrUnknownMember)
+	one.join()
+	two.join()
+	if one.lastJoin().Generation != 2 || two.lastJoin().Generation != 2 {
+		t.Errorf("generations %d, %d", one.lastJoin().Generation, two.lastJoin().Generation)
+	}
+	// One that does not join again in time is left out.
+	one.sync()
+	two.sync()
+	four := b.player("four").join()
+	one.join()
+	for range 11 { // two sends heartbeats, but does not join
+		b.clock.advance(3 * time.Second)
+		_ = b.Heartbeat(two.who())
+	}
+	if four.lastJoin().Generation != 3 || one.lastJoin().Generation != 3 {
+		t.Errorf("generations %d, %d", four.lastJoin().Generation, one.lastJoin().Generation)
+	}
+	wantErr(t, "heartbeat of who was left out", b.Heartbeat(two.who()), log.ErrUnknownMember)
+	// One that joins and doesn't sync is removed too.
+	for range 11 {
+		b.clock.advance(3 * time.Second)
+		_ = b.Heartbeat(one.who())
+	}
+	wantErr(t, "heartbeat of who did not sync", b.Heartbeat(four.who()), log.ErrUnknownMember)
+}
+
+func TestGroupLeaves(t *testing.T) {
+	b := newGroupBench(t)
+	one, two := b.player("one"), b.player("two")
+	b.stable(one, two)
+	errs := b.LeaveGroup("g", []log.GroupMember{two.who(), {Group: "g", MemberID: "nobody"}})
+	wantErr(t, "leave", errs[0], nil)
+	wantErr(t, "leave of nobody", errs[1], log.ErrUnknownMember)
+	wantErr(t, "heartbeat", b.Heartbeat(one.who()), log.ErrRebalancing)
+	b.LeaveGroup("g", []log.GroupMember{one.who()})
+	if b.state() != log.GroupEmpty {
+		t.Errorf("state %s", b.state())
+	}
+	wantErr(t, "heartbeat after leaving", b.Heartbeat(one.who()), log.ErrUnknownMember)
+	wantErr(t, "commit of nobody", b.player("x").commit(1), nil)
+	wantErr(t, "delete", b.DeleteGroup(t.Context(), "g"), nil)
+	wantErr(t, "delete again", b.DeleteGroup(t.Context(), "g"), log.ErrUnknownGroup)
+}
+
+func TestGroupStaticMember(t *testing.T) {
+	b := newGroupBench(t)
+	one, two := b.player("one"), b.player("two")
+	one.request.InstanceID, two.request.InstanceID = "i1", "i2"
+	b.stable(one, two)
+	before := two.who()
+	two.request.MemberID = "" // it starts anew
+	two.join()
+	if j := two.lastJoin(); j.Err != nil || j.Generation != 1 || j.MemberID == before.MemberID {
+		t.Fatalf("joined %+v", j)
+	}
+	wantErr(t, "heartbeat of the others", b.Heartbeat(one.who()), nil)
+	wantErr(t, "heartbeat of the old one", b.Heartbeat(before), log.ErrFencedInstance)
+	two.sync()
+	if got := two.lastSync(); got != "work of "+before.MemberID {
+		t.Errorf("assignment %q, want the old one", got)
+	}
+	// The leader too, who is told to leave the assignment alone.
+	one.request.MemberID, one.request.CanSkip = "", true
+	one.join()
+	if j := one.lastJoin(); !j.SkipAssignment || j.Leader != j.MemberID || len(j.Members) != 2 {
+		t.Errorf("joined %+v", j)
+	}
+	errs := b.LeaveGroup("g", []log.GroupMember{{Group: "g", InstanceID: "i2"}, {Group: "g", InstanceID: "i1", MemberID: "wrong"}})
+	wantErr(t, "leave by instance", errs[0], nil)
+	wantErr(t, "leave by instance of another", errs[1], log.ErrFencedInstance)
+	wantErr(t, "heartbeat", b.Heartbeat(one.who()), log.ErrRebalancing)
+}
+
+func TestGroupAcrossRestart(t *testing.T) {
+	b := newGroupBench(t)
+	one, two := b.player("one"), b.player("two")
+	b.stable(one, two)
+	b.Close()
+	b.open()
+	if b.state() != log.GroupStable {
+		t.Fatalf("state %s", b.state())
+	}
+	wantErr(t, "heartbeat", b.Heartbeat(one.who()), nil)
+	two.sync()
+	if got := two.lastSync(); got != "work of "+two.request.MemberID {
+		t.Errorf("assignment %q", got)
+	}
+	b.clock.advance(time.Minute) // nobody comes back
+	if b.state() != log.GroupEmpty {
+		t.Errorf("state %s", b.state())
+	}
+}
+
+func TestGroupAssignmentIsDurableFirst(t *testing.T) {
+	b := newGroupBench(t)
+	one := b.player("one").join()
+	b.clock.advance(time.Second)
+	b.store.hold = true
+	one.sync()
+	if one.lastSync() != "none" || b.state() != log.GroupCompleting {
+		t.Errorf("synced %s, state %s", one.lastSync(), b.state())
+	}
+	b.store.release(log.ErrDiskFull)
+	if one.lastSync() != log.ErrDiskFull.Error() || b.state() == log.GroupStable {
+		t.Errorf("synced %s, state %s", one.lastSync(), b.state())
+	}
+	one.join()
+	one.sync()
+	if b.state() != log.GroupStable {
+		t.Errorf("state %s", b.state())
+	}
+}
+
+func TestGroupRefuses(t *testing.T) {
+	b := newGroupBench(t)
+	join := func(change func(*log.JoinGroup)) error {
+		p := b.player("x")
+		change(&p.request)
+		return p.join().lastJoin().Err
+	}
+	wantErr(t, "no id", join(func(j *log.JoinGroup) { j.Group = "" }), log.ErrInvalidGroup)
+	wantErr(t, "short session", join(func(j *log.JoinGroup) { j.SessionTimeout = time.Second }), log.ErrSessionTimeout)
+	wantErr(t, "long session", join(func(j *log.JoinGroup) { j.SessionTimeout = time.Hour }), log.ErrSessionTimeout)
+	wantErr(t, "no protocol", join(func(j *log.JoinGroup) { j.Protocols = nil }), log.ErrProtocolMismatch)
+	wantErr(t, "unknown member", join(func(j *log.JoinGroup) { j.MemberID = "m" }), log.ErrUnknownMember)
+	if len(b.groups) != 0 {
+		t.Errorf("%d groups of those who were refused", len(b.groups))
+	}
+	one := b.player("one")
+	b.stable(one)
+	wantErr(t, "another type", join(func(j *log.JoinGroup) { j.ProtocolType = "connect" }), log.ErrProtocolMismatch)
+	wantErr(t, "nothing in common", join(func(j *log.JoinGroup) { j.Protocols[0].Name = "other" }), log.ErrProtocolMismatch)
+	wantErr(t, "commit of nobody", b.player("x").commit(1), log.ErrUnknownMember)
+	wantErr(t, "delete", b.DeleteGroup(t.Context(), "g"), log.ErrNonEmptyGroup)
+	refused, err := b.DeleteOffsets(t.Context(), "g", []log.Partition{{Topic: "t"}, {Topic: "u"}})
+	wantErr(t, "delete offsets", err, nil)
+	if len(refused) != 1 {
+		t.Errorf("refused %v", refused)
+	}
+	wantErr(t, "delete offsets of a topic subscribed to", refused[log.Partition{Topic: "t"}], log.ErrSubscribed)
+	_, err = b.DeleteOffsets(t.Context(), "none", nil)
+	wantErr(t, "delete offsets of no group", err, log.ErrUnknownGroup)
+	wantErr(t, "check of who has no group", b.CheckMember(log.GroupMember{Group: "none", MemberID: "m", Generation: 3}), log.ErrIllegalGen)
+}
+
+func TestGroupProtocolChoice(t *testing.T) {
+	b := newGroupBench(t)
+	protocols := func(names ...string) (list []log.GroupProtocol) {
+		for _, n := range names {
+			list = append(list, log.GroupProtocol{Name: n, Metadata: []byte(n)})
+		}
+		return list
+	}
+	one, two, three := b.player("one"), b.player("two"), b.player("three")
+	one.request.Protocols = protocols("sticky", "range")
+	two.request.Protocols = protocols("range", "sticky")
+	three.request.Protocols = protocols("own", "range", "sticky")
+	b.stable(one, two, three)
+	if got := one.lastJoin().Protocol; got != "range" {
+		t.Errorf("chosen %s, want the one with two votes", got)
+	}
+}
+
+func TestGroupOffsetsExpire(t *testing.T) {
+	b := newGroupBench(t)
+	one := b.player("one")
+	b.stable(one)
+	_ = one.commit(5)
+	for range 8 * 24 * 60 * 7 { // alive for eight days
+		b.clock.advance(9 * time.Second)
+		_ = b.Heartbeat(one.who())
+	}
+	if len(b.store.offsets["g"]) != 1 {
+		t.Fatal("the offsets of a living group are gone")
+	}
+	b.LeaveGroup("g", []log.GroupMember{one.who()})
+	b.clock.advance(6 * 24 * time.Hour)
+	if len(b.store.offsets["g"]) != 1 {
+		t.Fatal("offsets are gone before the retention's time")
+	}
+	b.Close()
+	b.open() // a restart changes nothing
+	b.clock.advance(25 * time.Hour)
+	if len(b.store.offsets["g"]) != 0 || b.state() != log.GroupDead {
+		t.Errorf("after the retention's time: offsets %v, state %s", b.store.offsets["g"], b.state())
+	}
+	// Offsets committed past the coordinator, by the engine, never expire.
+	b.store.StoreOffsets("query", map[log.Partition]log.GroupOffset{{Topic: "t"}: {}}, func(error) {})
+	b.clock.advance(30 * 24 * time.Hour)
+	if len(b.store.offsets["query"]) != 1 {
+		t.Error("a query's offsets have expired")
+	}
+}
+
+// TestGroupRandom plays random moves and holds what must always be so: at most
+// one generation is current, a stable group's members have distinct assignments,
+// and everybody alive is in a stable group in the end.
+func TestGroupRandom(t *testing.T) {
+	for seed := range uint64(300) {
+		b := newGroupBench(t)
+		rnd := seed*2 + 1
+		next := func(n uint64) uint64 {
+			rnd ^= rnd << 13
+			rnd ^= rnd >> 7
+			rnd ^= rnd << 17
+			return rnd % n
+		}
+		players := make([]*player, 4)
+		for i := range players {
+			players[i] = b.player(fmt.Sprint("p", i))
+			if next(3) == 0 {
+				players[i].request.InstanceID = fmt.Sprint("i", i)
+			}
+			players[i].request.NeedID = next(2) == 0
+		}
+		for range 60 {
+			p := players[next(4)]
+			switch next(6) {
+			case 0:
+				p.join()
+			case 1:
+				p.sync()
+			case 2:
+				_ = b.Heartbeat(p.who())
+			case 3:
+				b.clock.advance(time.Duration(next(8000)) * time.Millisecond)
+			case 4:
+				_ = p.commit(1)
+			case 5:
+				if next(4) == 0 {
+					b.LeaveGroup("g", []log.GroupMember{p.who()})
+					p.request.MemberID = ""
+				}
+			}
+			b.check(seed)
+		}
+		b.settle(players)
+		info, err := b.DescribeGroup(t.Context(), "g")
+		if err != nil || info.State != log.GroupStable || len(info.Members) != 4 {
+			t.Fatalf("seed %d: in the end %+v, %v", seed, info, err)
+		}
+	}
+}
+
+func (b *groupBench) check(seed uint64) {
+	info, err := b.DescribeGroup(b.t.Context(), "g")
+	if err != nil || info.State != log.GroupStable {
+		return
+	}
+	seen := map[string]bool{}
+	for _, m := range info.Members {
+		if a := string(m.Assignment); a != "" && seen[a] {
+			b.t.Fatalf("seed %d: assignment %q given twice", seed, a)
+		}
+		seen[string(m.Assignment)] = true
+	}
+}
+
+// settle lets the players behave: whoever is told to join joins, whoever has
+// joined syncs.
+func (b *groupBench) settle(players []*player) {
+	for range 40 {
+		b.clock.advance(time.Second)
+		for _, p := range players {
+			err := b.Heartbeat(p.who())
+			switch {
+			case err == nil:
+				if p.syncedGen != p.lastJoin().Generation {
+					p.sync()
+				}
+			case errors.Is(err, log.ErrUnknownMember), errors.Is(err, log.ErrFencedInstance):
+				p.request.MemberID = cmp.Or(b.invitedID(p), "")
+				p.join()
+			default:
+				p.join()
+			}
+		}
+	}
+}
+
+// invitedID is the member id that p was given and has not joined with yet.
+func (b *groupBench) invitedID(p *player) string {
+	if g := b.groups["g"]; g != nil {
+		if _, ok := g.invited[p.request.MemberID]; ok {
+			return p.request.MemberID
+		}
+	}
+	return ""
+}
