@@ -61,7 +61,7 @@ type Groups struct {
 	opts GroupOptions
 
 	mu       sync.Mutex
-	groups   map[string]*group
+	groups   map[string]*consumerGroup
 	outbox   []func()
 	draining bool // somebody works the outbox
 	closed   bool
@@ -74,7 +74,7 @@ var _ log.GroupCoordinator = (*Groups)(nil)
 // were there when it was last used have their session timeout to come back.
 func NewGroups(o GroupOptions) (*Groups, error) {
 	o.setDefaults()
-	g := &Groups{opts: o, groups: map[string]*group{}}
+	g := &Groups{opts: o, groups: map[string]*consumerGroup{}}
 	stored, err := o.Store.StoredGroups(context.Background())
 	if err != nil {
 		return nil, fmt.Errorf("reading the groups: %w", err)
@@ -131,7 +131,7 @@ func (g *Groups) unlock() {
 }
 
 // find returns a group that members may speak to.
-func (g *Groups) find(id string) (*group, error) {
+func (g *Groups) find(id string) (*consumerGroup, error) {
 	if g.closed {
 		return nil, log.ErrClosed
 	}
@@ -142,14 +142,14 @@ func (g *Groups) find(id string) (*group, error) {
 }
 
 // make returns the group, a new one if there is none.
-func (g *Groups) make(id string) (*group, error) {
+func (g *Groups) make(id string) (*consumerGroup, error) {
 	if gr := g.groups[id]; gr != nil {
 		return gr, nil
 	}
 	if len(g.groups) >= g.opts.MaxGroups {
 		return nil, fmt.Errorf("%w: there are %d groups, as many as may be", log.ErrGroupFull, len(g.groups))
 	}
-	gr := newGroup(g, id)
+	gr := newConsumerGroup(g, id)
 	g.groups[id] = gr
 	return gr, nil
 }
@@ -184,7 +184,7 @@ func (g *Groups) Heartbeat(who log.GroupMember) error {
 }
 
 // member returns the member that who is, of the current generation.
-func (g *Groups) member(who log.GroupMember) (*group, *member, error) {
+func (g *Groups) member(who log.GroupMember) (*consumerGroup, *member, error) {
 	gr, err := g.find(who.Group)
 	if err != nil {
 		return nil, nil, err

@@ -44,7 +44,7 @@ func (g *Groups) join(j *log.JoinGroup, done func(log.JoinedGroup)) (string, err
 
 // joinFirst is a join without a member id: of somebody new, or of a static
 // member that has started anew.
-func (g *group) joinFirst(j *log.JoinGroup, done func(log.JoinedGroup)) (string, error) {
+func (g *consumerGroup) joinFirst(j *log.JoinGroup, done func(log.JoinedGroup)) (string, error) {
 	old := g.static[j.InstanceID]
 	switch {
 	case !g.supports(j.ProtocolType, j.Protocols, old):
@@ -77,7 +77,7 @@ func (g *Groups) memberID(j *log.JoinGroup) string {
 }
 
 // add makes a member of the group and begins a rebalance.
-func (g *group) add(id string, j *log.JoinGroup, done func(log.JoinedGroup)) {
+func (g *consumerGroup) add(id string, j *log.JoinGroup, done func(log.JoinedGroup)) {
 	m := &member{id: id, instance: j.InstanceID}
 	if len(g.members) == 0 {
 		g.protocolType = j.ProtocolType
@@ -100,7 +100,7 @@ func (m *member) update(j *log.JoinGroup) {
 }
 
 // rejoin makes m wait for the next generation.
-func (g *group) rejoin(m *member, j *log.JoinGroup, done func(log.JoinedGroup)) {
+func (g *consumerGroup) rejoin(m *member, j *log.JoinGroup, done func(log.JoinedGroup)) {
 	m.update(j)
 	g.answerJoin(m, log.JoinedGroup{Err: log.ErrRebalancing, MemberID: m.id, Generation: -1}) // it has asked twice
 	m.join = done
@@ -113,7 +113,7 @@ func (g *group) rejoin(m *member, j *log.JoinGroup, done func(log.JoinedGroup)) 
 }
 
 // joinAgain is a join with a member id, of a member or of one invited.
-func (g *group) joinAgain(j *log.JoinGroup, done func(log.JoinedGroup)) error {
+func (g *consumerGroup) joinAgain(j *log.JoinGroup, done func(log.JoinedGroup)) error {
 	if _, ok := g.invited[j.MemberID]; ok && j.InstanceID == "" {
 		if !g.supports(j.ProtocolType, j.Protocols, nil) {
 			return log.ErrProtocolMismatch
@@ -144,7 +144,7 @@ func (g *group) joinAgain(j *log.JoinGroup, done func(log.JoinedGroup)) error {
 
 // replace gives the place of a static member to its new incarnation. A stable
 // group goes on without a rebalance if the protocol stays.
-func (g *group) replace(m *member, id string, j *log.JoinGroup, done func(log.JoinedGroup)) {
+func (g *consumerGroup) replace(m *member, id string, j *log.JoinGroup, done func(log.JoinedGroup)) {
 	g.answerJoin(m, log.JoinedGroup{Err: log.ErrFencedInstance, MemberID: m.id, Generation: -1})
 	g.answerSync(m, log.SyncedGroup{Err: log.ErrFencedInstance})
 	delete(g.members, m.id)
@@ -178,7 +178,7 @@ func (g *group) replace(m *member, id string, j *log.JoinGroup, done func(log.Jo
 }
 
 // joined is the answer to a join in the current generation.
-func (g *group) joined(m *member) log.JoinedGroup {
+func (g *consumerGroup) joined(m *member) log.JoinedGroup {
 	j := log.JoinedGroup{
 		MemberID: m.id, Generation: g.generation, ProtocolType: g.protocolType, Protocol: g.protocol, Leader: g.leader,
 	}
@@ -191,7 +191,7 @@ func (g *group) joined(m *member) log.JoinedGroup {
 }
 
 // prepare begins a rebalance: all must join again.
-func (g *group) prepare() {
+func (g *consumerGroup) prepare() {
 	now := g.of.opts.Clock.Now()
 	g.notBefore = time.Time{}
 	switch g.state {
@@ -209,7 +209,7 @@ func (g *group) prepare() {
 	g.rearm()
 }
 
-func (g *group) rebalanceTimeout() time.Duration {
+func (g *consumerGroup) rebalanceTimeout() time.Duration {
 	longest := time.Duration(0)
 	for _, m := range g.members {
 		longest = max(longest, m.rebalance)
@@ -219,7 +219,7 @@ func (g *group) rebalanceTimeout() time.Duration {
 
 // tryComplete begins the next generation if all members have joined, or the
 // time for it is over.
-func (g *group) tryComplete() {
+func (g *consumerGroup) tryComplete() {
 	now := g.of.opts.Clock.Now()
 	if g.state != log.GroupPreparing || now.Before(g.notBefore) {
 		return
@@ -237,7 +237,7 @@ func (g *group) tryComplete() {
 
 // complete begins the next generation with those who have joined, and the static
 // members, who keep their place until their session is over.
-func (g *group) complete(now time.Time) {
+func (g *consumerGroup) complete(now time.Time) {
 	joined := 0
 	for _, m := range g.sorted() {
 		switch {
@@ -272,7 +272,7 @@ func (g *group) complete(now time.Time) {
 	}
 }
 
-func (g *group) firstJoined() string {
+func (g *consumerGroup) firstJoined() string {
 	for _, m := range g.sorted() {
 		if m.join != nil {
 			return m.id

@@ -12,8 +12,8 @@ import (
 // consumerProtocol is the protocol type of Kafka's consumers.
 const consumerProtocol = "consumer"
 
-// A group is the state of one group; Groups' mutex guards it.
-type group struct {
+// A consumerGroup is the state of one group; Groups' mutex guards it.
+type consumerGroup struct {
 	of         *Groups
 	id         string
 	state      log.GroupState
@@ -47,14 +47,14 @@ type member struct {
 	sync                 func(log.SyncedGroup)
 }
 
-func newGroup(of *Groups, id string) *group {
-	return &group{
+func newConsumerGroup(of *Groups, id string) *consumerGroup {
+	return &consumerGroup{
 		of: of, id: id, state: log.GroupEmpty, emptySince: of.opts.Clock.Now(),
 		members: map[string]*member{}, static: map[string]*member{}, invited: map[string]time.Time{},
 	}
 }
 
-func (g *group) info() log.GroupInfo {
+func (g *consumerGroup) info() log.GroupInfo {
 	info := log.GroupInfo{ID: g.id, State: g.state, ProtocolType: g.protocolType}
 	if g.state == log.GroupStable {
 		info.Protocol = g.protocol
@@ -63,7 +63,7 @@ func (g *group) info() log.GroupInfo {
 }
 
 // sorted returns the members by id.
-func (g *group) sorted() []*member {
+func (g *consumerGroup) sorted() []*member {
 	out := make([]*member, 0, len(g.members))
 	for _, m := range g.members {
 		out = append(out, m)
@@ -74,7 +74,7 @@ func (g *group) sorted() []*member {
 
 // identify returns the member that who is: by its id, and for a static one the
 // id that its instance has now.
-func (g *group) identify(who log.GroupMember) (*member, error) {
+func (g *consumerGroup) identify(who log.GroupMember) (*member, error) {
 	if who.InstanceID != "" {
 		if s := g.static[who.InstanceID]; s == nil {
 			return nil, fmt.Errorf("%w: instance %q", log.ErrUnknownMember, who.InstanceID)
@@ -90,10 +90,10 @@ func (g *group) identify(who log.GroupMember) (*member, error) {
 }
 
 // touch begins m's session anew.
-func (g *group) touch(m *member) { m.expires = g.of.opts.Clock.Now().Add(m.session) }
+func (g *consumerGroup) touch(m *member) { m.expires = g.of.opts.Clock.Now().Add(m.session) }
 
 // wake makes tick run at t at the latest.
-func (g *group) wake(t time.Time) {
+func (g *consumerGroup) wake(t time.Time) {
 	if t.IsZero() || g.of.closed || g.stopTimer != nil && !t.Before(g.wakeAt) {
 		return
 	}
@@ -113,7 +113,7 @@ func (g *group) wake(t time.Time) {
 
 // tick does what is due: invitations and sessions that are over, members that
 // didn't sync, a rebalance whose time is up.
-func (g *group) tick() {
+func (g *consumerGroup) tick() {
 	now := g.of.opts.Clock.Now()
 	for id, until := range g.invited {
 		if !now.Before(until) {
@@ -133,7 +133,7 @@ func (g *group) tick() {
 }
 
 // forget drops a group that never came to be: its one member-to-be didn't join.
-func (g *group) forget() {
+func (g *consumerGroup) forget() {
 	if len(g.members)+len(g.invited) == 0 && g.state == log.GroupEmpty && !g.kept {
 		g.drop()
 	}
@@ -141,7 +141,7 @@ func (g *group) forget() {
 
 // overdue reports whether m has to be removed. One that waits for an answer is
 // alive.
-func (g *group) overdue(m *member, now time.Time) bool {
+func (g *consumerGroup) overdue(m *member, now time.Time) bool {
 	if m.join != nil {
 		return false
 	}
@@ -152,7 +152,7 @@ func (g *group) overdue(m *member, now time.Time) bool {
 }
 
 // rearm sets the timer for the next thing due.
-func (g *group) rearm() {
+func (g *consumerGroup) rearm() {
 	var next time.Time
 	sooner := func(t time.Time) {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
@@ -183,7 +183,7 @@ func (g *group) rearm() {
 }
 
 // remove takes a member out and lets the others rebalance.
-func (g *group) remove(m *member) {
+func (g *consumerGroup) remove(m *member) {
 	delete(g.members, m.id)
 	if m.instance != "" {
 		delete(g.static, m.instance)
@@ -202,7 +202,7 @@ func (g *group) remove(m *member) {
 }
 
 // drop takes the group out; it must have no members.
-func (g *group) drop() {
+func (g *consumerGroup) drop() {
 	g.state = log.GroupDead
 	if g.stopTimer != nil {
 		g.stopTimer()
@@ -210,14 +210,14 @@ func (g *group) drop() {
 	delete(g.of.groups, g.id)
 }
 
-func (g *group) answerJoin(m *member, j log.JoinedGroup) {
+func (g *consumerGroup) answerJoin(m *member, j log.JoinedGroup) {
 	if done := m.join; done != nil {
 		m.join = nil
 		g.of.later(func() { done(j) })
 	}
 }
 
-func (g *group) answerSync(m *member, s log.SyncedGroup) {
+func (g *consumerGroup) answerSync(m *member, s log.SyncedGroup) {
 	if done := m.sync; done != nil {
 		m.sync = nil
 		g.of.later(func() { done(s) })
@@ -242,7 +242,7 @@ func (m *member) sameProtocols(list []log.GroupProtocol) bool {
 
 // supports reports whether the group could still choose a protocol with a
 // member of that type and those protocols in it, besides except.
-func (g *group) supports(protocolType string, list []log.GroupProtocol, except *member) bool {
+func (g *consumerGroup) supports(protocolType string, list []log.GroupProtocol, except *member) bool {
 	if protocolType == "" || len(list) == 0 {
 		return false
 	}
@@ -272,7 +272,7 @@ func (m *member) has(protocol string) bool {
 
 // choose returns the protocol that all members support and most prefer; ties go
 // to the first by name.
-func (g *group) choose() string {
+func (g *consumerGroup) choose() string {
 	votes := map[string]int{}
 	for _, m := range g.members {
 		for _, p := range m.protocols {
@@ -291,7 +291,7 @@ func (g *group) choose() string {
 	return best
 }
 
-func (g *group) allHave(protocol string) bool {
+func (g *consumerGroup) allHave(protocol string) bool {
 	for _, m := range g.members {
 		if !m.has(protocol) {
 			return false

@@ -35,7 +35,7 @@ type storedMember struct {
 
 // save stores the group and calls stored, with Groups' mutex held, when that is
 // durable or has failed.
-func (g *group) save(stored func(error)) {
+func (g *consumerGroup) save(stored func(error)) {
 	g.kept = true
 	s := storedGroup{Generation: g.generation, ProtocolType: g.protocolType, Protocol: g.protocol, Leader: g.leader}
 	if len(g.members) == 0 {
@@ -72,7 +72,7 @@ func (g *Groups) load(id string, state []byte) error {
 	if err := json.Unmarshal(state, &s); err != nil {
 		return fmt.Errorf("%w: state of group %q: %w", log.ErrCorrupt, id, err)
 	}
-	gr := newGroup(g, id)
+	gr := newConsumerGroup(g, id)
 	gr.kept = true
 	gr.generation, gr.protocolType, gr.protocol, gr.leader = s.Generation, s.ProtocolType, s.Protocol, s.Leader
 	if s.EmptySince > 0 {
@@ -120,7 +120,7 @@ func (g *Groups) scheduleSweep() {
 // expire forgets the offsets of an empty group that were committed, and had no
 // reader, for the retention's time; the group too when none are left. It runs
 // in the outbox, so that no commit comes between.
-func (g *group) expire() {
+func (g *consumerGroup) expire() {
 	limit := g.of.opts.Clock.Now().Add(-g.of.opts.OffsetRetention)
 	offsets, pending, err := g.of.opts.Store.GroupOffsets(context.Background(), g.id)
 	if err != nil || len(pending) > 0 {
@@ -160,7 +160,7 @@ func (g *group) expire() {
 // subscribed reports whether a member's subscription has the topic. Kafka's
 // consumers put it in front of their metadata: a version, int16, and the topics,
 // an int32 count of strings with int16 lengths.
-func (g *group) subscribed(topic string) bool {
+func (g *consumerGroup) subscribed(topic string) bool {
 	if g.protocolType != consumerProtocol {
 		return false
 	}

@@ -20,7 +20,7 @@ func (g *Groups) SyncGroup(s log.SyncGroup, done func(log.SyncedGroup)) {
 }
 
 // sync takes a member's SyncGroup on or refuses it.
-func (g *group) sync(m *member, s *log.SyncGroup, done func(log.SyncedGroup)) error {
+func (g *consumerGroup) sync(m *member, s *log.SyncGroup, done func(log.SyncedGroup)) error {
 	if s.ProtocolType != "" && s.ProtocolType != g.protocolType || s.Protocol != "" && s.Protocol != g.protocol {
 		return fmt.Errorf("%w: %s %q, the group has chosen %s %q", log.ErrProtocolMismatch, s.ProtocolType, s.Protocol, g.protocolType, g.protocol)
 	}
@@ -42,13 +42,13 @@ func (g *group) sync(m *member, s *log.SyncGroup, done func(log.SyncedGroup)) er
 	return nil
 }
 
-func (g *group) synced(m *member) log.SyncedGroup {
+func (g *consumerGroup) synced(m *member) log.SyncedGroup {
 	return log.SyncedGroup{ProtocolType: g.protocolType, Protocol: g.protocol, Assignment: m.assignment}
 }
 
 // assign takes over the leader's assignment; the group is stable once it is
 // durable. A rebalance that begins before makes it void.
-func (g *group) assign(assignments map[string][]byte) {
+func (g *consumerGroup) assign(assignments map[string][]byte) {
 	for _, m := range g.members {
 		m.assignment = assignments[m.id]
 	}
@@ -91,7 +91,7 @@ func (g *Groups) LeaveGroup(id string, members []log.GroupMember) []error {
 }
 
 // leave removes a member; one that is named by its instance needs no member id.
-func (g *group) leave(who log.GroupMember) error {
+func (g *consumerGroup) leave(who log.GroupMember) error {
 	if s := g.static[who.InstanceID]; s != nil && who.MemberID == "" {
 		who.MemberID = s.id
 	}
