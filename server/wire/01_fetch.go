@@ -1,0 +1,212 @@
+package wire
+
+import (
+	"sync"
+	"time"
+
+	"karst/log"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// maxFetchBytes bounds the records of one response.
+const maxFetchBytes = 50 << 20
+
+// fetch answers with encoded batches, waiting up to MaxWaitMillis until there
+// are MinBytes of them or a partition has an error. Sessions are not kept: the
+// answer's SessionId is 0, upon which clients ask for all partitions each time.
+func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
+	resp := &fetchResponse{FetchResponse: req.ResponseKind().(*kmsg.FetchResponse)}
+	if req.SessionID != 0 {
+		resp.ErrorCode = codeFetchSessionNotFound
+		return resp
+	}
+	f := c.newFetcher(req)
+	w := c.srv.waiters.add(f.topics)
+	defer c.srv.waiters.remove(w, f.topics)
+	// Never longer than a connection may be idle, whatever the client says.
+	wait := min(time.Duration(max(req.MaxWaitMillis, 0))*time.Millisecond, idleTimeout/2)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for f.read(resp) < int(req.MinBytes) && !f.urgent && wait > 0 {
+		select {
+		case <-w.ready:
+			continue
+		case <-timer.C:
+		case <-c.ctx.Done():
+		}
+		f.read(resp)
+		break
+	}
+	return resp
+}
+
+// A fetchResponse keeps its records in a buffer of the pool until it is
+// encoded.
+type fetchResponse struct {
+	*kmsg.FetchResponse
+	buf *[]byte
+}
+
+var fetchPool = sync.Pool{New: func() any { return new([]byte) }}
+
+// AppendTo implements kmsg.Response and ends the use of the buffer.
+func (r *fetchResponse) AppendTo(dst []byte) []byte {
+	dst = r.FetchResponse.AppendTo(dst)
+	if r.buf != nil && cap(*r.buf) <= maxPooledBytes {
+		fetchPool.Put(r.buf)
+	}
+	r.buf = nil
+	return dst
+}
+
+// A fetcher carries out one Fetch, as often as it takes.
+type fetcher struct {
+	c      *call
+	req    *kmsg.FetchRequest
+	names  []string // of the request's topics; "" if not known
+	topics []string // to wait for
+	urgent bool     // the answer must not wait: a partition has an error
+	budget int      // bytes left
+	found  int      // bytes of records
+}
+
+func (c *call) newFetcher(req *kmsg.FetchRequest) *fetcher {
+	f := &fetcher{c: c, req: req, names: make([]string, len(req.Topics))}
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		f.names[i] = t.Topic
+		if req.Version >= 13 {
+			if info, err := c.srv.opts.Log.TopicByID(c.ctx, t.TopicID); err == nil {
+				f.names[i] = info.Name
+			}
+		}
+		if f.names[i] != "" {
+			f.topics = append(f.topics, f.names[i])
+		}
+	}
+	return f
+}
+
+// read fills the response anew and returns how many bytes of records it has.
+func (f *fetcher) read(resp *fetchResponse) int {
+	if resp.buf == nil {
+		resp.buf = fetchPool.Get().(*[]byte)
+	}
+	*resp.buf, resp.Topics = (*resp.buf)[:0], resp.Topics[:0]
+	f.budget, f.found = min(int(f.req.MaxBytes), maxFetchBytes), 0
+	for i := range f.req.Topics {
+		t := kmsg.NewFetchResponseTopic()
+		t.Topic, t.TopicID = f.req.Topics[i].Topic, f.req.Topics[i].TopicID
+		t.Partitions = make([]kmsg.FetchResponseTopicPartition, len(f.req.Topics[i].Partitions))
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			p.Default()
+			p.Partition = f.req.Topics[i].Partitions[j].Partition
+			p.RecordBatches = emptyRecords
+			if p.ErrorCode = f.partition(f.names[i], &f.req.Topics[i].Partitions[j], p, resp.buf); p.ErrorCode != codeNone {
+				f.urgent = true
+				p.HighWatermark, p.LastStableOffset, p.LogStartOffset = -1, -1, -1
+			}
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	return f.found
+}
+
+// emptyRecords is not nil, which some clients take for an error.
+var emptyRecords = []byte{}
+
+// partition reads one partition into out and buf and returns its error code.
+func (f *fetcher) partition(topic string, p *kmsg.FetchRequestTopicPartition, out *kmsg.FetchResponseTopicPartition, buf *[]byte) int16 {
+	if topic == "" {
+		return codeUnknownTopicID
+	}
+	store, part := f.c.srv.opts.Log, log.Partition{Topic: topic, Index: p.Partition}
+	b, err := store.Bounds(f.c.ctx, part)
+	if err != nil {
+		return codeOf(err)
+	}
+	if code := epochError(p.CurrentLeaderEpoch, b.LeaderEpoch); code != codeNone {
+		return code
+	}
+	committed := f.req.IsolationLevel == 1
+	end := b.HighWatermark
+	if committed {
+		end = b.LastStable
+		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+	}
+	if p.FetchOffset < b.Start || p.FetchOffset > b.HighWatermark {
+		return codeOf(log.ErrOffsetRange)
+	}
+	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = b.HighWatermark, b.LastStable, b.Start
+	limit := min(int(p.PartitionMaxBytes), f.budget)
+	if p.FetchOffset >= end || f.budget <= 0 || limit <= 0 && f.found > 0 {
+		return codeNone
+	}
+	before := len(*buf)
+	got, err := store.FetchRaw(f.c.ctx, log.RawFetch{
+		Partition: part, Offset: p.FetchOffset, MaxBytes: max(limit, 0), AtLeastOne: f.found == 0, Committed: committed,
+	}, *buf)
+	if err != nil {
+		return codeOf(err)
+	}
+	*buf = got.Batches
+	n := len(*buf) - before
+	f.found, f.budget = f.found+n, f.budget-n
+	out.RecordBatches = (*buf)[before:len(*buf):len(*buf)]
+	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = got.Bounds.HighWatermark, got.Bounds.LastStable, got.Bounds.Start
+	for _, a := range got.Aborted {
+		t := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
+		t.ProducerID, t.FirstOffset = a.ProducerID, a.FirstOffset
+		out.AbortedTransactions = append(out.AbortedTransactions, t)
+	}
+	return codeNone
+}
+
+// waiters are the fetches that wait for records of topics.
+type waiters struct {
+	mu      sync.Mutex
+	byTopic map[string]map[*waiter]struct{}
+}
+
+type waiter struct{ ready chan struct{} }
+
+// add registers a waiter, before its topics are read: a wake between that and
+// the waiting is kept.
+func (w *waiters) add(topics []string) *waiter {
+	x := &waiter{ready: make(chan struct{}, 1)}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range topics {
+		m := w.byTopic[t]
+		if m == nil {
+			m = map[*waiter]struct{}{}
+			w.byTopic[t] = m
+		}
+		m[x] = struct{}{}
+	}
+	return x
+}
+
+func (w *waiters) remove(x *waiter, topics []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range topics {
+		if delete(w.byTopic[t], x); len(w.byTopic[t]) == 0 {
+			delete(w.byTopic, t)
+		}
+	}
+}
+
+// wake is called by the log.
+func (w *waiters) wake(topic string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for x := range w.byTopic[topic] {
+		select {
+		case x.ready <- struct{}{}:
+		default:
+		}
+	}
+}

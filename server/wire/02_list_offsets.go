@@ -1,0 +1,55 @@
+package wire
+
+import (
+	"karst/log"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// listOffsets looks offsets up by time, or the special ones: the latest (-1),
+// the earliest (-2), the one with the greatest timestamp (-3). With tiered
+// storage there would be two more, the earliest local (-4), here the earliest,
+// and the latest tiered (-5), here none.
+func (c *call) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+	for i := range req.Topics {
+		t := kmsg.NewListOffsetsResponseTopic()
+		t.Topic = req.Topics[i].Topic
+		for j := range req.Topics[i].Partitions {
+			t.Partitions = append(t.Partitions, c.listOffset(req, t.Topic, &req.Topics[i].Partitions[j]))
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	return resp
+}
+
+func (c *call) listOffset(req *kmsg.ListOffsetsRequest, topic string, p *kmsg.ListOffsetsRequestTopicPartition) kmsg.ListOffsetsResponseTopicPartition {
+	out := kmsg.NewListOffsetsResponseTopicPartition()
+	out.Partition = p.Partition
+	part := log.Partition{Topic: topic, Index: p.Partition}
+	b, err := c.srv.opts.Log.Bounds(c.ctx, part)
+	if err != nil {
+		out.ErrorCode = codeOf(err)
+		return out
+	}
+	if out.ErrorCode = epochError(p.CurrentLeaderEpoch, b.LeaderEpoch); out.ErrorCode != codeNone {
+		return out
+	}
+	q := log.OffsetQuery{Partition: part, Time: p.Timestamp, Committed: req.IsolationLevel == 1}
+	switch {
+	case p.Timestamp == -4 && req.Version >= 8:
+		q.Time = log.TimeEarliest
+	case p.Timestamp == -5 && req.Version >= 9, p.Timestamp == -6 && req.Version >= 11:
+		return out // nothing is tiered
+	case p.Timestamp < -3, p.Timestamp == log.TimeMax && req.Version < 7:
+		out.ErrorCode = codeUnsupportedVersion
+		return out
+	}
+	found, err := c.srv.opts.Log.FindOffset(c.ctx, q)
+	if err != nil {
+		out.ErrorCode = codeOf(err)
+		return out
+	}
+	out.Offset, out.Timestamp, out.LeaderEpoch = found.Offset, found.Timestamp, found.LeaderEpoch
+	return out
+}

@@ -1,0 +1,84 @@
+package wire
+
+import (
+	"karst/log"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// maxMetadataBytes is how much text may go with a committed offset.
+const maxMetadataBytes = 4096
+
+// offsetCommit stores a group's offsets. Partitions that don't exist are
+// refused one by one; the others succeed or fail together.
+func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) answer {
+	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
+	offsets := map[log.Partition]log.GroupOffset{}
+	for i := range req.Topics {
+		t := kmsg.NewOffsetCommitResponseTopic()
+		t.Topic = req.Topics[i].Topic
+		for j := range req.Topics[i].Partitions {
+			p := &req.Topics[i].Partitions[j]
+			out := kmsg.NewOffsetCommitResponseTopicPartition()
+			out.Partition = p.Partition
+			part := log.Partition{Topic: t.Topic, Index: p.Partition}
+			if out.ErrorCode = c.checkCommit(part, p.Metadata); out.ErrorCode == codeNone {
+				offsets[part] = log.GroupOffset{Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: str(p.Metadata)}
+			}
+			t.Partitions = append(t.Partitions, out)
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	who := log.GroupMember{Group: req.Group, MemberID: req.MemberID, InstanceID: str(req.InstanceID), Generation: req.Generation}
+	stored := newPromise[error]()
+	if err := c.ownGroup(req.Group); err != nil {
+		stored.keep(err)
+	} else {
+		c.srv.opts.Groups.CommitOffsets(who, offsets, stored.keep)
+	}
+	return answer{ready: stored.ready, response: func() kmsg.Response {
+		code := codeOf(stored.value)
+		for i := range resp.Topics {
+			for j := range resp.Topics[i].Partitions {
+				if p := &resp.Topics[i].Partitions[j]; p.ErrorCode == codeNone {
+					p.ErrorCode = code
+				}
+			}
+		}
+		return resp
+	}}
+}
+
+// checkCommit says why an offset of a partition can't be stored.
+func (c *call) checkCommit(p log.Partition, metadata *string) int16 {
+	if _, err := c.srv.opts.Log.Bounds(c.ctx, p); err != nil {
+		return codeOf(err)
+	}
+	if len(str(metadata)) > maxMetadataBytes {
+		return codeOf(log.ErrMetadataTooLarge)
+	}
+	return codeNone
+}
+
+// ownGroup refuses to touch what Karst's queries keep.
+func (c *call) ownGroup(id string) error {
+	if c.srv.opts.Own(id) {
+		return wireError{codeGroupDenied, id + " belongs to a query of Karst; clients may only look at it"}
+	}
+	return nil
+}
+
+func str(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// null is the protocol's form of an optional text.
+func null(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

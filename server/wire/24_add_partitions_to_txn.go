@@ -1,0 +1,141 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+
+	"karst/log"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// addPartitionsToTxn makes partitions part of a transaction, from version 4 on
+// of several transactions. Of one with an unknown partition none is added.
+func (c *call) addPartitionsToTxn(req *kmsg.AddPartitionsToTxnRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
+	if req.Version < 4 {
+		p := txnProducer(req.TransactionalID, req.ProducerID, req.ProducerEpoch)
+		for _, t := range c.joinTxn(req.Version, p, txnPartitions(req.Topics)) {
+			x := kmsg.NewAddPartitionsToTxnResponseTopic()
+			x.Topic = t.Topic
+			for _, q := range t.Partitions {
+				x.Partitions = append(x.Partitions, kmsg.AddPartitionsToTxnResponseTopicPartition(q))
+			}
+			resp.Topics = append(resp.Topics, x)
+		}
+		return resp
+	}
+	for i := range req.Transactions {
+		t := &req.Transactions[i]
+		x := kmsg.NewAddPartitionsToTxnResponseTransaction()
+		x.TransactionalID = t.TransactionalID
+		var topics []kmsg.AddPartitionsToTxnRequestTopic
+		for _, q := range t.Topics {
+			topics = append(topics, kmsg.AddPartitionsToTxnRequestTopic(q))
+		}
+		p := txnProducer(t.TransactionalID, t.ProducerID, t.ProducerEpoch)
+		if t.VerifyOnly {
+			x.Topics = c.verifyTxn(p, txnPartitions(topics))
+		} else {
+			x.Topics = c.joinTxn(req.Version, p, txnPartitions(topics))
+		}
+		resp.Transactions = append(resp.Transactions, x)
+	}
+	return resp
+}
+
+func txnPartitions(topics []kmsg.AddPartitionsToTxnRequestTopic) []log.Partition {
+	var out []log.Partition
+	for _, t := range topics {
+		for _, p := range t.Partitions {
+			out = append(out, log.Partition{Topic: t.Topic, Index: p})
+		}
+	}
+	return out
+}
+
+// joinTxn adds partitions and returns a code for each.
+func (c *call) joinTxn(version int16, p log.TxnProducer, partitions []log.Partition) []kmsg.AddPartitionsToTxnResponseTransactionTopic {
+	const notAttempted int16 = 55
+	codes := make([]int16, len(partitions))
+	bad := false
+	for i, part := range partitions {
+		if codes[i] = codeOf(c.writable(part)); codes[i] != codeNone {
+			bad = true
+		}
+	}
+	err := c.ownTxn(p.TransactionalID)
+	if err == nil && !bad {
+		err = c.srv.opts.Log.JoinTxn(c.ctx, p, partitions)
+	}
+	for i := range codes {
+		switch {
+		case err != nil:
+			codes[i] = fencedCode(err, version, 2)
+		case bad && codes[i] == codeNone:
+			codes[i] = notAttempted
+		}
+	}
+	return txnCodes(partitions, codes)
+}
+
+// writable says why clients may not write to a partition.
+func (c *call) writable(p log.Partition) error {
+	if c.srv.opts.Own(p.Topic) {
+		return fmt.Errorf("%w: %s is Karst's own", log.ErrInvalidTopic, p.Topic)
+	}
+	_, err := c.srv.opts.Log.Bounds(c.ctx, p)
+	return err
+}
+
+// verifyTxn tells which partitions are part of a transaction.
+func (c *call) verifyTxn(p log.TxnProducer, partitions []log.Partition) []kmsg.AddPartitionsToTxnResponseTransactionTopic {
+	err := fmt.Errorf("%w: %q", log.ErrProducerID, p.TransactionalID)
+	in := map[log.Partition]bool{}
+	txns, terr := c.srv.opts.Log.Transactions(c.ctx)
+	for _, t := range txns {
+		if t.TransactionalID != p.TransactionalID || t.ID != p.ID {
+			continue
+		}
+		if err = nil; t.Epoch != p.Epoch {
+			err = log.ErrProducerEpoch
+		}
+		for _, part := range t.Partitions {
+			in[part] = t.State == log.TxnOngoing
+		}
+	}
+	if terr != nil {
+		err = terr
+	}
+	codes := make([]int16, len(partitions))
+	for i, part := range partitions {
+		if codes[i] = codeOf(err); err == nil && !in[part] {
+			codes[i] = codeOf(log.ErrTxnAbortable)
+		}
+	}
+	return txnCodes(partitions, codes)
+}
+
+func txnCodes(partitions []log.Partition, codes []int16) []kmsg.AddPartitionsToTxnResponseTransactionTopic {
+	var out []kmsg.AddPartitionsToTxnResponseTransactionTopic
+	for i, part := range partitions {
+		if n := len(out); n == 0 || out[n-1].Topic != part.Topic {
+			t := kmsg.NewAddPartitionsToTxnResponseTransactionTopic()
+			t.Topic = part.Topic
+			out = append(out, t)
+		}
+		p := kmsg.NewAddPartitionsToTxnResponseTransactionTopicPartition()
+		p.Partition, p.ErrorCode = part.Index, codes[i]
+		out[len(out)-1].Partitions = append(out[len(out)-1].Partitions, p)
+	}
+	return out
+}
+
+// fencedCode is the code for err in requests whose clients know PRODUCER_FENCED
+// from version knows on, and an old epoch before.
+func fencedCode(err error, version, knows int16) int16 {
+	if errors.Is(err, log.ErrFenced) && version < knows {
+		return codeOf(log.ErrProducerEpoch)
+	}
+	return codeOf(err)
+}

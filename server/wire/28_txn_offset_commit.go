@@ -1,0 +1,65 @@
+package wire
+
+import (
+	"errors"
+
+	"karst/log"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// txnOffsetCommit keeps a group's offsets to be committed with a transaction.
+// From version 5 on, the second transaction protocol, it makes them part of it
+// too.
+func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) answer {
+	resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+	offsets := map[log.Partition]log.GroupOffset{}
+	for i := range req.Topics {
+		t := kmsg.NewTxnOffsetCommitResponseTopic()
+		t.Topic = req.Topics[i].Topic
+		for j := range req.Topics[i].Partitions {
+			p := &req.Topics[i].Partitions[j]
+			out := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+			out.Partition = p.Partition
+			part := log.Partition{Topic: t.Topic, Index: p.Partition}
+			if out.ErrorCode = c.checkCommit(part, p.Metadata); out.ErrorCode == codeNone {
+				offsets[part] = log.GroupOffset{Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: str(p.Metadata)}
+			}
+			t.Partitions = append(t.Partitions, out)
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	kept := newPromise[error]()
+	if err := c.checkTxnCommit(req); err != nil {
+		kept.keep(err)
+	} else {
+		p := txnProducer(req.TransactionalID, req.ProducerID, req.ProducerEpoch)
+		c.srv.opts.Log.TxnOffsets(p, req.Group, offsets, req.Version >= 5, kept.keep)
+	}
+	return answer{ready: kept.ready, response: func() kmsg.Response {
+		code := codeOf(kept.value)
+		if errors.Is(kept.value, log.ErrFenced) { // never told by this request
+			code = codeOf(log.ErrProducerEpoch)
+		}
+		for i := range resp.Topics {
+			for j := range resp.Topics[i].Partitions {
+				if p := &resp.Topics[i].Partitions[j]; p.ErrorCode == codeNone {
+					p.ErrorCode = code
+				}
+			}
+		}
+		return resp
+	}}
+}
+
+func (c *call) checkTxnCommit(req *kmsg.TxnOffsetCommitRequest) error {
+	if err := c.ownTxn(req.TransactionalID); err != nil {
+		return err
+	}
+	if err := c.ownGroup(req.Group); err != nil {
+		return err
+	}
+	return c.srv.opts.Groups.CheckMember(log.GroupMember{
+		Group: req.Group, MemberID: req.MemberID, InstanceID: str(req.InstanceID), Generation: req.Generation,
+	})
+}

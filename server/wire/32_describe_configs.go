@@ -1,0 +1,95 @@
+package wire
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"karst/log"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// describeConfigs shows the settings of topics, and of this broker those that
+// clients ask about.
+func (c *call) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+	for i := range req.Resources {
+		r := &req.Resources[i]
+		out := kmsg.NewDescribeConfigsResponseResource()
+		out.ResourceType, out.ResourceName = r.ResourceType, r.ResourceName
+		entries, readOnly, err := c.resourceConfig(r.ResourceType, r.ResourceName)
+		out.ErrorCode, out.ErrorMessage = codeOf(err), reason(err)
+		for j := range entries {
+			if r.ConfigNames == nil || slices.Contains(r.ConfigNames, entries[j].Name) {
+				out.Configs = append(out.Configs, describeConfig(req, &entries[j], readOnly))
+			}
+		}
+		resp.Resources = append(resp.Resources, out)
+	}
+	return resp
+}
+
+// resourceConfig returns the settings of a topic or a broker.
+func (c *call) resourceConfig(kind kmsg.ConfigResourceType, name string) (entries []log.ConfigEntry, readOnly bool, err error) {
+	switch kind {
+	case kmsg.ConfigResourceTypeTopic:
+		entries, err = c.srv.opts.Log.TopicConfig(c.ctx, name)
+		return entries, c.srv.opts.Own(name), err
+	case kmsg.ConfigResourceTypeBroker:
+		if name != "" && name != strconv.Itoa(int(nodeID)) {
+			return nil, true, wireError{codeInvalidRequest, fmt.Sprintf("broker %q: there is broker %d and no other", name, nodeID)}
+		}
+		return c.srv.brokerConfig(), true, nil
+	case kmsg.ConfigResourceTypeBrokerLogger, kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig:
+		return nil, true, nil
+	}
+	return nil, true, wireError{codeInvalidRequest, fmt.Sprintf("resources of type %d have no settings", kind)}
+}
+
+// brokerConfig are the broker's settings that clients make decisions by; they
+// are ksh serve's flags and constants.
+func (s *Server) brokerConfig() []log.ConfigEntry {
+	entry := func(name, value string, kind log.ConfigType) log.ConfigEntry {
+		return log.ConfigEntry{Name: name, Value: value, Default: value, Type: kind}
+	}
+	return []log.ConfigEntry{
+		entry("advertised.listeners", fmt.Sprintf("PLAINTEXT://%s:%d", s.host, s.port), log.ConfigString),
+		entry("auto.create.topics.enable", strconv.FormatBool(s.opts.AutoCreate), log.ConfigBool),
+		entry("broker.id", strconv.Itoa(int(nodeID)), log.ConfigInt),
+		entry("default.replication.factor", "1", log.ConfigInt),
+		entry("node.id", strconv.Itoa(int(nodeID)), log.ConfigInt),
+		entry("num.partitions", strconv.Itoa(int(s.opts.DefaultPartitions)), log.ConfigInt),
+		entry("offset.metadata.max.bytes", strconv.Itoa(maxMetadataBytes), log.ConfigInt),
+		entry("socket.request.max.bytes", strconv.Itoa(maxFrameBytes), log.ConfigInt),
+	}
+}
+
+func configSource(e *log.ConfigEntry) kmsg.ConfigSource {
+	if e.Set {
+		return kmsg.ConfigSourceDynamicTopicConfig
+	}
+	return kmsg.ConfigSourceDefaultConfig
+}
+
+func describeConfig(req *kmsg.DescribeConfigsRequest, e *log.ConfigEntry, readOnly bool) kmsg.DescribeConfigsResponseResourceConfig {
+	out := kmsg.NewDescribeConfigsResponseResourceConfig()
+	out.Name, out.Value, out.ReadOnly = e.Name, text(e.Value), readOnly
+	out.Source, out.IsDefault, out.ConfigType = configSource(e), !e.Set, kmsg.ConfigType(e.Type)
+	if req.IncludeSynonyms {
+		if e.Set {
+			out.ConfigSynonyms = append(out.ConfigSynonyms, synonym(e.Name, e.Value, kmsg.ConfigSourceDynamicTopicConfig))
+		}
+		out.ConfigSynonyms = append(out.ConfigSynonyms, synonym(e.Name, e.Default, kmsg.ConfigSourceDefaultConfig))
+	}
+	if req.IncludeDocumentation {
+		out.Documentation = null(e.Doc)
+	}
+	return out
+}
+
+func synonym(name, value string, source kmsg.ConfigSource) kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
+	s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+	s.Name, s.Value, s.Source = name, text(value), source
+	return s
+}

@@ -1,0 +1,46 @@
+package wire
+
+import (
+	"slices"
+
+	"karst/log"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// describeLogDirs tells how many bytes partitions take. The one directory is
+// not named by its path, which is nobody's business.
+func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
+	dir := kmsg.NewDescribeLogDirsResponseDir()
+	dir.Dir, dir.TotalBytes, dir.UsableBytes = "log", -1, -1
+	topics, err := c.srv.opts.Log.Topics(c.ctx)
+	dir.ErrorCode = codeOf(err)
+	for _, t := range topics {
+		x := kmsg.NewDescribeLogDirsResponseDirTopic()
+		x.Topic = t.Name
+		for i := range t.Partitions {
+			size, err := c.srv.opts.Log.Size(c.ctx, log.Partition{Topic: t.Name, Index: i})
+			if err != nil || !wanted(req, t.Name, i) {
+				continue
+			}
+			p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+			p.Partition, p.Size = i, size
+			x.Partitions = append(x.Partitions, p)
+		}
+		if len(x.Partitions) > 0 {
+			dir.Topics = append(dir.Topics, x)
+		}
+	}
+	resp.Dirs = append(resp.Dirs, dir)
+	return resp
+}
+
+func wanted(req *kmsg.DescribeLogDirsRequest, topic string, index int32) bool {
+	if req.Topics == nil {
+		return true
+	}
+	return slices.ContainsFunc(req.Topics, func(t kmsg.DescribeLogDirsRequestTopic) bool {
+		return t.Topic == topic && slices.Contains(t.Partitions, index)
+	})
+}

@@ -1,0 +1,256 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Time limits of a connection.
+const (
+	idleTimeout  = 10 * time.Minute // between requests
+	frameTimeout = time.Minute      // from a frame's first byte to its last
+	writeTimeout = time.Minute
+	authTimeout  = 10 * time.Second // from the connection to its authentication
+)
+
+// Bounds of what a connection may have under way.
+const (
+	maxPending      = 64
+	maxPendingBytes = 64 << 20
+)
+
+// A conn is one client's connection. serve's goroutine reads and handles, and
+// owns a second one, write, that answers.
+type conn struct {
+	srv    *Server
+	nc     net.Conn
+	ctx    context.Context // ends with the connection
+	cancel context.CancelCauseFunc
+	host   string // the client's
+
+	pending chan pending
+	credit  credit
+	out     []byte    // the writer's
+	sasl    saslState // the reader's
+}
+
+// A pending is a request whose answer may not be there yet.
+type pending struct {
+	frame  frame
+	answer answer
+}
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{srv: s, nc: nc, pending: make(chan pending, maxPending)}
+	c.ctx, c.cancel = context.WithCancelCause(s.ctx)
+	c.credit.left, c.credit.cond.L = maxPendingBytes, &c.credit.mu
+	if c.host, _, _ = net.SplitHostPort(nc.RemoteAddr().String()); c.host == "" {
+		c.host = nc.RemoteAddr().String()
+	}
+	return c
+}
+
+// close ends the connection; the first cause is the one that is told.
+func (c *conn) close(cause error) {
+	c.cancel(cause)
+	c.credit.close()
+	_ = c.nc.Close()
+}
+
+func (c *conn) serve() {
+	var writer sync.WaitGroup
+	writer.Go(func() { c.guard(c.write) })
+	c.guard(c.read)
+	close(c.pending)
+	writer.Wait()
+	defer c.close(nil)
+	cause := context.Cause(c.ctx)
+	if c.sasl.failed || cause == nil || errors.Is(cause, io.EOF) || errors.Is(cause, errServerClosed) || errors.Is(cause, net.ErrClosed) {
+		return
+	}
+	c.srv.opts.Logger.Info("Kafka connection closed", "client", c.nc.RemoteAddr().String(), "reason", cause)
+}
+
+// guard runs one half of the connection and closes it at its end, a panic's
+// too: other connections go on.
+func (c *conn) guard(half func() error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.srv.opts.Logger.Error("panic while serving a Kafka connection", "panic", r, "stack", string(debug.Stack()))
+			c.close(fmt.Errorf("panic: %v", r))
+		}
+	}()
+	if err := half(); err != nil {
+		c.close(err)
+	}
+}
+
+func (c *conn) read() error {
+	r := bufio.NewReaderSize(c.nc, 64<<10)
+	opened := c.srv.opts.Now()
+	for {
+		deadline := c.srv.opts.Now().Add(idleTimeout)
+		limit := maxFrameBytes
+		if !c.authenticated() {
+			deadline, limit = opened.Add(authTimeout), maxAnonFrameBytes
+		}
+		if err := c.nc.SetReadDeadline(deadline); err != nil {
+			return err
+		}
+		if _, err := r.Peek(1); err != nil {
+			return err
+		}
+		if c.authenticated() {
+			if err := c.nc.SetReadDeadline(c.srv.opts.Now().Add(frameTimeout)); err != nil {
+				return err
+			}
+		}
+		f, err := readFrame(r, limit)
+		if err != nil {
+			return err
+		}
+		if err := c.credit.take(len(f.buf)); err != nil {
+			return err
+		}
+		answer, err := c.dispatch(&f)
+		if err != nil {
+			return err
+		}
+		select {
+		case c.pending <- pending{frame: f, answer: answer}:
+		case <-c.ctx.Done():
+			return context.Cause(c.ctx)
+		}
+		if c.sasl.failed {
+			return nil // the answer goes out, then the connection ends
+		}
+	}
+}
+
+// dispatch decodes a request and calls its handler.
+func (c *conn) dispatch(f *frame) (answer, error) {
+	api := keys[f.key]
+	if api == nil {
+		return answer{}, fmt.Errorf("%w: API key %d is not served", errFrame, f.key)
+	}
+	if f.version < api.min || f.version > api.max {
+		if f.key == int16(kmsg.ApiVersions) {
+			resp := unsupportedApiVersions()
+			return answer{response: func() kmsg.Response { return resp }}, nil
+		}
+		return answer{}, fmt.Errorf("%w: version %d of %s is not served", errFrame, f.version, kmsg.NameForKey(f.key))
+	}
+	if !c.authenticated() && !api.anonymous {
+		return answer{}, fmt.Errorf("%s before authentication", kmsg.NameForKey(f.key))
+	}
+	flexible := kmsg.RequestForKey(f.key)
+	flexible.SetVersion(f.version)
+	clientID, body, err := f.skipHeader(flexible.IsFlexible())
+	if err != nil {
+		return answer{}, err
+	}
+	return api.handle(&call{conn: c, srv: c.srv, ctx: c.ctx, clientID: clientID}, f.version, body)
+}
+
+// write answers the requests in their order. Answers that are ready together are
+// written together, but none waits for another that isn't.
+func (c *conn) write() error {
+	for p := range c.pending {
+		if err := c.await(p.answer.ready); err != nil {
+			return err
+		}
+		resp := p.answer.response()
+		n := len(p.frame.buf)
+		if resp != nil {
+			c.out = appendResponse(c.out, p.frame.correlationID, resp)
+		}
+		p.frame.free()
+		c.credit.give(n)
+		if len(c.pending) == 0 || len(c.out) >= 64<<10 {
+			if err := c.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// await waits for an answer; what was answered before goes out meanwhile.
+func (c *conn) await(ready <-chan struct{}) error {
+	if ready == nil {
+		return nil
+	}
+	select {
+	case <-ready:
+		return nil
+	default:
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	select {
+	case <-ready:
+		return nil
+	case <-c.ctx.Done():
+		return context.Cause(c.ctx)
+	}
+}
+
+func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	if err := c.nc.SetWriteDeadline(c.srv.opts.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	_, err := c.nc.Write(c.out)
+	if c.out = c.out[:0]; cap(c.out) > maxPooledBytes {
+		c.out = nil
+	}
+	return err
+}
+
+// A credit bounds the bytes of requests under way.
+type credit struct {
+	mu     sync.Mutex
+	cond   sync.Cond
+	left   int
+	closed bool
+}
+
+// take waits until there is credit; one request may overdraw it.
+func (c *credit) take(n int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.left <= 0 && !c.closed {
+		c.cond.Wait()
+	}
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.left -= n
+	return nil
+}
+
+func (c *credit) give(n int) {
+	c.mu.Lock()
+	c.left += n
+	c.mu.Unlock()
+	c.cond.Signal()
+}
+
+func (c *credit) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.cond.Broadcast()
+}

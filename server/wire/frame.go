@@ -1,0 +1,148 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Bounds of a frame in bytes. The records of a Produce are pieces of its frame,
+// so that it may be large; an array's elements take more memory decoded than
+// encoded, so that the others may not.
+const (
+	maxFrameBytes        = 100 << 20
+	maxControlFrameBytes = 2 << 20
+	maxAnonFrameBytes    = 64 << 10
+	minFrameBytes        = 8 // key, version, correlation id
+)
+
+var errFrame = errors.New("malformed frame")
+
+// A frame is one request as it came, without its length.
+type frame struct {
+	buf           []byte
+	key, version  int16
+	correlationID int32
+}
+
+// framePool keeps the buffers of small and middling frames.
+var framePool = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxPooledBytes is the largest buffer that is kept for another frame.
+const maxPooledBytes = 4 << 20
+
+// readFrame reads the next frame into a buffer of the pool; free gives it back.
+// Memory grows with what has arrived, not with what the length announces.
+func readFrame(r io.Reader, limit int) (frame, error) {
+	var head [4 + minFrameBytes]byte
+	if _, err := io.ReadFull(r, head[:4]); err != nil {
+		return frame{}, err
+	}
+	n := int64(binary.BigEndian.Uint32(head[:]))
+	if n < minFrameBytes || n > int64(limit) {
+		return frame{}, fmt.Errorf("%w: length %d, at most %d are taken here", errFrame, n, limit)
+	}
+	if _, err := io.ReadFull(r, head[4:]); err != nil {
+		return frame{}, err
+	}
+	f := frame{
+		key:           int16(binary.BigEndian.Uint16(head[4:])),
+		version:       int16(binary.BigEndian.Uint16(head[6:])),
+		correlationID: int32(binary.BigEndian.Uint32(head[8:])),
+	}
+	if f.key != int16(kmsg.Produce) && n > maxControlFrameBytes {
+		return frame{}, fmt.Errorf("%w: length %d of a request of key %d, at most %d are taken", errFrame, n, f.key, maxControlFrameBytes)
+	}
+	buf := append((*framePool.Get().(*[]byte))[:0], head[4:]...)
+	var err error
+	f.buf, err = readGrowing(r, buf, int(n))
+	return f, err
+}
+
+// readGrowing fills buf up to n bytes, at least doubling what it has when it
+// needs more memory.
+func readGrowing(r io.Reader, buf []byte, n int) ([]byte, error) {
+	for len(buf) < n {
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, min(n-len(buf), max(len(buf), 256<<10)))
+		}
+		end := min(n, cap(buf))
+		got, err := io.ReadFull(r, buf[len(buf):end])
+		buf = buf[:len(buf)+got]
+		if err != nil {
+			return buf, err
+		}
+	}
+	return buf, nil
+}
+
+// free gives the frame's buffer to another one; nothing may point into it.
+func (f *frame) free() {
+	buf := f.buf
+	f.buf = nil
+	if buf != nil && cap(buf) <= maxPooledBytes {
+		framePool.Put(&buf)
+	}
+}
+
+// skipHeader returns the client id and what follows the request header.
+func (f *frame) skipHeader(flexible bool) (clientID string, body []byte, err error) {
+	body = f.buf[minFrameBytes:]
+	if len(body) < 2 {
+		return "", nil, fmt.Errorf("%w: no client id", errFrame)
+	}
+	n := int(int16(binary.BigEndian.Uint16(body)))
+	body = body[2:]
+	if n > len(body) {
+		return "", nil, fmt.Errorf("%w: client id cut off", errFrame)
+	}
+	if n > 0 {
+		clientID, body = string(body[:n]), body[n:]
+	}
+	if flexible {
+		body, err = skipTags(body)
+	}
+	return clientID, body, err
+}
+
+// skipTags steps over a section of tagged fields.
+func skipTags(b []byte) ([]byte, error) {
+	count, k := binary.Uvarint(b)
+	if k <= 0 || count > uint64(len(b)) {
+		return nil, fmt.Errorf("%w: tags", errFrame)
+	}
+	b = b[k:]
+	for range count {
+		_, k := binary.Uvarint(b) // the tag's number
+		if k <= 0 {
+			return nil, fmt.Errorf("%w: tags", errFrame)
+		}
+		b = b[k:]
+		n, k := binary.Uvarint(b)
+		if k <= 0 || n > uint64(len(b)-k) {
+			return nil, fmt.Errorf("%w: tags", errFrame)
+		}
+		b = b[uint64(k)+n:]
+	}
+	return b, nil
+}
+
+// appendResponse appends the frame of a response.
+func appendResponse(dst []byte, correlationID int32, resp kmsg.Response) []byte {
+	at := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(correlationID))
+	// The response to ApiVersions has the old header, since the client may
+	// have asked in a version the broker doesn't know.
+	if resp.IsFlexible() && resp.Key() != int16(kmsg.ApiVersions) {
+		dst = append(dst, 0)
+	}
+	dst = resp.AppendTo(dst)
+	binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))
+	return dst
+}

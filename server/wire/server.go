@@ -1,0 +1,163 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"karst/log"
+)
+
+// Options of a Server.
+type Options struct {
+	Log    log.Broker
+	Groups log.GroupCoordinator
+	Logger *slog.Logger
+	Now    func() time.Time
+	// Rand is the source of member ids and SCRAM nonces; it must not be
+	// foreseeable.
+	Rand func() uint64
+
+	// Advertised is the host:port that clients are told to connect to.
+	Advertised string
+	// TLS is nil for plain text.
+	TLS *tls.Config
+	// Auth is nil if clients need not say who they are.
+	Auth Authenticator
+	// AutoCreate makes topics that a client asks for by Metadata and allows to
+	// be made, with DefaultPartitions partitions.
+	AutoCreate        bool
+	DefaultPartitions int32 // 1 if 0
+	// Own tells the topics, groups and transactional ids, by their names, that
+	// Karst keeps for itself: clients may look at them, not change them.
+	Own func(name string) bool
+	// MaxConnections at a time; 10,000 if 0.
+	MaxConnections int
+}
+
+// A Server answers the Kafka protocol from a log.
+type Server struct {
+	opts    Options
+	host    string
+	port    int32
+	waiters waiters
+
+	ctx    context.Context // ends with the server
+	cancel context.CancelFunc
+
+	mu        sync.Mutex
+	conns     map[*conn]struct{}
+	listeners map[net.Listener]struct{}
+	closed    bool
+	work      sync.WaitGroup // connections and the ticker
+	unwatch   func()
+}
+
+// New returns a server; Close ends it.
+func New(o Options) (*Server, error) {
+	host, portText, err := net.SplitHostPort(o.Advertised)
+	if err != nil {
+		return nil, fmt.Errorf("advertised address %q is not host:port: %w", o.Advertised, err)
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil || port == 0 || host == "" {
+		return nil, fmt.Errorf("advertised address %q is not a host and a port that clients can connect to", o.Advertised)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.DefaultPartitions == 0 {
+		o.DefaultPartitions = 1
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 10_000
+	}
+	if o.Own == nil {
+		o.Own = func(string) bool { return false }
+	}
+	s := &Server{
+		opts: o, host: host, port: int32(port),
+		conns: map[*conn]struct{}{}, listeners: map[net.Listener]struct{}{},
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.waiters.byTopic = map[string]map[*waiter]struct{}{}
+	s.unwatch = o.Log.Watch(s.waiters.wake)
+	return s, nil
+}
+
+// errServerClosed is why connections end at Close.
+var errServerClosed = errors.New("server closed")
+
+// Serve accepts connections until Close, when it returns nil, or until the
+// listener fails.
+func (s *Server) Serve(l net.Listener) error {
+	if s.opts.TLS != nil {
+		l = tls.NewListener(l, s.opts.TLS)
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return l.Close()
+	}
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			if s.ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("accepting Kafka connections: %w", err)
+		}
+		s.start(nc)
+	}
+}
+
+// start serves a connection in goroutines that Close waits for.
+func (s *Server) start(nc net.Conn) {
+	c := newConn(s, nc)
+	s.mu.Lock()
+	full := len(s.conns) >= s.opts.MaxConnections
+	refused := s.closed || full
+	if !refused {
+		s.conns[c] = struct{}{}
+		s.work.Add(1)
+	}
+	s.mu.Unlock()
+	if refused {
+		if full {
+			s.opts.Logger.Warn("Kafka connection refused: too many", "limit", s.opts.MaxConnections)
+		}
+		_ = nc.Close()
+		return
+	}
+	go func() {
+		defer s.work.Done()
+		c.serve()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
+}
+
+// Close closes listeners and connections and waits for their ends.
+func (s *Server) Close() {
+	s.cancel()
+	s.mu.Lock()
+	s.closed = true
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	for c := range s.conns {
+		c.close(errServerClosed)
+	}
+	s.mu.Unlock()
+	s.unwatch()
+	s.work.Wait()
+}
