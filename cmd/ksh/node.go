@@ -45,7 +45,7 @@ func openNode(dir string, noSync bool, logger *slog.Logger) (*node, error) {
 	}
 	n := &node{}
 	var err error
-	n.log, err = segment.Open(segment.Options{FS: fs, Dir: filepath.Join(dir, "log"), Rand: random, Logger: logger, NoSync: noSync})
+	n.log, err = segment.Open(segment.Options{FS: fs, Dir: filepath.Join(dir, "log"), Rand: random, Clock: wallClock{}, Logger: logger, NoSync: noSync})
 	if errors.Is(err, log.ErrLocked) {
 		return nil, inUse(dir)
 	}

@@ -14,11 +14,12 @@ import (
 )
 
 func serveCommand(f *flags) *cobra.Command {
-	var addr, kafka, durability, cluster string
+	var addr, durability, cluster string
+	var kafka kafkaFlags
 	cmd := &cobra.Command{
 		Use:   "serve --data DIR",
 		Short: "Run the server",
-		Long:  "serve runs the HTTP API until SIGTERM or Ctrl-C, then stops every query at a commit and writes everything down.\n\n" + clusterHelp,
+		Long:  "serve runs the HTTP API and the Kafka door until SIGTERM or Ctrl-C, then stops every query at a commit and writes everything down.\n\n" + kafkaHelp + "\n\n" + clusterHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if durability != "fsync" && durability != "os" {
@@ -31,23 +32,23 @@ func serveCommand(f *flags) *cobra.Command {
 				return openNode(f.data, durability == "os", logger)
 			}
 			if cluster != "" {
-				if cmd.Flags().Changed("kafka") && kafka != "off" {
+				if cmd.Flags().Changed("kafka") && kafka.addr != "off" {
 					return &usageError{errors.New("--kafka opens the embedded log to Kafka clients; with --log they talk to the cluster itself")}
 				}
 				opts, err := parseCluster(cluster, os.Getenv)
 				if err != nil {
 					return &usageError{err}
 				}
-				kafka = "off"
+				kafka.addr = "off"
 				open = func(ctx context.Context, logger *slog.Logger) (*node, error) {
 					return openClusterNode(ctx, f.data, opts, logger)
 				}
 			}
-			return serve(cmd.Context(), f, addr, kafka, open)
+			return serve(cmd.Context(), f, addr, &kafka, open)
 		},
 	}
 	cmd.Flags().StringVar(&addr, "http", "127.0.0.1:8088", "address of the HTTP API")
-	cmd.Flags().StringVar(&kafka, "kafka", "127.0.0.1:9092", "address of the Kafka door, 'off' to close it; not built yet: it stays shut")
+	kafka.register(cmd.Flags())
 	cmd.Flags().StringVar(&cluster, "log", "", "kafka://HOST:PORT,…: a Kafka cluster in place of the embedded log; see above")
 	cmd.Flags().StringVar(&durability, "durability", "fsync", "fsync: acknowledge what the disk has; os: what the operating system has, which a power cut may lose")
 	return cmd
@@ -56,20 +57,30 @@ func serveCommand(f *flags) *cobra.Command {
 // stopTimeout is how long requests may take to end at a stop.
 const stopTimeout = 5 * time.Second
 
-func serve(ctx context.Context, f *flags, addr, kafka string, open func(context.Context, *slog.Logger) (*node, error)) error {
+func serve(ctx context.Context, f *flags, addr string, kafka *kafkaFlags, open func(context.Context, *slog.Logger) (*node, error)) (err error) {
 	f.log = levelOr(f.log, "info")
 	logger := f.logger(os.Stderr)
+	security, err := kafka.security()
+	if err != nil {
+		return err
+	}
 	n, err := open(ctx, logger)
 	if err != nil {
 		return err
 	}
-	if kafka != "off" {
-		logger.Warn("the Kafka door is not built yet and stays shut", "kafka", kafka)
-	}
+	defer func() {
+		err = errors.Join(err, n.close())
+		logger.Info("stopped")
+	}()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return errors.Join(err, n.close())
+		return err
 	}
+	door, err := kafka.open(n, security, logger)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer func() { err = errors.Join(err, door.close()) }()
 	srv := n.server.HTTP()
 	// Requests end when the server stops, push queries among them.
 	base, cancel := context.WithCancel(context.Background())
@@ -79,6 +90,9 @@ func serve(ctx context.Context, f *flags, addr, kafka string, open func(context.
 	logger.Info("listening", "http", l.Addr().String(), "data", f.data)
 	select {
 	case err = <-failed:
+	case err = <-door.failed:
+		_ = srv.Close()
+		<-failed
 	case <-ctx.Done():
 		logger.Info("stopping")
 		cancel()
@@ -93,8 +107,6 @@ func serve(ctx context.Context, f *flags, addr, kafka string, open func(context.
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
-	err = errors.Join(err, n.close())
-	logger.Info("stopped")
 	return err
 }
 

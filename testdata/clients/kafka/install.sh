@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Installs Kafka clients into DIR, each as far as it can be had here; what can't
+# is said, and its checks are skipped.
+#
+#   install.sh DIR
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+dir=${1:?usage: install.sh DIR}
+mkdir -p "$dir"
+
+missing() { echo "not to be had here: $*"; }
+
+if ! command -v kcat >/dev/null; then
+  { apt-get update -qq && apt-get install -y -qq kcat; } >"$dir/apt.log" 2>&1 || missing kcat
+fi
+
+if [ ! -x "$dir/python/bin/python" ] || ! "$dir/python/bin/python" -c 'import confluent_kafka' 2>/dev/null; then
+  { python3 -m venv "$dir/python" && "$dir/python/bin/pip" install -q confluent-kafka==2.16.1; } >"$dir/pip.log" 2>&1 || missing confluent-kafka
+fi
+
+if [ ! -d "$dir/node/node_modules/kafkajs" ]; then
+  mkdir -p "$dir/node"
+  (cd "$dir/node" && npm install --silent --no-audit --no-fund kafkajs@2 kafkajs-snappy kafkajs-lz4) >"$dir/npm.log" 2>&1 || missing kafkajs
+fi
+
+if [ ! -d "$dir/java" ]; then
+  if ! mvn -q -B -f "$here/java/pom.xml" dependency:copy-dependencies -DoutputDirectory="$dir/java.tmp" >"$dir/mvn.log" 2>&1; then
+    missing kafka-clients, kafka-tools, connect, streams
+  else
+    mv "$dir/java.tmp" "$dir/java"
+  fi
+fi
+exit 0

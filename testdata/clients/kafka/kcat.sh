@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The checks of README.md by kcat. It can't set timestamps, has one header for
+# all records of a run, and does no transactions and no administration.
+set -euo pipefail
+command -v kcat >/dev/null || exit 77
+b=$1 command=$2
+shift 2
+format='%p\t%o\t%T\t%k\t%s\t%h\n'
+
+case $command in
+  produce)
+    seq 0 $(($3 - 1)) | awk '{print "k" $1 ":v" $1}' | kcat -b "$b" -P -t "$1" -p 0 -z "$2" -K: -H h=all -X linger.ms=5
+    ;;
+  consume)
+    from=$2
+    [ "${from#t}" = "$from" ] || from=s@${from#t}
+    kcat -b "$b" -C -q -u -t "$1" -p 0 -o "$from" -c "$3" -f "$format" -X isolation.level=read_committed | sed -u 's/\th=/\t/'
+    ;;
+  group)
+    exec kcat -b "$b" -G "$2" -q -u -X auto.offset.reset=earliest -X session.timeout.ms=6000 -X auto.commit.interval.ms=200 -f "$format" "$1"
+    ;;
+  *)
+    exit 77
+    ;;
+esac
