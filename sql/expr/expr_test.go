@@ -126,7 +126,7 @@ func TestExpressions(t *testing.T) {
 		{"TRANSFORM(A, x => x + ROWTIME)", "ARRAY<BIGINT> [6,7,8] null []"},
 		{"TRANSFORM(A, x => REDUCE(TRANSFORM(A, y => x * y), 0, (s, z) => s + z))", "ARRAY<INTEGER> [6,12,18] null []"},
 		{"TRANSFORM(M, (k, v) => 'x', (k, v) => v + I)", `MAP<STRING, INTEGER> {"x":8} null {}`},
-		{"TRANSFORM(MAP('a' := I, 'b' := I), (k, v) => 'x', (k, v) => v)", `MAP<STRING, INTEGER> null null null ! TRANSFORM: two entries of the map get the same key ! TRANSFORM: two entries of the map get the same key ! TRANSFORM: two entries of the map get the same key`},
+		{"TRANSFORM(MAP('a' := I, 'b' := I), (k, v) => 'x', (k, v) => v)", `MAP<STRING, INTEGER> null null null ! TRANSFORM: two entries of the map get the same key ! TRANSFORM: an entry of the map gets a null value ! TRANSFORM: two entries of the map get the same key`},
 		{"REDUCE(MAP('yes, thanks' := 'y', 'nope' := 'n', 'sure, yeah' := 's'), '', (r, k, v) => r + v)", `STRING "ysn" "ysn" "ysn"`},
 		{"REDUCE(MAP('1' := 1, '2' := 2), L, (s, k, v) => s + v)", "BIGINT 13 null 3"},
 		{"MAP('a' := 1, 'a' := I)", `MAP<STRING, INTEGER> {"a":1} {"a":null} {"a":-7}`},

@@ -169,8 +169,7 @@ func newSum(args []Arg) AggregateKernel {
 	t := args[0].Type
 	k := &sumKernel{undoFold{fold{fixed: 8, result: t}}}
 	if t.Kind() == types.KindDecimal {
-		k.fixed, k.result = 16, types.MustDecimal(types.MaxDecimalPrecision, t.Scale())
-		k.result = t
+		k.fixed = 16
 	}
 	signed := func(sign int64) func(c *AggregateCall, row int, g int32) {
 		return func(c *AggregateCall, row int, g int32) {
@@ -190,7 +189,9 @@ func newSum(args []Arg) AggregateKernel {
 				if sign < 0 {
 					n = n.Negate()
 				}
-				addDecimal(c, g, n)
+				if !addDecimal(c, g, n, t) {
+					c.Fail(int32(row), "Numeric field overflow: the sum has more digits than "+t.String())
+				}
 			}
 		}
 	}
@@ -212,7 +213,7 @@ func newSum(args []Arg) AggregateKernel {
 		case types.KindDouble:
 			*c.Cells.Float64(into, 0) += *c.Cells.Float64(from, 0)
 		case types.KindDecimal:
-			addDecimal(c, into, readDecimal(c, from))
+			addDecimal(c, into, readDecimal(c, from), widest(t))
 		default:
 			*c.Cells.Int64(into, 0) += *c.Cells.Int64(from, 0)
 		}
@@ -220,13 +221,24 @@ func newSum(args []Arg) AggregateKernel {
 	return k
 }
 
+// widest is the DECIMAL with as many digits as there are: sums that were in
+// range apart are merged in any case.
+func widest(t *types.Type) *types.Type {
+	return types.MustDecimal(types.MaxDecimalPrecision, t.Scale())
+}
+
 func readDecimal(c *AggregateCall, g int32) decimal128.Num {
 	return decimal128.New(*c.Cells.Int64(g, 8), uint64(*c.Cells.Int64(g, 0)))
 }
 
-func addDecimal(c *AggregateCall, g int32, n decimal128.Num) {
+// addDecimal adds to a sum, if it fits the type then.
+func addDecimal(c *AggregateCall, g int32, n decimal128.Num, t *types.Type) bool {
 	sum := readDecimal(c, g).Add(n)
+	if !sum.FitsInPrecision(int32(t.Precision())) {
+		return false
+	}
 	*c.Cells.Int64(g, 0), *c.Cells.Int64(g, 8) = int64(sum.LowBits()), sum.HighBits()
+	return true
 }
 
 // Update implements AggregateKernel.

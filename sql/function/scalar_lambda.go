@@ -79,7 +79,7 @@ func transformMap(c *Call) (*vector.Vector, error) {
 	if err != nil {
 		return nil, err
 	}
-	refuseTwins(c, keys)
+	refuseEntries(c, keys, values)
 	return regroup(c, types.Map(keys.Type, values.Type), keys, values), nil
 }
 
@@ -117,13 +117,18 @@ func filterCollection(c *Call) (*vector.Vector, error) {
 	}), nil
 }
 
-// refuseTwins fails the rows in which two entries got the same key.
-func refuseTwins(c *Call, keys *vector.Vector) {
+// refuseEntries fails the rows in which two entries got the same key, or one a
+// null value.
+func refuseEntries(c *Call, keys, values *vector.Vector) {
 	n := 0
 	for _, i := range c.Sel {
 		from, to := span(c.Args[0], int(i))
 		end := n + to - from
 		for j := n; j < end; j++ {
+			if values.IsNull(j) {
+				c.Fail(i, "an entry of the map gets a null value")
+				break
+			}
 			if contains(keys, n, j, keys, j) {
 				c.Fail(i, "two entries of the map get the same key")
 				break
