@@ -185,6 +185,7 @@ func (e *Engine) loop(r *running) {
 			}
 			e.opts.Logger.Warn("query goes back to its last commit", "query", r.id, "error", err)
 			if err = r.unit.Recover(e.ctx); err == nil {
+				r.committed() // it may have been
 				r.wake()
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,9 +20,9 @@ var crashEvery = flag.Int("crash.every", 9, "cut the power at every n-th write o
 // crashStatements are a grouped count, windows, joins and a query that reads
 // what another writes.
 var crashStatements = []string{
-	`CREATE STREAM IF NOT EXISTS s (k STRING KEY, g STRING, v INT) WITH (KAFKA_TOPIC='s', VALUE_FORMAT='JSON', PARTITIONS=2);`,
-	`CREATE TABLE IF NOT EXISTS t (k STRING PRIMARY KEY, name STRING) WITH (KAFKA_TOPIC='t', VALUE_FORMAT='JSON', PARTITIONS=2);`,
-	`CREATE STREAM IF NOT EXISTS u (k STRING KEY, v INT) WITH (KAFKA_TOPIC='u', VALUE_FORMAT='JSON', PARTITIONS=2);`,
+	`CREATE STREAM IF NOT EXISTS s (k STRING KEY, g STRING, v INT) WITH (KAFKA_TOPIC='s', VALUE_FORMAT='JSON', PARTITIONS=%d);`,
+	`CREATE TABLE IF NOT EXISTS t (k STRING PRIMARY KEY, name STRING) WITH (KAFKA_TOPIC='t', VALUE_FORMAT='JSON', PARTITIONS=%d);`,
+	`CREATE STREAM IF NOT EXISTS u (k STRING KEY, v INT) WITH (KAFKA_TOPIC='u', VALUE_FORMAT='JSON', PARTITIONS=%d);`,
 	`CREATE TABLE IF NOT EXISTS counts AS SELECT g, COUNT(*) AS n, SUM(v) AS total, COLLECT_LIST(v) AS list FROM s GROUP BY g;`,
 	`CREATE TABLE IF NOT EXISTS windows AS SELECT g, COUNT(*) AS n FROM s WINDOW TUMBLING (SIZE 10 MILLISECONDS) GROUP BY g;`,
 	`CREATE TABLE IF NOT EXISTS finals AS SELECT g, COUNT(*) AS n FROM s WINDOW TUMBLING (SIZE 10 MILLISECONDS, RETENTION 1 SECOND, GRACE PERIOD 0 MILLISECONDS) GROUP BY g EMIT FINAL;`,
@@ -58,9 +59,9 @@ func crashInput(n int) (topic string, recs []exectest.Record) {
 
 // crashWorkload runs what is left to do: statements that have not been
 // executed, and steps whose records are not there.
-func crashWorkload(e *exectest.Engine, steps int) {
+func crashWorkload(e *exectest.Engine, partitions, steps int) {
 	for _, s := range crashStatements {
-		e.Run(s)
+		e.Run(strings.ReplaceAll(s, "%d", strconv.Itoa(partitions)))
 	}
 	e.Settle()
 	done := map[string]int{"s": len(e.Read("s")), "t": len(e.Read("t")), "u": len(e.Read("u"))}
@@ -111,7 +112,7 @@ var crashOptions = exectest.Options{EveryChange: true, BatchRows: 3}
 // lost and nothing is there twice.
 func TestPowerCut(t *testing.T) {
 	e := exectest.Open(t, crashOptions)
-	crashWorkload(e, crashSteps)
+	crashWorkload(e, 2, crashSteps)
 	want := crashAnswers(e)
 	e.Close()
 	if n := strings.Count(want, "\n"); n < 100 {
@@ -140,7 +141,7 @@ func TestPowerCut(t *testing.T) {
 	o.FS = disk
 	for _, steps := range []int{crashSteps / 2, crashSteps} { // with a clean stop between
 		e = exectest.Open(t, o)
-		crashWorkload(e, steps)
+		crashWorkload(e, 2, steps)
 		e.Close()
 	}
 	t.Logf("%d writes, %d power cuts", disk.Writes(), len(crashes))
@@ -150,7 +151,7 @@ func TestPowerCut(t *testing.T) {
 		if err != nil {
 			t.Fatalf("cut at %d, %d %% kept: %v", c.at, c.percent, err)
 		}
-		crashWorkload(e, crashSteps)
+		crashWorkload(e, 2, crashSteps)
 		got := crashAnswers(e)
 		e.Close()
 		if got != want {

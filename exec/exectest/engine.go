@@ -32,6 +32,8 @@ type Options struct {
 	EveryChange bool
 	// NoState leaves out the database below the stores.
 	NoState bool
+	// Idle opens the log alone: Engine is nil.
+	Idle bool
 	// WrapLog, if set, puts something between engine and log.
 	WrapLog func(log.Log) log.Log
 	Logger  *slog.Logger
@@ -70,6 +72,9 @@ func TryOpen(t testing.TB, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{Log: l, t: t, session: &exec.Session{Properties: map[string]string{"auto.offset.reset": "earliest"}}}
+	if o.Idle {
+		return e, nil
+	}
 	if !o.NoState {
 		if e.DB, err = state.OpenDB(o.FS, "state", o.Logger); err != nil {
 			return nil, err
@@ -98,8 +103,10 @@ func Clock(tick time.Duration) func() time.Time {
 // Close stops the engine, then state and log, in order.
 func (e *Engine) Close() {
 	e.t.Helper()
-	if err := e.Engine.Close(); err != nil {
-		e.t.Error(err)
+	if e.Engine != nil {
+		if err := e.Engine.Close(); err != nil {
+			e.t.Error(err)
+		}
 	}
 	if e.DB != nil {
 		if err := e.DB.Close(); err != nil {
