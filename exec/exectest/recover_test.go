@@ -284,10 +284,10 @@ func TestQueryFails(t *testing.T) {
 			if err := e.Quiesce(ctx); err == nil || !strings.Contains(err.Error(), "offset 4") {
 				t.Fatalf("no state %v: error %v", noState, err)
 			}
-			for _, row := range e.Show("SHOW QUERIES EXTENDED;") {
-				text := strings.Join(row, " ")
-				if failed := strings.Contains(text, "COUNTS"); failed != strings.Contains(text, "ERROR") || !strings.Contains(text, "offset 4") {
-					t.Errorf("SHOW QUERIES: %s", text)
+			for _, q := range e.Queries() {
+				failed := q.ID == "CTAS_COUNTS_2"
+				if failed != (q.State == "ERROR") || failed != strings.Contains(q.Error, "offset 4") {
+					t.Errorf("%s is %s: %s", q.ID, q.State, q.Error)
 				}
 			}
 			if got := e.Query("SELECT k FROM copy;"); len(got) != 5 {
