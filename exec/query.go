@@ -37,6 +37,14 @@ type Rows interface {
 	Flush() bool
 }
 
+// VectorRows are Rows that take the columns as they are: Vectors instead of
+// Row, for row i of the columns, which live until it returns. A column is nil
+// where a deleted row has no value.
+type VectorRows interface {
+	Rows
+	Vectors(columns []*vector.Vector, i int, deleted bool) bool
+}
+
 // The last words of a query.
 const (
 	limitReached   = "Limit Reached"
@@ -214,16 +222,22 @@ func leaf(s plan.Step) *plan.Source {
 // A rowWriter hands batches to a reader, row by row, as JSON columns.
 type rowWriter struct {
 	rows  Rows
+	raw   VectorRows // rows, if they take vectors
 	table bool
 	at    []int // the output's columns in the input
 	limit int64 // rows still wanted; -1: no limit
 	most  int64 // rows that there may be without a limit; 0: any number
 	count int64
 	err   error
+	// Of the row being sent.
+	vectors []*vector.Vector
+	buf     []byte
+	cols    [][]byte
 }
 
 func newRowWriter(root *plan.Output, rows Rows) *rowWriter {
 	w := &rowWriter{rows: rows, table: root.IsTable, limit: -1}
+	w.raw, _ = rows.(VectorRows)
 	if root.Limit != nil {
 		w.limit = *root.Limit
 	}
@@ -236,8 +250,10 @@ func newRowWriter(root *plan.Output, rows Rows) *rowWriter {
 
 // write sends the rows of b; false if there are to be no more.
 func (w *rowWriter) write(b *vector.Batch) bool {
-	cols := make([][]byte, len(w.at))
-	var buf []byte
+	w.vectors = w.vectors[:0]
+	for _, at := range w.at {
+		w.vectors = append(w.vectors, b.Cols[at])
+	}
 	for n := range b.Rows() {
 		i := b.Row(n)
 		op := b.Op(i)
@@ -249,17 +265,7 @@ func (w *rowWriter) write(b *vector.Batch) bool {
 				Hint: "Add conditions or a LIMIT, or SET '" + maxRowsSetting + "' to a greater number."}
 			return false
 		}
-		buf = buf[:0]
-		for k, at := range w.at {
-			from := len(buf)
-			if op == vector.Delete && b.Cols[at] == nil {
-				buf = append(buf, "null"...)
-			} else {
-				buf = format.AppendJSON(buf, b.Cols[at], i)
-			}
-			cols[k] = buf[from:len(buf):len(buf)]
-		}
-		if !w.rows.Row(cols, op == vector.Delete) {
+		if !w.row(i, op == vector.Delete) {
 			return false
 		}
 		if w.limit > 0 {
@@ -269,6 +275,24 @@ func (w *rowWriter) write(b *vector.Batch) bool {
 		}
 	}
 	return w.rows.Flush()
+}
+
+// row sends row i of w.vectors.
+func (w *rowWriter) row(i int, deleted bool) bool {
+	if w.raw != nil {
+		return w.raw.Vectors(w.vectors, i, deleted)
+	}
+	w.buf, w.cols = w.buf[:0], w.cols[:0]
+	for _, v := range w.vectors {
+		from := len(w.buf)
+		if deleted && v == nil {
+			w.buf = append(w.buf, "null"...)
+		} else {
+			w.buf = format.AppendJSON(w.buf, v, i)
+		}
+		w.cols = append(w.cols, w.buf[from:len(w.buf):len(w.buf)])
+	}
+	return w.rows.Row(w.cols, deleted)
 }
 
 // final returns the last word, once there are no more rows.

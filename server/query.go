@@ -46,7 +46,7 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) {
 
 // queryStream answers POST /query-stream. By default a header line, then an
 // array a row; as JSON the same in one array; as ksqlDB's JSON what /query
-// gives.
+// gives; as ksqlDB's protobuf that with messages for rows.
 func (s *Server) queryStream(w http.ResponseWriter, r *http.Request) {
 	var req api.StreamRequest
 	if !decode(w, r, &req) {
@@ -56,6 +56,8 @@ func (s *Server) queryStream(w http.ResponseWriter, r *http.Request) {
 	switch accepted(r.Header.Get("Accept")) {
 	case typeKsql:
 		out = newArrayRows(w)
+	case typeProtobuf:
+		out = newProtoRows(w)
 	case typeJSON:
 		out = newLineRows(w, true)
 	default:
@@ -69,7 +71,7 @@ func accepted(header string) string {
 	for _, part := range strings.Split(header, ",") {
 		switch kind, _, err := mime.ParseMediaType(strings.TrimSpace(part)); {
 		case err != nil:
-		case kind == typeKsql, kind == typeJSON, kind == typeDelimited:
+		case kind == typeKsql, kind == typeProtobuf, kind == typeJSON, kind == typeDelimited:
 			return kind
 		}
 	}

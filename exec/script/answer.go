@@ -77,6 +77,7 @@ func sortColumns(rows []any) []any {
 		m, _ := row.(map[string]any)
 		inner := m["row"]
 		if s, ok := inner.(string); ok { // protobuf text
+			s = canonicalText(s)
 			at, keys, content[s] = append(at, i), append(keys, s), s
 			continue
 		}

@@ -67,7 +67,11 @@ func (c *queryCase) run(ctx context.Context, batch int) *caseFault {
 	if r.stmts, err = sql.Parse(script, sql.Options{}); err != nil {
 		return c.judge(err, script, true)
 	}
-	r.topics = c.topicsBefore(r.stmts)
+	def := 1 // records go to partition 0, so one will do unless the case speaks of partitions at all
+	if c.countsPartitions(r.stmts) {
+		def = defaultPartitions
+	}
+	r.topics = c.topicsBefore(r.stmts, def)
 	if err := r.registerSchemas(); err != nil {
 		return faultf("%v", err)
 	}
@@ -358,14 +362,9 @@ func cloneHeaders(list []log.Header) []log.Header {
 // topicsBefore returns the topics that are there before the statements run,
 // with their partitions: those that the case lists, that its CREATE
 // statements with columns name, and those of its records that no query makes.
-// Records go to partition 0, so one partition will do unless the case speaks of
-// partitions at all.
-func (c *queryCase) topicsBefore(stmts []sql.Statement) map[string]int {
+// They have def partitions where none are asked for.
+func (c *queryCase) topicsBefore(stmts []sql.Statement, def int) map[string]int {
 	parts := map[string]int{}
-	def := 1
-	if c.countsPartitions(stmts) {
-		def = defaultPartitions
-	}
 	for _, rec := range slices.Concat(c.Inputs, c.Outputs) {
 		parts[rec.Topic] = def
 	}

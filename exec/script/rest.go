@@ -74,7 +74,7 @@ func (c *restCase) runHTTP(ctx context.Context) *caseFault {
 	stmts, _ := sql.Parse(strings.Join(c.Statements, "\n"), sql.Options{}) // the server says what is wrong
 	settings := caseSettings()
 	settings["ksql.query.push.v2.enabled"] = "true"
-	r := &restRun{caseRun: &caseRun{ctx: ctx, c: &c.queryCase, settings: settings, registry: registry.New(), stmts: stmts, topics: c.topicsBefore(stmts)}, rest: c}
+	r := &restRun{caseRun: &caseRun{ctx: ctx, c: &c.queryCase, settings: settings, registry: registry.New(), stmts: stmts, topics: c.topicsBefore(stmts, defaultPartitions)}, rest: c}
 	err := r.registerSchemas()
 	if err != nil {
 		return faultf("%v", err)
@@ -319,6 +319,3 @@ func (r *restRun) outputs() error {
 	}
 	return nil
 }
-
-// queryProto sends a query to /query-stream, asking for protobuf.
-func (r *restRun) queryProto(string) error { return errors.New("protobuf rows are not compared yet") }
