@@ -169,7 +169,10 @@ var mutations = map[string][]mutation{
 
 // TestCaseRunnerFinds holds the case runner to passing a case and failing it
 // once any one of the values that it checks is another.
-func TestCaseRunnerFinds(t *testing.T) {
+func TestCaseRunnerFinds(t *testing.T) { holdMutations(t, mutations) }
+
+func holdMutations(t *testing.T, mutations map[string][]mutation) {
+	t.Helper()
 	run := func(t *testing.T, text string) (Summary, string) {
 		file := filepath.Join(t.TempDir(), "x.json")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

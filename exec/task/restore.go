@@ -8,6 +8,7 @@ import (
 
 	"karst/exec/state"
 	"karst/log"
+	"karst/planner/plan"
 	"karst/sql/types"
 )
 
@@ -317,7 +318,7 @@ func (u *Unit) takeUp(ctx context.Context, group map[log.Partition]int64, last *
 				if next, err = u.newPartition(s, known[s.at.Topic], b); err != nil {
 					return err
 				}
-			case u.plan.FromLatest && !n.step.Meta().IsTable:
+			case u.plan.FromLatest && (!n.step.Meta().IsTable || u.changesOnly()):
 				next = b.HighWatermark
 			default:
 				next = b.Start
@@ -327,6 +328,23 @@ func (u *Unit) takeUp(ctx context.Context, group map[log.Partition]int64, last *
 		}
 	}
 	return nil
+}
+
+// changesOnly reports whether the unit is a push query that keeps nothing of
+// what it reads: from latest it then gives a table's changes alone.
+func (u *Unit) changesOnly() bool {
+	if !u.push() {
+		return false
+	}
+	only := true
+	plan.Walk(u.plan.Root, func(s plan.Step) {
+		switch s.(type) {
+		case *plan.Source, *plan.Filter, *plan.Project, *plan.Output:
+		default:
+			only = false
+		}
+	})
+	return only
 }
 
 // newPartition returns where to begin with a partition that has no position
