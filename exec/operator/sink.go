@@ -27,7 +27,8 @@ type SinkRecords struct {
 type Sink struct {
 	step         *plan.Sink
 	keys, values format.Encoder
-	keyAt        []int // positions of the sink's columns in the input
+	written      format.Options // of values
+	keyAt        []int          // positions of the sink's columns in the input
 	valueAt      []int
 	stamp        int
 	pattern      *function.TimePattern
@@ -60,7 +61,8 @@ func NewSink(s *plan.Sink, d Deps) (*Sink, error) {
 	if k.keys, err = format.NewEncoder(FormatOptions(s.KeyFormat, true, s.Topic, d.Registry), s.Schema.Keys()); err != nil {
 		return nil, err
 	}
-	if k.values, err = format.NewEncoder(FormatOptions(s.ValueFormat, false, s.Topic, d.Registry), s.Schema.Values()); err != nil {
+	k.written = FormatOptions(s.ValueFormat, false, s.Topic, d.Registry)
+	if k.values, err = format.NewEncoder(k.written, s.Schema.Values()); err != nil {
 		return nil, err
 	}
 	if s.Timestamp != nil && s.Timestamp.Pattern != "" {
@@ -94,7 +96,8 @@ func pick(cols []*vector.Vector, at []int) []*vector.Vector {
 func (k *Sink) Run(c *Context, b *vector.Batch) (*SinkRecords, error) {
 	keys, values := pick(b.Cols, k.keyAt), pick(b.Cols, k.valueAt)
 	if k.table != nil {
-		kept := b.With(append(append([]*vector.Vector{}, keys...), values...))
+		// The table's rows are what its topic says they are.
+		kept := b.With(append(append([]*vector.Vector{}, keys...), format.Written(k.written, c.Arena, values)...))
 		if _, err := k.table.apply(c, kept); err != nil {
 			return nil, err
 		}

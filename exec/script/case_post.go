@@ -269,6 +269,14 @@ func (want *postTopic) check(r *caseRun, cat *catalog.Catalog) string {
 			return f.which + " " + fault
 		}
 	}
+	for _, s := range []struct {
+		want json.RawMessage
+		key  bool
+	}{{want.KeySchema, true}, {want.ValueSchema, false}} {
+		if fault := r.checkSchema(want.Name, s.want, s.key); fault != "" {
+			return fault
+		}
+	}
 	if want.Partitions != nil && *want.Partitions != r.partitionsOf(src) {
 		return fmt.Sprintf("%d partitions, expected %d", r.partitionsOf(src), *want.Partitions)
 	}
@@ -297,24 +305,38 @@ func (want *postTopicFormat) check(src *catalog.Source, key bool) string {
 	if key {
 		f = src.KeyFormat
 	}
-	props := map[string]string{}
-	for _, name := range []string{"VALUE_DELIMITER", "KEY_DELIMITER"} {
-		if d := f.Properties[name]; d != "" {
-			props["delimiter"] = d
-		}
-	}
+	props := formatProperties(f)
 	switch got := features(src, key); {
 	case want.Format != f.Name:
 		return fmt.Sprintf("format %s, expected %s", f.Name, want.Format)
 	case !sameSet(want.Features, got):
 		return fmt.Sprintf("features %v, expected %v", got, want.Features)
-	case !registryFormat(f.Name) && !maps.Equal(want.Properties, props):
+	case !maps.Equal(want.Properties, props):
 		return fmt.Sprintf("properties %v, expected %v", props, want.Properties)
 	}
 	if !key {
 		return ""
 	}
 	return want.checkWindow(src)
+}
+
+// formatProperties returns a format's properties by ksqlDB's names.
+func formatProperties(f plan.Format) map[string]string {
+	props := map[string]string{}
+	for name, v := range f.Properties {
+		switch name {
+		case "VALUE_DELIMITER", "KEY_DELIMITER":
+			props["delimiter"] = v
+		case plan.Nullable:
+			props[name] = strings.ToLower(v)
+			if f.Name == "PROTOBUF" && v == "WRAPPER" {
+				props["unwrapPrimitives"] = "true"
+			}
+		default:
+			props[name] = v
+		}
+	}
+	return props
 }
 
 func registryFormat(name string) bool {

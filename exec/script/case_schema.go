@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strings"
 
@@ -260,6 +261,64 @@ func valueOf(v *vector.Vector, i int) any {
 	x, err := decodeJSON(format.AppendJSON(nil, v, i))
 	if err != nil {
 		return err.Error()
+	}
+	return x
+}
+
+// checkSchema holds the last schema of a topic's keys or values to the expected
+// one: JSON is equal, but for what Connect adds to Avro, and .proto texts are.
+func (r *caseRun) checkSchema(topic string, want json.RawMessage, key bool) string {
+	if want == nil {
+		return ""
+	}
+	subject := format.Subject(topic, key)
+	id, err := r.registry.Latest(subject)
+	if err != nil {
+		return err.Error()
+	}
+	kind, text, _, err := r.registry.Schema(id)
+	if err != nil {
+		return err.Error()
+	}
+	if kind == registry.Protobuf {
+		var proto string
+		if json.Unmarshal(want, &proto) == nil && proto == text {
+			return ""
+		}
+		return fmt.Sprintf("the schema of %s is %s, expected %s", subject, text, proto)
+	}
+	w, err := decodeJSON(want)
+	if err != nil {
+		return err.Error()
+	}
+	g, err := decodeJSON([]byte(text))
+	if err != nil {
+		return err.Error()
+	}
+	if kind == registry.Avro {
+		w, g = withoutConnect(w), withoutConnect(g)
+	}
+	if !reflect.DeepEqual(w, g) {
+		return fmt.Sprintf("the schema of %s is %s, expected %s", subject, valueText(g), valueText(w))
+	}
+	return ""
+}
+
+// withoutConnect drops what Connect notes for itself in Avro schemas.
+func withoutConnect(x any) any {
+	switch x := x.(type) {
+	case []any:
+		for i := range x {
+			x[i] = withoutConnect(x[i])
+		}
+	case map[string]any:
+		for k := range x {
+			if strings.HasPrefix(k, "connect.") {
+				delete(x, k)
+			} else {
+				x[k] = withoutConnect(x[k])
+			}
+		}
 	}
 	return x
 }

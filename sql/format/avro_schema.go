@@ -169,12 +169,57 @@ func parseAvro(s *Schema) (*avroType, error) {
 	}
 	parsed, err := cache.Parse(s.Text)
 	if err != nil {
-		return nil, schemaFault("not a right Avro schema: %v", err)
+		if parsed, _ = cache.Parse(loosen(s.Text)); parsed == nil {
+			return nil, schemaFault("not a right Avro schema: %v", err)
+		}
 	}
 	b := avroBuilder{named: map[string]*avroType{}}
 	root := parsed.Root().ExpandReferences()
 	t := b.build(root, "")
 	return t, b.err
+}
+
+// loosen mends what other implementations take no notice of: names of types
+// that have none, arrays for example, and decimals without a precision.
+func loosen(text string) string {
+	var doc any
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if d.Decode(&doc) != nil {
+		return text
+	}
+	var walk func(x any)
+	walk = func(x any) {
+		switch x := x.(type) {
+		case []any:
+			for _, e := range x {
+				walk(e)
+			}
+		case map[string]any:
+			if x["logicalType"] == "decimal" && x["precision"] == nil {
+				x["precision"] = types.MaxDecimalPrecision
+			}
+			switch x["type"] {
+			case "array", "map", "null", "boolean", "int", "long", "float", "double", "bytes", "string":
+				delete(x, "name")
+			}
+			for _, inner := range []string{"type", "items", "values"} {
+				walk(x[inner])
+			}
+			fields, _ := x["fields"].([]any)
+			for _, f := range fields {
+				if f, ok := f.(map[string]any); ok {
+					walk(f["type"])
+				}
+			}
+		}
+	}
+	walk(doc)
+	out, err := json.Marshal(doc)
+	if err != nil {
+		return text
+	}
+	return string(out)
 }
 
 type avroBuilder struct {

@@ -146,7 +146,7 @@ func protoSchemaOf(o Options, cols []types.Column) (string, error) {
 		}
 	}
 	p := protoPrinter{nullable: o.Nullable, messages: 1}
-	p.message(name, fields, "")
+	text := p.message(name, fields, "")
 	out := "syntax = \"proto3\";\n"
 	if pkg != "" {
 		out += "package " + pkg + ";\n"
@@ -158,69 +158,77 @@ func protoSchemaOf(o Options, cols []types.Column) (string, error) {
 	for _, i := range p.imports {
 		out += "import \"" + i + "\";\n"
 	}
-	return out + "\n" + p.text.String(), nil
+	return out + "\n" + text, nil
 }
 
+// A protoPrinter writes messages as ksqlDB names them: ConnectDefault and a
+// number, in the order in which their fields are come upon.
 type protoPrinter struct {
 	nullable string
 	messages int // so far, for their names
 	imports  []string
-	text     strings.Builder
 }
 
-func (p *protoPrinter) message(name string, fields []types.Field, indent string) {
-	type nested struct {
-		name   string
-		fields []types.Field
-	}
-	var inner []nested
-	message := func(t *types.Type) string {
+// message returns a message's declaration, those within it at its end.
+func (p *protoPrinter) message(name string, fields []types.Field, indent string) string {
+	var b, inner strings.Builder
+	fmt.Fprintf(&b, "%smessage %s {\n", indent, name)
+	nested := func(suffix string, fields []types.Field) string {
 		p.messages++
-		n := nested{"ConnectDefault" + strconv.Itoa(p.messages), t.Fields()}
-		inner = append(inner, n)
-		return n.name
+		name := "ConnectDefault" + strconv.Itoa(p.messages) + suffix
+		inner.WriteString("\n" + p.message(name, fields, indent+"  "))
+		return name
 	}
-	fmt.Fprintf(&p.text, "%smessage %s {\n", indent, name)
 	for i, f := range fields {
-		fmt.Fprintf(&p.text, "%s  %s\n", indent, p.field(f, i+1, message))
+		fmt.Fprintf(&b, "%s  %s = %d%s;\n", indent, p.field(f, nested), i+1, p.options(f.Type, indent+"  "))
 	}
-	for _, n := range inner {
-		p.text.WriteString("\n")
-		p.message(n.name, n.fields, indent+"  ")
-	}
-	fmt.Fprintf(&p.text, "%s}\n", indent)
+	return b.String() + inner.String() + indent + "}\n"
 }
 
-// field returns a field's declaration; message names the message of a STRUCT.
-func (p *protoPrinter) field(f types.Field, number int, message func(*types.Type) string) string {
-	end := fmt.Sprintf(" %s = %d%s;", f.Name, number, p.options(f.Type))
-	switch t := f.Type; t.Kind() {
+// field returns a field's label, type and name; nested makes the message of a
+// STRUCT or of a MAP's entries.
+func (p *protoPrinter) field(f types.Field, nested func(suffix string, fields []types.Field) string) string {
+	t := f.Type
+	switch t.Kind() {
 	case types.KindArray:
-		return "repeated " + p.typeName(t.Elem(), false, message) + end
+		return "repeated " + p.typeName(t.Elem(), false, nested) + " " + f.Name
 	case types.KindMap:
-		return "map<string, " + p.typeName(t.Elem(), false, message) + ">" + end
-	default:
-		name := p.typeName(t, p.nullable == "WRAPPER", message)
-		if p.nullable == "OPTIONAL" && t.Kind() != types.KindStruct {
-			name = "optional " + name
-		}
-		return name + end
+		entry := nested("Entry", []types.Field{{Name: "key", Type: t.Key()}, {Name: "value", Type: t.Elem()}})
+		return "repeated " + entry + " " + f.Name
 	}
+	name := p.typeName(t, p.nullable == "WRAPPER", nested)
+	if p.nullable == "OPTIONAL" && t.Kind() != types.KindStruct {
+		name = "optional " + name
+	}
+	return name + " " + f.Name
 }
 
 // options carries a decimal's precision and scale.
-func (p *protoPrinter) options(t *types.Type) string {
-	for t.Kind() == types.KindArray || t.Kind() == types.KindMap {
+func (p *protoPrinter) options(t *types.Type, indent string) string {
+	if t.Kind() == types.KindArray {
 		t = t.Elem()
 	}
 	if t.Kind() != types.KindDecimal {
 		return ""
 	}
 	p.imports = append(p.imports, "confluent/meta.proto")
-	return fmt.Sprintf(" [(confluent.field_meta) = { params: [{ key: \"precision\", value: \"%d\" }, { key: \"scale\", value: \"%d\" }] }]", t.Precision(), t.Scale())
+	var b strings.Builder
+	b.WriteString(" [(confluent.field_meta) = {\n" + indent + "  params: [\n")
+	for i, x := range []struct {
+		key   string
+		value int
+	}{{"precision", t.Precision()}, {"scale", t.Scale()}} {
+		fmt.Fprintf(&b, "%s    {\n%s      value: \"%d\",\n%s      key: %q\n%s    }", indent, indent, x.value, indent, x.key, indent)
+		if i == 0 {
+			b.WriteString(",")
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString(indent + "  ]\n" + indent + "}]")
+	return b.String()
 }
 
-func (p *protoPrinter) typeName(t *types.Type, wrapper bool, message func(*types.Type) string) string {
+func (p *protoPrinter) typeName(t *types.Type, wrapper bool, nested func(string, []types.Field) string) string {
 	scalar := func(name, wrapped string) string {
 		if !wrapper {
 			return name
@@ -254,7 +262,7 @@ func (p *protoPrinter) typeName(t *types.Type, wrapper bool, message func(*types
 	case types.KindTimestamp:
 		return known(protoTimestamp, "google/protobuf/timestamp.proto")
 	}
-	return message(t)
+	return nested("", t.Fields())
 }
 
 // parseProto compiles a schema and what it imports.
