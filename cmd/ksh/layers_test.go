@@ -17,6 +17,7 @@ import (
 var allowed = map[string][]string{
 	"sql":             {"sql/types"},
 	"sql/types":       {},
+	"sql/schema":      {},
 	"sql/vector":      {"sql/types"},
 	"sql/function":    {"sql/"},
 	"sql/expr":        {"sql/"},
@@ -28,7 +29,7 @@ var allowed = map[string][]string{
 	"log/segment":     {"log"},
 	"log/kafka":       {"log"},
 	"log/logtest":     {"log"},
-	"log/registry":    {"log"},
+	"log/registry":    {"log", "sql/schema"},
 	"exec":            {"planner/", "sql/", "log", "exec/operator", "exec/window", "exec/state", "exec/task", "exec/pull"},
 	"exec/operator":   {"planner/plan", "sql/", "exec/state", "exec/window"},
 	"exec/window":     {"sql/types"},

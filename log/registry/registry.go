@@ -138,6 +138,13 @@ func (r *Registry) Lookup(subject string, s Schema, deleted bool) (Version, erro
 	if len(list) == 0 {
 		return Version{}, errorf(CodeSubjectNotFound, "Subject '%s' not found.", subject)
 	}
+	imports, err := r.resolve(&s)
+	if err == nil {
+		err = validate(&s, imports)
+	}
+	if err != nil {
+		return Version{}, err
+	}
 	if v := find(list, &s); v != nil {
 		return *v, nil
 	}
@@ -180,6 +187,9 @@ func (r *Registry) Add(subject string, s Schema, id, version int) (Version, erro
 	}
 	if err := validate(&s, imports); err != nil {
 		return Version{}, err
+	}
+	if v := find(live, &s); v != nil && (id == 0 || id == v.ID) {
+		return *v, nil // it was written another way
 	}
 	if faults := r.incompatible(subject, &s, imports, live); len(faults) > 0 {
 		return Version{}, incompatibleError(subject, faults)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+
+	"karst/sql/schema"
 )
 
 // tidy fills in the type and refuses what is no schema at all.
@@ -30,4 +32,24 @@ func canonical(s *Schema) string {
 		return s.Text
 	}
 	return b.String()
+}
+
+// validate refuses a text that is not of its type, and turns a serialized
+// Protobuf descriptor into a .proto text.
+func validate(s *Schema, imports [][2]string) error {
+	var err error
+	switch s.Type {
+	case Avro:
+		_, err = schema.Avro(s.Text, imports)
+	case Protobuf:
+		if _, err = schema.Protobuf(s.Text, imports); err == nil {
+			s.Text, err = schema.Source(s.Text, imports)
+		}
+	default:
+		_, err = parseJSON(s.Text)
+	}
+	if err != nil {
+		return errorf(CodeInvalidSchema, "Invalid schema of type %s: %v", s.Type, err)
+	}
+	return nil
 }

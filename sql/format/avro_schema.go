@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"karst/sql/schema"
 	"karst/sql/types"
 
 	"github.com/twmb/avro"
@@ -161,65 +162,14 @@ type avroField struct {
 
 // parseAvro parses a schema and what it refers to.
 func parseAvro(s *Schema) (*avroType, error) {
-	var cache avro.SchemaCache
-	for _, imp := range s.Imports {
-		if _, err := cache.Parse(imp[1]); err != nil {
-			return nil, schemaFault("the schema refers to %s, which is not a right Avro schema: %v", imp[0], err)
-		}
-	}
-	parsed, err := cache.Parse(s.Text)
+	parsed, err := schema.Avro(s.Text, s.Imports)
 	if err != nil {
-		if parsed, _ = cache.Parse(loosen(s.Text)); parsed == nil {
-			return nil, schemaFault("not a right Avro schema: %v", err)
-		}
+		return nil, schemaFault("%v", err)
 	}
 	b := avroBuilder{named: map[string]*avroType{}}
 	root := parsed.Root().ExpandReferences()
 	t := b.build(root, "")
 	return t, b.err
-}
-
-// loosen mends what other implementations take no notice of: names of types
-// that have none, arrays for example, and decimals without a precision.
-func loosen(text string) string {
-	var doc any
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	if d.Decode(&doc) != nil {
-		return text
-	}
-	var walk func(x any)
-	walk = func(x any) {
-		switch x := x.(type) {
-		case []any:
-			for _, e := range x {
-				walk(e)
-			}
-		case map[string]any:
-			if x["logicalType"] == "decimal" && x["precision"] == nil {
-				x["precision"] = types.MaxDecimalPrecision
-			}
-			switch x["type"] {
-			case "array", "map", "null", "boolean", "int", "long", "float", "double", "bytes", "string":
-				delete(x, "name")
-			}
-			for _, inner := range []string{"type", "items", "values"} {
-				walk(x[inner])
-			}
-			fields, _ := x["fields"].([]any)
-			for _, f := range fields {
-				if f, ok := f.(map[string]any); ok {
-					walk(f["type"])
-				}
-			}
-		}
-	}
-	walk(doc)
-	out, err := json.Marshal(doc)
-	if err != nil {
-		return text
-	}
-	return string(out)
 }
 
 type avroBuilder struct {

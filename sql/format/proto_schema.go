@@ -1,46 +1,17 @@
 package format
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"karst/sql/schema"
 	"karst/sql/types"
 
-	"github.com/bufbuild/protocompile"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
-
-// Messages that stand for SQL types which Protobuf does not have. Schemas may
-// import these files without the registry holding them.
-var protoStandard = map[string]string{
-	"confluent/meta.proto": `syntax = "proto3";
-package confluent;
-import "google/protobuf/descriptor.proto";
-message Meta { string doc = 1; map<string, string> params = 2; repeated string tags = 3; }
-extend google.protobuf.FileOptions { Meta file_meta = 1088; }
-extend google.protobuf.MessageOptions { Meta message_meta = 1088; }
-extend google.protobuf.FieldOptions { Meta field_meta = 1088; }
-extend google.protobuf.EnumOptions { Meta enum_meta = 1088; }
-extend google.protobuf.EnumValueOptions { Meta enum_value_meta = 1088; }
-`,
-	"confluent/type/decimal.proto": `syntax = "proto3";
-package confluent.type;
-import public "confluent/meta.proto";
-message Decimal { bytes value = 1; uint32 precision = 2; int32 scale = 3; }
-`,
-	"google/type/date.proto": `syntax = "proto3";
-package google.type;
-message Date { int32 year = 1; int32 month = 2; int32 day = 3; }
-`,
-	"google/type/timeofday.proto": `syntax = "proto3";
-package google.type;
-message TimeOfDay { int32 hours = 1; int32 minutes = 2; int32 seconds = 3; int32 nanos = 4; }
-`,
-}
 
 // The full names of messages with a meaning of their own.
 const (
@@ -267,24 +238,11 @@ func (p *protoPrinter) typeName(t *types.Type, wrapper bool, nested func(string,
 
 // parseProto compiles a schema and what it imports.
 func parseProto(s *Schema) (protoreflect.FileDescriptor, error) {
-	const main = "schema.proto"
-	files := map[string]string{}
-	for name, text := range protoStandard {
-		files[name] = text
-	}
-	for _, imp := range s.Imports {
-		files[imp[0]] = imp[1]
-	}
-	files[main] = s.Text
-	c := protocompile.Compiler{MaxParallelism: 1, Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{Accessor: protocompile.SourceAccessorFromMap(files)})}
-	out, err := c.Compile(context.Background(), main)
+	file, err := schema.Protobuf(s.Text, s.Imports)
 	if err != nil {
-		return nil, schemaFault("not a right Protobuf schema: %v", err)
+		return nil, schemaFault("%v", err)
 	}
-	if out[0].Messages().Len() == 0 {
-		return nil, schemaFault("the Protobuf schema has no message")
-	}
-	return out[0], nil
+	return file, nil
 }
 
 // protoMessageOf returns the message that the options name, the first if they
