@@ -237,7 +237,8 @@ func loopback(hostPort string) bool {
 
 // openClusterNode opens a node over a Kafka cluster. The directory keeps a
 // cache of state for each cluster it was used with.
-func openClusterNode(ctx context.Context, dir string, opts kafka.Options, logger *slog.Logger) (*node, error) {
+func openClusterNode(ctx context.Context, dir string, o nodeOptions, logger *slog.Logger) (*node, error) {
+	opts := o.cluster
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making data directory: %w", err)
 	}
@@ -251,7 +252,7 @@ func openClusterNode(ctx context.Context, dir string, opts kafka.Options, logger
 		return nil, errors.Join(err, lock.Close())
 	}
 	n := &node{closeLog: func() error { return errors.Join(l.Close(), lock.Close()) }}
-	if err := n.openEngine(vfs.Default, filepath.Join(dir, "cluster", l.ClusterID()), l, logger); err != nil {
+	if err := n.openEngine(engineFiles{vfs.Default, filepath.Join(dir, "cluster", l.ClusterID())}, l, o.registry, logger); err != nil {
 		return nil, errors.Join(err, n.closeLog())
 	}
 	return n, nil

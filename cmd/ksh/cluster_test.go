@@ -35,7 +35,7 @@ func startOn(t *testing.T, dir, broker string) *clusterServer {
 		t.Fatal(err)
 	}
 	s := &clusterServer{t: t}
-	s.n, err = openClusterNode(t.Context(), dir, opts, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
+	s.n, err = openClusterNode(t.Context(), dir, nodeOptions{cluster: opts}, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func demoCommand(f *flags, in *os.File, out io.Writer) *cobra.Command {
 				return err
 			}
 			defer os.RemoveAll(dir)
-			n, err := openNode(dir, false, f.logger(os.Stderr))
+			n, err := openNode(dir, nodeOptions{}, f.logger(os.Stderr))
 			if err != nil {
 				return err
 			}

@@ -106,7 +106,7 @@ func (f *flags) withClient(run func(*api.Client) error) error {
 	if f.server != "" {
 		return run(api.NewClient(f.server))
 	}
-	n, err := openNode(f.data, false, f.logger(os.Stderr))
+	n, err := openNode(f.data, nodeOptions{}, f.logger(os.Stderr))
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"karst/exec"
 	"karst/exec/state"
 	"karst/log"
+	"karst/log/kafka"
 	"karst/log/registry"
 	"karst/log/segment"
 	"karst/server"
@@ -37,15 +38,22 @@ func random() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
+// nodeOptions say how a node is opened.
+type nodeOptions struct {
+	noSync   bool          // of the embedded log
+	registry exec.Registry // nil: an embedded one, over the log
+	cluster  kafka.Options // of a node over a Kafka cluster
+}
+
 // openNode opens the node in dir, in memory if dir is "".
-func openNode(dir string, noSync bool, logger *slog.Logger) (*node, error) {
+func openNode(dir string, o nodeOptions, logger *slog.Logger) (*node, error) {
 	fs := vfs.Default
 	if dir == "" {
 		fs, dir = vfs.NewMem(), "data"
 	}
 	n := &node{}
 	var err error
-	n.log, err = segment.Open(segment.Options{FS: fs, Dir: filepath.Join(dir, "log"), Rand: random, Clock: wallClock{}, Logger: logger, NoSync: noSync})
+	n.log, err = segment.Open(segment.Options{FS: fs, Dir: filepath.Join(dir, "log"), Rand: random, Clock: wallClock{}, Logger: logger, NoSync: o.noSync})
 	if errors.Is(err, log.ErrLocked) {
 		return nil, inUse(dir)
 	}
@@ -53,7 +61,7 @@ func openNode(dir string, noSync bool, logger *slog.Logger) (*node, error) {
 		return nil, err
 	}
 	n.closeLog = n.log.Close
-	if err := n.openEngine(fs, dir, n.log, logger); err != nil {
+	if err := n.openEngine(engineFiles{fs, dir}, n.log, o.registry, logger); err != nil {
 		return nil, errors.Join(err, n.log.Close())
 	}
 	return n, nil
@@ -63,22 +71,37 @@ func inUse(dir string) error {
 	return fmt.Errorf("the data directory %s is in use by another ksh; stop it, or use --server to talk to it", dir)
 }
 
-// openEngine opens what runs over a log, with its state in dir.
-func (n *node) openEngine(fs vfs.FS, dir string, l log.Log, logger *slog.Logger) (err error) {
-	if err := fs.MkdirAll(dir, 0o700); err != nil {
+// engineFiles are where an engine keeps its state.
+type engineFiles struct {
+	fs  vfs.FS
+	dir string
+}
+
+// openEngine opens what runs over a log: a schema registry, unless there is one
+// elsewhere, the engine and the server.
+func (n *node) openEngine(f engineFiles, l log.Log, remote exec.Registry, logger *slog.Logger) (err error) {
+	if err := f.fs.MkdirAll(f.dir, 0o700); err != nil {
 		return fmt.Errorf("making data directory: %w", err)
 	}
-	if n.db, err = state.OpenDB(fs, filepath.Join(dir, "state"), logger); err != nil {
+	if n.db, err = state.OpenDB(f.fs, filepath.Join(f.dir, "state"), logger); err != nil {
 		return err
 	}
-	reg, err := registry.Open(context.Background(), l, time.Now)
+	schemas := remote
+	var embedded *registry.Registry
+	if remote == nil {
+		embedded, err = registry.Open(context.Background(), l, time.Now)
+		schemas = embedded
+	}
 	if err == nil {
-		n.engine, err = exec.Open(exec.Options{Log: l, DB: n.db, Registry: reg, Logger: logger, Now: time.Now, Rand: random})
+		n.engine, err = exec.Open(exec.Options{Log: l, DB: n.db, Registry: schemas, Logger: logger, Now: time.Now, Rand: random})
 	}
 	if err != nil {
 		return errors.Join(err, n.db.Close())
 	}
 	n.server = server.New(n.engine, logger, time.Now)
+	if embedded != nil {
+		n.server.ServeRegistry(embedded)
+	}
 	return nil
 }
 

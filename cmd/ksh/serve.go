@@ -10,11 +10,13 @@ import (
 	"os"
 	"time"
 
+	"karst/log/registry"
+
 	"github.com/spf13/cobra"
 )
 
 func serveCommand(f *flags) *cobra.Command {
-	var addr, durability, cluster string
+	var addr, durability, cluster, schemas string
 	var kafka kafkaFlags
 	cmd := &cobra.Command{
 		Use:   "serve --data DIR",
@@ -28,8 +30,16 @@ func serveCommand(f *flags) *cobra.Command {
 			if f.data == "" {
 				return &usageError{errors.New("serve needs --data DIR")}
 			}
+			o := nodeOptions{noSync: durability == "os"}
+			if schemas != "" {
+				client, err := registry.NewClient(schemas)
+				if err != nil {
+					return &usageError{fmt.Errorf("--schema-registry: %w", err)}
+				}
+				o.registry = client
+			}
 			open := func(ctx context.Context, logger *slog.Logger) (*node, error) {
-				return openNode(f.data, durability == "os", logger)
+				return openNode(f.data, o, logger)
 			}
 			if cluster != "" {
 				if cmd.Flags().Changed("kafka") && kafka.addr != "off" {
@@ -39,9 +49,9 @@ func serveCommand(f *flags) *cobra.Command {
 				if err != nil {
 					return &usageError{err}
 				}
-				kafka.addr = "off"
+				kafka.addr, o.cluster = "off", opts
 				open = func(ctx context.Context, logger *slog.Logger) (*node, error) {
-					return openClusterNode(ctx, f.data, opts, logger)
+					return openClusterNode(ctx, f.data, o, logger)
 				}
 			}
 			return serve(cmd.Context(), f, addr, &kafka, open)
@@ -50,6 +60,7 @@ func serveCommand(f *flags) *cobra.Command {
 	cmd.Flags().StringVar(&addr, "http", "127.0.0.1:8088", "address of the HTTP API")
 	kafka.register(cmd.Flags())
 	cmd.Flags().StringVar(&cluster, "log", "", "kafka://HOST:PORT,…: a Kafka cluster in place of the embedded log; see above")
+	cmd.Flags().StringVar(&schemas, "schema-registry", "", "http://[USER:PASSWORD@]HOST:PORT of a schema registry that speaks Confluent's REST API, in place of the embedded one, which this port serves")
 	cmd.Flags().StringVar(&durability, "durability", "fsync", "fsync: acknowledge what the disk has; os: what the operating system has, which a power cut may lose")
 	return cmd
 }

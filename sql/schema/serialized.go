@@ -21,7 +21,39 @@ func serialized(text string) *descriptorpb.FileDescriptorProto {
 	if proto.Unmarshal(raw, file) != nil || len(file.MessageType)+len(file.EnumType)+len(file.Extension) == 0 {
 		return nil
 	}
+	nameFields(file.MessageType)
 	return file
+}
+
+// nameFields gives each field the JSON name that it has by default, which the
+// compiler wants and Python's descriptors lack.
+func nameFields(list []*descriptorpb.DescriptorProto) {
+	for _, m := range list {
+		for _, f := range m.Field {
+			if f.GetJsonName() == "" {
+				f.JsonName = proto.String(jsonName(f.GetName()))
+			}
+		}
+		nameFields(m.NestedType)
+	}
+}
+
+// jsonName is a field's name in camel case.
+func jsonName(name string) string {
+	var b strings.Builder
+	up := false
+	for _, r := range name {
+		switch {
+		case r == '_':
+			up = true
+		case up:
+			b.WriteString(strings.ToUpper(string(r)))
+			up = false
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // Source returns a Protobuf schema as a .proto text, whichever way it is
