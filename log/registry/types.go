@@ -1,9 +1,6 @@
 package registry
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // The types of schemas.
 const (
@@ -73,9 +70,4 @@ const (
 
 func errorf(code int, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
-}
-
-func isCode(err error, code int) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Code == code
 }

@@ -35,7 +35,6 @@ type avroReader struct {
 	// bytes at all.
 	left            int
 	reason, message string
-	scratch         []byte
 }
 
 // An avroValue is a type of the writer's schema on its way to a builder.

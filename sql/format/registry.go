@@ -328,11 +328,3 @@ func columnNames(cols []types.Column) []string {
 	}
 	return out
 }
-
-func fieldNames(t *types.Type) []string {
-	var out []string
-	for _, f := range t.Fields() {
-		out = append(out, f.Name)
-	}
-	return out
-}
