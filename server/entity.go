@@ -303,9 +303,9 @@ func describeFunction(e *api.Entity, d *function.Def) {
 	list := []api.Variation{}
 	for i := range d.Signatures {
 		s := &d.Signatures[i]
-		v := api.Variation{Arguments: []api.Argument{}, Description: d.Description}
+		v := api.Variation{Arguments: []api.Argument{}, ReturnType: s.Result(), Description: d.Description}
 		for _, p := range s.Params {
-			v.Arguments = append(v.Arguments, api.Argument{Name: p.Name, Type: p.Pattern.String(), IsVariadic: p.Variadic})
+			v.Arguments = append(v.Arguments, api.Argument{Name: p.Name, Type: p.Pattern.String(), Description: p.Description, IsVariadic: p.Variadic})
 		}
 		list = append(list, v)
 	}

@@ -104,28 +104,35 @@ func ordered(make func(args []Arg) AggregateKernel, more ...string) []Signature 
 }
 
 func aggregateFunctions() []Def {
-	def := func(name, description string, sigs ...Signature) Def {
-		return Def{Name: name, Kind: Aggregate, Category: CategoryAggregate, Description: description, Signatures: sigs}
+	def := func(name, description string, e GroupExample, sigs ...Signature) Def {
+		return Def{Name: name, Kind: Aggregate, Category: CategoryAggregate, Description: description, Signatures: sigs, Groups: []GroupExample{e}}
 	}
 	return []Def{
-		def("COUNT", "The number of rows, or of values that are not null.", aggregate("", newCount), aggregate("value ANY", newCount)),
-		def("SUM", "The sum of the values.", aggregate("value INT", newSum), aggregate("value BIGINT", newSum), aggregate("value DOUBLE", newSum), aggregate("value DECIMAL", newSum)),
-		def("AVG", "The mean of the values.", wholeOrDouble("value", newAvg)...),
-		def("MIN", "The smallest value.", ordered(func(a []Arg) AggregateKernel { return newExtreme(a, -1) })...),
-		def("MAX", "The largest value.", ordered(func(a []Arg) AggregateKernel { return newExtreme(a, 1) })...),
-		def("LATEST_BY_OFFSET", "The value, or the n values, that came last.", offsetSignatures(true)...),
-		def("EARLIEST_BY_OFFSET", "The value, or the n values, that came first.", offsetSignatures(false)...),
-		collectDef("COLLECT_LIST", "All values, nulls too, in the order of their arrival.", newCollectList),
-		collectDef("COLLECT_SET", "All different values, in the order of their first arrival.", newCollectSet),
-		def("COUNT_DISTINCT", "The number of different values that are not null.", aggregate("value ANY", newCountDistinct)),
-		def("ATTR", "The value that all rows share; null if they differ.", aggregate("value T", newAttr)),
-		def("TOPK", "The k largest values; with further columns, structs of the value and these.", topKSignatures()...),
-		def("TOPKDISTINCT", "The k largest different values.", ordered(func(a []Arg) AggregateKernel { return newTopK(a, true) }, "k !INT")...),
-		def("HISTOGRAM", "How often each text occurs.", aggregate("value STRING", newHistogram)),
-		def("STDDEV_SAMP", "The variance of the values as a sample.", wholeOrDouble("value", func([]Arg) AggregateKernel { return newMoments(false) })...),
-		def("STDDEV_SAMPLE", "The standard deviation of the values as a sample.", wholeOrDouble("value", func([]Arg) AggregateKernel { return newMoments(true) })...),
-		def("CORRELATION", "Pearson's correlation of two columns.", wholeOrDouble("x, y", newCorrelation)...),
-		def("SUM_LIST", "The sum of the elements of lists.", aggregate("list ARRAY<INT>", newSumList), aggregate("list ARRAY<BIGINT>", newSumList), aggregate("list ARRAY<DOUBLE>", newSumList)),
+		def("COUNT", "The number of rows, or of values that are not null.", GroupExample{"COUNT(x)", []string{"1", "NULL", "1"}, "CAST(2 AS BIGINT)"},
+			aggregate("", newCount), aggregate("value ANY", newCount)),
+		def("SUM", "The sum of the values, 0 if there are none. That of INTs is an INT, which wraps around; that of DECIMALs keeps their type, and a row that would overflow it is left out and reported.",
+			GroupExample{"SUM(x)", []string{"1", "NULL", "5"}, "6"},
+			aggregate("value INT", newSum), aggregate("value BIGINT", newSum), aggregate("value DOUBLE", newSum), aggregate("value DECIMAL", newSum)),
+		def("AVG", "The mean of the values, 0 if there are none.", GroupExample{"AVG(x)", []string{"1", "NULL", "4"}, "2.5E0"}, wholeOrDouble("value", newAvg)...),
+		def("MIN", "The smallest value.", GroupExample{"MIN(x)", []string{"'b'", "'a'", "NULL"}, "'a'"}, ordered(func(a []Arg) AggregateKernel { return newExtreme(a, -1) })...),
+		def("MAX", "The largest value.", GroupExample{"MAX(x)", []string{"1", "3", "2"}, "3"}, ordered(func(a []Arg) AggregateKernel { return newExtreme(a, 1) })...),
+		def("LATEST_BY_OFFSET", "The value that came last, or the n values that did.", GroupExample{"LATEST_BY_OFFSET(x, 2)", []string{"1", "2", "NULL", "3"}, "ARRAY[2, 3]"}, offsetSignatures(true)...),
+		def("EARLIEST_BY_OFFSET", "The value that came first, or the n values that did.", GroupExample{"EARLIEST_BY_OFFSET(x)", []string{"NULL", "1", "2"}, "1"}, offsetSignatures(false)...),
+		collectDef("COLLECT_LIST", "All values, nulls too, in the order of their arrival.", GroupExample{"COLLECT_LIST(x)", []string{"2", "NULL", "1", "2"}, "ARRAY[2, NULL, 1, 2]"}, newCollectList),
+		collectDef("COLLECT_SET", "All different values, in the order of their first arrival.", GroupExample{"COLLECT_SET(x)", []string{"2", "1", "2"}, "ARRAY[2, 1]"}, newCollectSet),
+		def("COUNT_DISTINCT", "The number of different values that are not null.", GroupExample{"COUNT_DISTINCT(x)", []string{"2", "1", "2", "NULL"}, "CAST(2 AS BIGINT)"}, aggregate("value T", newCountDistinct)),
+		def("ATTR", "The value that all rows share; null if they differ.", GroupExample{"ATTR(x)", []string{"'a'", "'a'"}, "'a'"}, aggregate("value T", newAttr)),
+		def("TOPK", "The k largest values, the largest first; with further columns, structs of the value (sort_col) and these (col0, col1…).",
+			GroupExample{"TOPK(x, y, 1)", []string{"1, 'a'", "5, 'b'"}, "ARRAY[STRUCT(`sort_col` := 5, `col0` := 'b')]"}, topKSignatures()...),
+		def("TOPKDISTINCT", "The k largest different values, the largest first.", GroupExample{"TOPKDISTINCT(x, 2)", []string{"1", "5", "5", "3"}, "ARRAY[5, 3]"},
+			ordered(func(a []Arg) AggregateKernel { return newTopK(a, true) }, "k !INT")...),
+		def("HISTOGRAM", "How often each text occurs.", GroupExample{"HISTOGRAM(x)", []string{"'a'", "'b'", "'a'"}, "MAP('a' := CAST(2 AS BIGINT), 'b' := 1)"}, aggregate("value STRING", newHistogram)),
+		def("STDDEV_SAMP", "The variance of the values as a sample.", GroupExample{"STDDEV_SAMP(x)", []string{"2", "4", "9"}, "13E0"}, wholeOrDouble("value", func([]Arg) AggregateKernel { return newMoments(false) })...),
+		def("STDDEV_SAMPLE", "The standard deviation of the values as a sample.", GroupExample{"STDDEV_SAMPLE(x)", []string{"1", "9", "NULL", "1", "9", "5"}, "4E0"},
+			wholeOrDouble("value", func([]Arg) AggregateKernel { return newMoments(true) })...),
+		def("CORRELATION", "Pearson's correlation of two columns; NaN where one of them does not vary.", GroupExample{"CORRELATION(x, y)", []string{"1, 10", "2, 20", "3, 30"}, "1E0"}, wholeOrDouble("x, y", newCorrelation)...),
+		def("SUM_LIST", "The sum of the elements of lists.", GroupExample{"SUM_LIST(x)", []string{"ARRAY[1, 2]", "ARRAY[3, NULL]", "NULL"}, "6"},
+			aggregate("list ARRAY<INT>", newSumList), aggregate("list ARRAY<BIGINT>", newSumList), aggregate("list ARRAY<DOUBLE>", newSumList)),
 	}
 }
 

@@ -96,7 +96,7 @@ const defaultCollectLimit = 1000
 
 // collectDef is a function that collects values up to a limit, which a setting
 // changes; a negative one is none.
-func collectDef(name, description string, make func(args []Arg, limit int) AggregateKernel) Def {
+func collectDef(name, description string, e GroupExample, make func(args []Arg, limit int) AggregateKernel) Def {
 	setting := Setting{Name: SettingPrefix + strings.ToLower(name) + ".limit", Default: strconv.Itoa(defaultCollectLimit), Description: "How many values are kept of each group; a negative number is no limit."}
 	limited := func(limit int) Signature {
 		return aggregate("value T", func(args []Arg) AggregateKernel { return make(args, limit) })
@@ -117,7 +117,7 @@ func collectDef(name, description string, make func(args []Arg, limit int) Aggre
 		u := limited(limit)
 		return &u, nil
 	}
-	return Def{Name: name, Kind: Aggregate, Category: CategoryAggregate, Description: description, Signatures: []Signature{s}, Settings: []Setting{setting}}
+	return Def{Name: name, Kind: Aggregate, Category: CategoryAggregate, Description: description, Signatures: []Signature{s}, Groups: []GroupExample{e}, Settings: []Setting{setting}}
 }
 
 // newCollectList keeps the values, nulls too, in the order of arrival; those

@@ -28,7 +28,8 @@ type Def struct {
 	Description string // our own words, one or two sentences
 	Signatures  []Signature
 	Examples    []Example
-	Settings    []Setting // the session's properties it obeys
+	Groups      []GroupExample // an aggregate's examples
+	Settings    []Setting      // the session's properties it obeys
 }
 
 // A Setting is a property of the session that changes what a function does. A
@@ -43,10 +44,18 @@ type Setting struct {
 const SettingPrefix = "ksql.functions."
 
 // An Example is a call and its result, both as SQL expressions over constants;
-// the library's test evaluates and compares them.
+// the library's test evaluates and compares them. A table function's result is
+// an array of the rows.
 type Example struct {
 	Call string // e.g. UCASE('abc')
 	Want string // e.g. 'ABC'
+}
+
+// A GroupExample is a call of an aggregate over the columns x, y… of rows.
+type GroupExample struct {
+	Call string   // e.g. SUM(x)
+	Rows []string // each row's values, e.g. 1, 'a'
+	Want string
 }
 
 // A Signature is one way to call a function. Exactly one of the kernels is
@@ -86,10 +95,11 @@ func (s *Signature) Under(settings map[string]string) (*Signature, error) {
 
 // A Param is one parameter of a signature.
 type Param struct {
-	Name     string
-	Pattern  *Pattern
-	Variadic bool // the last parameter may repeat, zero times or more
-	Const    bool // must be constant
+	Name        string
+	Description string // what it is; from the glossary
+	Pattern     *Pattern
+	Variadic    bool // the last parameter may repeat, zero times or more
+	Const       bool // must be constant
 }
 
 // An Arg is one resolved argument of a call site.

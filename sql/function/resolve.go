@@ -2,6 +2,7 @@ package function
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -24,6 +25,7 @@ func NewLibrary(lists ...[]Def) *Library {
 			if l.defs[d.Name] != nil {
 				panic("function: two functions are called " + d.Name)
 			}
+			describe(d)
 			l.defs[d.Name] = d
 		}
 	}
@@ -338,6 +340,65 @@ func (s *Signature) String() string {
 		parts = append(parts, fmt.Sprintf("%s %s", p.Name, t))
 	}
 	return "(" + strings.Join(parts, ", ") + ")"
+}
+
+// Result returns the result's type as it is documented: type variables stand
+// as they are, a DECIMAL without its parameters.
+func (s *Signature) Result() string {
+	bound := map[string]*types.Type{}
+	args := make([]Arg, len(s.Params))
+	for i, p := range s.Params {
+		args[i].Type = p.Pattern.sample(bound)
+		if p.Pattern.kind == types.KindLambda {
+			args[i].Lambda = &LambdaType{Result: p.Pattern.result.sample(bound)}
+		}
+	}
+	t, err := s.Returns(args, bound)
+	if err != nil {
+		return ""
+	}
+	text := t.String()
+	for v, of := range bound {
+		text = strings.ReplaceAll(text, of.String(), v)
+	}
+	return sampleDecimal.ReplaceAllString(text, "DECIMAL")
+}
+
+// TakesBack reports whether an aggregate can take rows back, as one over a
+// table must.
+func (s *Signature) TakesBack() (bool, error) {
+	bound := map[string]*types.Type{}
+	args := make([]Arg, len(s.Params))
+	for i, p := range s.Params {
+		args[i].Type = p.Pattern.sample(bound)
+	}
+	k, err := s.Aggregate(args)
+	_, ok := k.(Undoer)
+	return ok, err
+}
+
+// sampleDecimal is any DECIMAL, in a documented type.
+var sampleDecimal = regexp.MustCompile(`DECIMAL\(\d+, \d+\)`)
+
+// sample returns a type that the pattern takes; a type variable is a DECIMAL
+// that nothing else is.
+func (p *Pattern) sample(bound map[string]*types.Type) *types.Type {
+	switch {
+	case p.exact != nil:
+		return p.exact
+	case p.kind == types.KindArray:
+		return types.Array(p.parts[0].sample(bound))
+	case p.kind == types.KindMap:
+		return types.Map(p.parts[0].sample(bound), p.parts[1].sample(bound))
+	case p.kind == types.KindLambda:
+		return types.Lambda
+	case p.v != "" && p.v != "DECIMALS" && p.v != "ANY":
+		if bound[p.v] == nil {
+			bound[p.v] = types.MustDecimal(types.MaxDecimalPrecision, 20+len(bound))
+		}
+		return bound[p.v]
+	}
+	return types.MustDecimal(9, 2)
 }
 
 func (s *Signature) param(i int) *Param { return &s.Params[min(i, len(s.Params)-1)] }

@@ -18,7 +18,7 @@ func roundingSignatures(whole func(float64) int64, places func(x float64, n int)
 		scalar("val BIGINT", types.Bigint, func(c *Call) (*vector.Vector, error) { return c.Args[0], nil }),
 		scalar("val INT", types.Bigint, bigintKernel(types.Bigint, func(c *Call, i int) (int64, bool) { return int64(c.Args[0].I32[i]), true })),
 		scalar("val DOUBLE", types.Bigint, bigintKernel(types.Bigint, func(c *Call, i int) (int64, bool) { return whole(c.Args[0].F64[i]), true })),
-		scalar("val DOUBLE, decimals INT", types.Double, func(c *Call) (*vector.Vector, error) {
+		scalar("val DOUBLE, decimalPlaces INT", types.Double, func(c *Call) (*vector.Vector, error) {
 			v := vector.New(c.Arena, types.Double, c.N)
 			for _, i := range c.Sel {
 				v.F64[i] = places(c.Args[0].F64[i], int(c.Args[1].I32[i]))
@@ -26,7 +26,7 @@ func roundingSignatures(whole func(float64) int64, places func(x float64, n int)
 			return v, nil
 		}),
 		{Params: params("val DECIMAL"), Returns: wholeDecimalType, Scalar: decimalPlaces(decimal)},
-		{Params: params("val DECIMAL, decimals INT"), Returns: sameAs(0), Scalar: decimalPlaces(decimal)},
+		{Params: params("val DECIMAL, decimalPlaces INT"), Returns: sameAs(0), Scalar: decimalPlaces(decimal)},
 	}
 }
 

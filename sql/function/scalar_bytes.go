@@ -122,7 +122,7 @@ func bytesFunctions() []Def {
 				return buf, true
 			}))}, Examples: []Example{{"FROM_BYTES(TO_BYTES('1ab2', 'hex'), 'hex')", "'1AB2'"}, {"FROM_BYTES(TO_BYTES('!', 'utf8'), 'base64')", "'IQ=='"}}},
 		{Name: "ENCODE", Kind: Scalar, Category: CategoryString, Description: "A text in one encoding (hex, utf8, ascii or base64) written in another; hexadecimal may be written as 0x1F or X'1F' too.",
-			Signatures: []Signature{scalar("str STRING, from STRING, to STRING", types.String, stringKernel(encodeKernel))},
+			Signatures: []Signature{scalar("str STRING, inputEncoding STRING, outputEncoding STRING", types.String, stringKernel(encodeKernel))},
 			Examples:   []Example{{"ENCODE('4578616d706C6521', 'hex', 'utf8')", "'Example!'"}, {"ENCODE('0x5', 'hex', 'base64')", "'BQ=='"}}},
 		number("INT_FROM_BYTES", "The INT that 4 bytes hold, the highest first, or with 'LITTLE_ENDIAN' the lowest first.", types.Int, 4,
 			Example{"INT_FROM_BYTES(TO_BYTES('000007E5', 'hex'))", "2021"}, func(b *vector.Builder, x uint64) { b.Int32(int32(uint32(x))) }),

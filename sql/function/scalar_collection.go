@@ -316,7 +316,7 @@ func mapFunctions() []Def {
 		{Name: "MAP_UNION", Kind: Scalar, Category: CategoryMap, Description: "The entries of both maps; the second's win. A null counts as an empty map unless both are null.", Examples: []Example{{"MAP_UNION(MAP('a' := 1), MAP('a' := 2, 'b' := 3))", "MAP('a' := 2, 'b' := 3)"}},
 			Signatures: []Signature{{Params: params("map1 MAP<STRING, V>, map2 MAP<STRING, V>"), Returns: sameAs(0), NullTolerant: true, Scalar: plain(mapUnion)}}},
 		{Name: "SPLIT_TO_MAP", Kind: Scalar, Category: CategoryMap, Description: "The entries of a text such as a:1/b:2, given both delimiters; entries without a value are left out.", Examples: []Example{{"SPLIT_TO_MAP('a:1//b:2/c', '/', ':')", "MAP('a' := '1', 'b' := '2')"}},
-			Signatures: []Signature{scalar("input STRING, entryDelimiter STRING, valueDelimiter STRING", types.Map(types.String, types.String), splitToMap)}},
+			Signatures: []Signature{scalar("input STRING, entryDelimiter STRING, kvDelimiter STRING", types.Map(types.String, types.String), splitToMap)}},
 		{Name: "ENTRIES", Kind: Scalar, Category: CategoryMap, Description: "The entries of a map as structs of a key K and a value V, on request sorted by key.", Examples: []Example{{"ENTRIES(MAP('b' := 2, 'a' := 1), TRUE)", "ARRAY[STRUCT(K := 'a', V := 1), STRUCT(K := 'b', V := 2)]"}},
 			Signatures: []Signature{{Params: params("map MAP<STRING, T>, sorted BOOLEAN"), Returns: entriesType, Scalar: plain(entries)}}},
 		{Name: "AS_MAP", Kind: Scalar, Category: CategoryMap, Description: "A map of the keys and values at equal positions; a key without a value gets null.", Examples: []Example{{"AS_MAP(ARRAY['a'], ARRAY[1])", "MAP('a' := 1)"}, {"AS_MAP(ARRAY['a', 'b'], ARRAY[1])['b'] IS NULL", "TRUE"}},
@@ -435,7 +435,7 @@ func conditionalFunctions() []Def {
 		{Name: "COALESCE", Kind: Scalar, Category: CategoryConditional, Description: "The first value that is not null.", Examples: []Example{{"COALESCE(NULL, 2, 3)", "2"}},
 			Signatures: []Signature{{Params: params("first T, others T..."), Returns: variable("T"), NullTolerant: true, Scalar: firstOf}}},
 		{Name: "IFNULL", Kind: Scalar, Category: CategoryConditional, Description: "The value, or the other one if it is null.", Examples: []Example{{"IFNULL(NULL, 'x')", "'x'"}},
-			Signatures: []Signature{{Params: params("expression T, alternative T"), Returns: variable("T"), NullTolerant: true, Scalar: firstOf}}},
+			Signatures: []Signature{{Params: params("expression T, altValue T"), Returns: variable("T"), NullTolerant: true, Scalar: firstOf}}},
 		{Name: "NULLIF", Kind: Scalar, Category: CategoryConditional, Description: "Null if both values are equal, else the first.", Examples: []Example{{"NULLIF(1, 2)", "1"}, {"NULLIF('a', 'a') IS NULL", "TRUE"}},
 			Signatures: []Signature{{Params: params("expr1 T, expr2 T"), Returns: variable("T"), NullTolerant: true, Scalar: plain(func(c *Call) (*vector.Vector, error) {
 				return rows(c, c.Args[0].Type, func(b *vector.Builder, i int) {

@@ -16,7 +16,7 @@ func lambdaFunctions() []Def {
 				{Params: params("array ARRAY<T>, function LAMBDA(T) => R"), Returns: func(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
 					return types.Array(args[1].Lambda.Result), nil
 				}, Scalar: plain(transformArray)},
-				{Params: params("map MAP<K, V>, keys LAMBDA(K, V) => R, values LAMBDA(K, V) => S"), Returns: func(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
+				{Params: params("map MAP<K, V>, keyFunction LAMBDA(K, V) => R, valueFunction LAMBDA(K, V) => S"), Returns: func(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
 					return types.Map(args[1].Lambda.Result, args[2].Lambda.Result), nil
 				}, Scalar: plain(transformMap)},
 			}},
@@ -27,8 +27,8 @@ func lambdaFunctions() []Def {
 			}},
 		{Name: "REDUCE", Kind: Scalar, Category: CategoryLambda, Description: "A value carried through all elements, or entries, from a first one.", Examples: []Example{{"REDUCE(ARRAY[1, 2, 3], 10, (s, x) => s + x)", "16"}},
 			Signatures: []Signature{
-				{Params: params("list ARRAY<T>, state S, function LAMBDA(S, T) => S"), Returns: sameAs(1), NullTolerant: true, Scalar: plain(reduce)},
-				{Params: params("map MAP<K, V>, state S, function LAMBDA(S, K, V) => S"), Returns: sameAs(1), NullTolerant: true, Scalar: plain(reduce)},
+				{Params: params("list ARRAY<T>, initialState S, function LAMBDA(S, T) => S"), Returns: sameAs(1), NullTolerant: true, Scalar: plain(reduce)},
+				{Params: params("map MAP<K, V>, initialState S, function LAMBDA(S, K, V) => S"), Returns: sameAs(1), NullTolerant: true, Scalar: plain(reduce)},
 			}},
 	}
 }

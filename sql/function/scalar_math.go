@@ -72,8 +72,12 @@ func mathFunctions() []Def {
 		{"DEGREES", "Radians as degrees.", func(x float64) float64 { return x * (180 / math.Pi) }, Example{"DEGREES(0)", "0E0"}},
 		{"RADIANS", "Degrees as radians.", func(x float64) float64 { return x * (math.Pi / 180) }, Example{"RADIANS(0)", "0E0"}},
 	} {
+		param := "value"
+		if f.name == "EXP" {
+			param = "exponent"
+		}
 		defs = append(defs, Def{Name: f.name, Kind: Scalar, Category: CategoryMath, Description: f.description,
-			Signatures: numeric("value", types.Double, doubleKernel(f.f)), Examples: []Example{f.example}})
+			Signatures: numeric(param, types.Double, doubleKernel(f.f)), Examples: []Example{f.example}})
 	}
 	return defs
 }

@@ -122,7 +122,7 @@ func otherFunctions() []Def {
 		{Name: "REGEXP_EXTRACT_ALL", Kind: Scalar, Category: CategoryRegex, Description: "All matches of a regular expression, or what one of its groups holds in each.", Examples: []Example{{"REGEXP_EXTRACT_ALL('t(.)', 'ta tb')", "ARRAY['ta', 'tb']"}, {"REGEXP_EXTRACT_ALL('t(.)', 'ta tb', 1)", "ARRAY['a', 'b']"}},
 			Signatures: []Signature{regexSignature("pattern STRING, input STRING", types.Array(types.String), 0, regexpExtractAll), regexSignature("pattern STRING, input STRING, group INT", types.Array(types.String), 0, regexpExtractAll)}},
 		{Name: "REGEXP_REPLACE", Kind: Scalar, Category: CategoryRegex, Description: "The text with every match of a regular expression replaced.", Examples: []Example{{"REGEXP_REPLACE('a1b2', '[0-9]', '#')", "'a#b#'"}},
-			Signatures: []Signature{regexSignature("str STRING, regexp STRING, new STRING", types.String, 1, func(c *Call, re *javaRegex, b *vector.Builder, i int) {
+			Signatures: []Signature{regexSignature("str STRING, regexp STRING, newStr STRING", types.String, 1, func(c *Call, re *javaRegex, b *vector.Builder, i int) {
 				out, err := replaceAllJava(re, str(c, 0, i), str(c, 2, i))
 				if err != nil {
 					c.Fail(int32(i), err.Error())

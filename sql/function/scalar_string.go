@@ -43,7 +43,7 @@ func stringFunctions() []Def {
 				{Params: params("separator BYTES, inputs BYTES..."), Returns: always(types.Bytes), NullTolerant: true, Scalar: plain(bytesKernel(types.Bytes, concatWS))}},
 			Examples: []Example{{"CONCAT_WS('-', 'a', NULL, 'b')", "'a-b'"}}},
 		{Name: "REPLACE", Kind: Scalar, Category: CategoryString, Description: "The text with every occurrence of one text replaced by another.",
-			Signatures: []Signature{scalar("str STRING, old STRING, new STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+			Signatures: []Signature{scalar("str STRING, oldStr STRING, newStr STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
 				return appendReplaced(buf, str(c, 0, i), str(c, 1, i), str(c, 2, i)), true
 			}))}, Examples: []Example{{"REPLACE('aXbX', 'X', '-')", "'a-b-'"}}},
 		{Name: "INSTR", Kind: Scalar, Category: CategoryString, Description: "The position of a text within another, 0 if it is not there; from a position on, the n-th occurrence.",
@@ -57,11 +57,11 @@ func stringFunctions() []Def {
 				})),
 			}, Examples: []Example{{"INSTR('corporate floor', 'or', 3)", "5"}, {"INSTR('x', 'y')", "0"}}},
 		{Name: "LPAD", Kind: Scalar, Category: CategoryString, Description: "The text filled on the left, or cut, to a length.",
-			Signatures: []Signature{scalar("input STRING, length INT, padding STRING", types.String, stringKernel(pad(true))),
-				scalar("input BYTES, length INT, padding BYTES", types.Bytes, bytesKernel(types.Bytes, padBytes(true)))}, Examples: []Example{{"LPAD('7', 3, '0')", "'007'"}}},
+			Signatures: []Signature{scalar("input STRING, targetLen INT, padding STRING", types.String, stringKernel(pad(true))),
+				scalar("input BYTES, targetLen INT, padding BYTES", types.Bytes, bytesKernel(types.Bytes, padBytes(true)))}, Examples: []Example{{"LPAD('7', 3, '0')", "'007'"}}},
 		{Name: "RPAD", Kind: Scalar, Category: CategoryString, Description: "The text filled on the right, or cut, to a length.",
-			Signatures: []Signature{scalar("input STRING, length INT, padding STRING", types.String, stringKernel(pad(false))),
-				scalar("input BYTES, length INT, padding BYTES", types.Bytes, bytesKernel(types.Bytes, padBytes(false)))}, Examples: []Example{{"RPAD('ab', 4, 'xy')", "'abxy'"}}},
+			Signatures: []Signature{scalar("input STRING, targetLen INT, padding STRING", types.String, stringKernel(pad(false))),
+				scalar("input BYTES, targetLen INT, padding BYTES", types.Bytes, bytesKernel(types.Bytes, padBytes(false)))}, Examples: []Example{{"RPAD('ab', 4, 'xy')", "'abxy'"}}},
 		{Name: "INITCAP", Kind: Scalar, Category: CategoryString, Description: "Each word with a capital first letter, the rest in lower case.",
 			Signatures: []Signature{scalar("str STRING", types.String, stringKernel(initcap))}, Examples: []Example{{"INITCAP('the SQL')", "'The Sql'"}}},
 		{Name: "SPLIT", Kind: Scalar, Category: CategoryString, Description: "The parts of a text between delimiters; an empty delimiter splits into characters.",
@@ -99,10 +99,10 @@ func stringFunctions() []Def {
 				return hex.AppendEncode(buf, sum[:]), true
 			}))}, Examples: []Example{{"MD5('a')", "'0cc175b9c0f1b6a831c399e269772661'"}}},
 		{Name: "CHR", Kind: Scalar, Category: CategoryString, Description: "The character with a code point.",
-			Signatures: []Signature{scalar("code INT", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
+			Signatures: []Signature{scalar("decimalCode INT", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
 				r := rune(c.Args[0].I32[i])
 				return utf8.AppendRune(buf, r), utf8.ValidRune(r)
-			})), scalar("code STRING", types.String, stringKernel(chrText))}, Examples: []Example{{"CHR(75)", "'K'"}, {`CHR('\u004b')`, "'K'"}}},
+			})), scalar("utf16Code STRING", types.String, stringKernel(chrText))}, Examples: []Example{{"CHR(75)", "'K'"}, {`CHR('\u004b')`, "'K'"}}},
 		maskDef("MASK", "Each letter and digit replaced: capitals by X, small letters by x, digits by n, others by -; or by characters given, where NULL keeps that kind.", func(n, _ int) (int, int) { return 0, n }, "MASK('My Test 1')", "'Xx-Xxxx-n'", false),
 		maskDef("MASK_LEFT", "The first characters masked.", func(n, k int) (int, int) { return 0, min(k, n) }, "MASK_LEFT('abc1', 2)", "'xxc1'", true),
 		maskDef("MASK_RIGHT", "The last characters masked.", func(n, k int) (int, int) { return max(0, n-k), n }, "MASK_RIGHT('abc1', 2)", "'abxn'", true),

@@ -41,11 +41,11 @@ func dateTimeFunctions() []Def {
 				v.Type = types.Date
 				return &v, nil
 			})}},
-		formatDef("FORMAT_TIMESTAMP", "timestamp TIMESTAMP, pattern STRING", "timestamp TIMESTAMP, pattern STRING, zone STRING", Example{"FORMAT_TIMESTAMP(TIMESTAMP '2001-03-09T06:07:08', 'yyyy/MM/dd HH:mm')", "'2001/03/09 06:07'"}, func(c *Call, i int) int64 { return c.Args[0].I64[i] }),
-		formatDef("TIMESTAMPTOSTRING", "epochMilli BIGINT, pattern STRING", "epochMilli BIGINT, pattern STRING, zone STRING", Example{"TIMESTAMPTOSTRING(0, 'yyyy-MM-dd')", "'1970-01-01'"}, func(c *Call, i int) int64 { return c.Args[0].I64[i] }),
-		formatDef("FORMAT_DATE", "date DATE, pattern STRING", "", Example{"FORMAT_DATE(DATE '2001-03-09', 'dd.MM.yy')", "'09.03.01'"}, func(c *Call, i int) int64 { return date(c.Args[0].I32[i]) }),
-		formatDef("DATETOSTRING", "epochDays INT, pattern STRING", "", Example{"DATETOSTRING(1, 'yyyy-MM-dd')", "'1970-01-02'"}, func(c *Call, i int) int64 { return date(c.Args[0].I32[i]) }),
-		formatDef("FORMAT_TIME", "time TIME, pattern STRING", "", Example{"FORMAT_TIME(TIME '06:07:08', 'HH-mm')", "'06-07'"}, func(c *Call, i int) int64 { return int64(c.Args[0].I32[i]) }),
+		formatDef("FORMAT_TIMESTAMP", "timestamp TIMESTAMP, formatPattern STRING", "timestamp TIMESTAMP, formatPattern STRING, timeZone STRING", Example{"FORMAT_TIMESTAMP(TIMESTAMP '2001-03-09T06:07:08', 'yyyy/MM/dd HH:mm')", "'2001/03/09 06:07'"}, func(c *Call, i int) int64 { return c.Args[0].I64[i] }),
+		formatDef("TIMESTAMPTOSTRING", "epochMilli BIGINT, formatPattern STRING", "epochMilli BIGINT, formatPattern STRING, timeZone STRING", Example{"TIMESTAMPTOSTRING(0, 'yyyy-MM-dd')", "'1970-01-01'"}, func(c *Call, i int) int64 { return c.Args[0].I64[i] }),
+		formatDef("FORMAT_DATE", "date DATE, formatPattern STRING", "", Example{"FORMAT_DATE(DATE '2001-03-09', 'dd.MM.yy')", "'09.03.01'"}, func(c *Call, i int) int64 { return date(c.Args[0].I32[i]) }),
+		formatDef("DATETOSTRING", "epochDays INT, formatPattern STRING", "", Example{"DATETOSTRING(1, 'yyyy-MM-dd')", "'1970-01-02'"}, func(c *Call, i int) int64 { return date(c.Args[0].I32[i]) }),
+		formatDef("FORMAT_TIME", "time TIME, formatPattern STRING", "", Example{"FORMAT_TIME(TIME '06:07:08', 'HH-mm')", "'06-07'"}, func(c *Call, i int) int64 { return int64(c.Args[0].I32[i]) }),
 		parseDef("PARSE_TIMESTAMP", types.Timestamp, true, Example{"PARSE_TIMESTAMP('2001/03/09 06:07', 'yyyy/MM/dd HH:mm')", "TIMESTAMP '2001-03-09T06:07:00'"}),
 		parseDef("STRINGTOTIMESTAMP", types.Bigint, true, Example{"STRINGTOTIMESTAMP('1970-01-02', 'yyyy-MM-dd')", "CAST(86400000 AS BIGINT)"}),
 		parseDef("PARSE_DATE", types.Date, false, Example{"PARSE_DATE('09.03.2001', 'dd.MM.yyyy')", "DATE '2001-03-09'"}),
@@ -58,7 +58,7 @@ func dateTimeFunctions() []Def {
 		addDef("TIMEADD", "time TIME", types.Time, 1, Example{"TIMEADD(MINUTES, 90, TIME '23:00')", "TIME '00:30'"}),
 		addDef("TIMESUB", "time TIME", types.Time, -1, Example{"TIMESUB(MINUTES, 30, TIME '00:15')", "TIME '23:45'"}),
 		{Name: "CONVERT_TZ", Kind: Scalar, Category: CategoryDateTime, Description: "The timestamp of one time zone's wall clock shown on another's.", Examples: []Example{{"CONVERT_TZ(TIMESTAMP '2001-01-01T12:00:00', 'UTC', '+02:00')", "TIMESTAMP '2001-01-01T14:00:00'"}},
-			Signatures: []Signature{scalar("timestamp TIMESTAMP, from STRING, to STRING", types.Timestamp, bigintKernel(types.Timestamp, func(c *Call, i int) (int64, bool) {
+			Signatures: []Signature{scalar("timestamp TIMESTAMP, fromTimeZone STRING, toTimeZone STRING", types.Timestamp, bigintKernel(types.Timestamp, func(c *Call, i int) (int64, bool) {
 				from, err1 := Zone(string(str(c, 1, i)))
 				to, err2 := Zone(string(str(c, 2, i)))
 				if err1 != nil || err2 != nil {
@@ -184,10 +184,14 @@ func parseDef(name string, t *types.Type, zoned bool, e Example) Def {
 			}), nil
 		}, err
 	}
+	text := map[types.Kind]string{types.KindDate: "formattedDate", types.KindInt: "formattedDate", types.KindTime: "formattedTime"}[t.Kind()]
+	if text == "" {
+		text = "formattedTimestamp"
+	}
 	d := Def{Name: name, Kind: Scalar, Category: CategoryDateTime, Description: "The value that a text in a date pattern means.", Examples: []Example{e},
-		Signatures: []Signature{{Params: params("text STRING, pattern STRING"), Returns: always(t), Scalar: kernel}}}
+		Signatures: []Signature{{Params: params(text + " STRING, formatPattern STRING"), Returns: always(t), Scalar: kernel}}}
 	if zoned {
-		d.Signatures = append(d.Signatures, Signature{Params: params("text STRING, pattern STRING, zone STRING"), Returns: always(t), Scalar: kernel})
+		d.Signatures = append(d.Signatures, Signature{Params: params(text + " STRING, formatPattern STRING, timeZone STRING"), Returns: always(t), Scalar: kernel})
 	}
 	return d
 }

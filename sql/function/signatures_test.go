@@ -157,6 +157,13 @@ func checkListed(t *testing.T, kind Kind, name, params, returns string, streamOn
 			t.Errorf("%s: argument %d is converted to %s", call, i+1, p)
 		}
 	}
+	if kind == Scalar && len(lambdas) == 0 && name != "CONCAT_WS" { // whose parameters have names of our own
+		for i, p := range splitTop(params) {
+			if want, _, _ := strings.Cut(p, " "); r.Signature.param(i).Name != want {
+				t.Errorf("%s: parameter %d is called %s", call, i+1, r.Signature.param(i).Name)
+			}
+		}
+	}
 	returns, computed := strings.CutSuffix(returns, "*")
 	switch {
 	case kind == Table: // the list gives arrays of what is returned

@@ -10,9 +10,10 @@ func tableFunctions() []Def {
 		return func([]Arg) (TableKernel, error) { return k, nil }
 	}
 	return []Def{
-		{Name: "EXPLODE", Kind: Table, Category: CategoryTable, Description: "A row for each element of an array.",
+		{Name: "EXPLODE", Kind: Table, Category: CategoryTable, Description: "A row for each element of an array; none for an empty or null one.", Examples: []Example{{"EXPLODE(ARRAY[1, NULL])", "ARRAY[1, NULL]"}},
 			Signatures: []Signature{{Params: params("list ARRAY<T>"), Returns: variable("T"), NullTolerant: true, Table: table(explode)}}},
 		{Name: "CUBE_EXPLODE", Kind: Table, Category: CategoryTable, Description: "A row for each way to replace elements of an array by null.",
+			Examples:   []Example{{"CUBE_EXPLODE(ARRAY['a', 'b'])", "ARRAY[ARRAY[CAST(NULL AS STRING), NULL], ARRAY[NULL, 'b'], ARRAY['a', NULL], ARRAY['a', 'b']]"}},
 			Signatures: []Signature{{Params: params("columns ARRAY<T>"), Returns: sameAs(0), NullTolerant: true, Table: table(cubeExplode)}}},
 	}
 }
