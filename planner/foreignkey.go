@@ -25,6 +25,7 @@ func checkForeign(j *sql.Join, left, right side) error {
 // not its own: see plan.ForeignKeySubscribe.
 func (p *queryPlanner) foreignJoin(j *sql.Join, id string, left, right side) error {
 	n := p.partitions()
+	rn := max(1, p.in.Facts.Topics[p.sources[len(p.sources)-1].source.Topic])
 	p.step, p.keys, p.placed = left.step, left.keys, left.placed
 	p.exchange(id+".left.exchange", n)
 	in := p.step
@@ -37,10 +38,10 @@ func (p *queryPlanner) foreignJoin(j *sql.Join, id string, left, right side) err
 	sub := &plan.ForeignKeySubscribe{Common: plan.Common{ID: id + ".subscribe", IsTable: true}, Input: in, ForeignKey: fk, Type: kind}
 	sub.Schema.Columns = append([]types.Column{{Name: fk.Name, Type: fk.Type, Namespace: types.NamespaceKey}}, subscribeValues(in)...)
 	p.step, p.placed = sub, false
-	p.exchange(id+".subscribe.exchange", n)
+	p.exchange(id+".subscribe.exchange", rn)
 	asked := p.step
 
-	if err := p.keyed(id+".right", &right, n); err != nil {
+	if err := p.keyed(id+".right", &right, rn); err != nil {
 		return err
 	}
 	answer := &plan.ForeignKeyAnswer{Common: plan.Common{ID: id + ".answer", IsTable: true}, Left: asked, Right: right.step, Type: kind, KeyFormat: p.keyFormat(leftKeys)}

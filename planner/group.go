@@ -48,6 +48,9 @@ func (p *queryPlanner) groupExprs() ([]sql.Expr, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := p.noBounds(r); err != nil {
+			return nil, err
+		}
 		if c := findCall(r, function.Aggregate); c != nil {
 			return nil, fault(c.Pos(), "", "GROUP BY does not support aggregate functions: %s is an aggregate function.", c.Name)
 		}
@@ -229,7 +232,23 @@ func (g *grouping) having() (sql.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := g.p.noBounds(h); err != nil {
+		return nil, err
+	}
 	return g.rewrite(h, "HAVING", g.p.q.Having.Pos())
+}
+
+// noBounds refuses, in an expression outside of SELECT, the bounds of the
+// windows that rows are grouped into.
+func (p *queryPlanner) noBounds(e sql.Expr) error {
+	var err error
+	sql.Walk(e, func(x sql.Expr) bool {
+		if c, ok := x.(*sql.ColumnRef); ok && (c.Name == types.WindowStart || c.Name == types.WindowEnd) && p.q.Window != nil && err == nil {
+			err = fault(c.Pos(), "Filter the table by it in a query.", "Window bounds column %s can only be used in the SELECT clause of windowed aggregations and can not be passed to aggregate functions.", c.Name)
+		}
+		return true
+	})
+	return err
 }
 
 // rewrite replaces grouping expressions by key columns and aggregates by the
@@ -283,6 +302,11 @@ func (g *grouping) call(c *sql.Call) (sql.Expr, error) {
 	for _, a := range c.Args {
 		if inner := findCall(a, function.Aggregate); inner != nil {
 			return nil, fault(inner.Pos(), "", "Aggregate functions can not be nested: %s within %s", inner.Name, c.Name)
+		}
+	}
+	for _, a := range c.Args {
+		if err := g.p.noBounds(a); err != nil {
+			return nil, err
 		}
 	}
 	args, err := compileArgs(c.Args, g.in)

@@ -323,13 +323,10 @@ func columnNames(s types.Schema) []string {
 	return out
 }
 
-// partitions returns the greatest partition count of the query's sources.
+// partitions returns the partition count of what the query gives: that of its
+// first source. Others differ from it only on the right of a foreign-key join.
 func (p *queryPlanner) partitions() int {
-	n := 1
-	for _, r := range p.sources {
-		n = max(n, p.in.Facts.Topics[r.source.Topic])
-	}
-	return n
+	return max(1, p.in.Facts.Topics[p.sources[0].source.Topic])
 }
 
 // isKey reports whether the exprs, rewritten, are the step's key.

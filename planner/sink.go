@@ -318,8 +318,8 @@ func planCreateAs(s *sql.CreateSource, in Input) (*Result, error) {
 	}
 	q := &catalog.Query{ID: id, Plan: p.newPlan(id, p.sink(src), false), Sink: s.Name, Sources: p.sourceNames(), SQL: in.Text, State: catalog.Running}
 	r.Change = &catalog.Change{Put: src, Start: q}
-	if old != nil {
-		before, _ := in.Catalog.Query(old.CreatedBy)
+	r.Change.Replace = old != nil
+	if before := filledBy(old, in); before != nil {
 		if r.Change, err = replaceQuery(before, q, src, s.Pos()); err != nil {
 			return nil, err
 		}
@@ -329,19 +329,26 @@ func planCreateAs(s *sql.CreateSource, in Input) (*Result, error) {
 }
 
 // createdID is the id of the query of a CREATE … AS SELECT: that of the one it
-// replaces, the one given, or one that ends in the statement's offset.
+// replaces, if that was not terminated, the one given, or one that ends in the statement's offset.
 func createdID(s *sql.CreateSource, w with, old *catalog.Source, in Input) (string, error) {
-	if old != nil && old.CreatedBy != "" {
-		if _, ok := in.Catalog.Query(old.CreatedBy); !ok {
-			return "", fault(s.Pos(), "Drop it first.", "Cannot replace %s: its query %s has been terminated", s.Name, old.CreatedBy)
-		}
-		return old.CreatedBy, nil
+	if q := filledBy(old, in); q != nil {
+		return q.ID, nil
 	}
 	prefix := "CSAS_"
 	if s.Table {
 		prefix = "CTAS_"
 	}
 	return queryID(w, prefix+s.Name+"_"+strconv.FormatInt(in.Offset, 10), in)
+}
+
+// filledBy returns the query that fills a source made by CREATE … AS SELECT;
+// nil if there is none, or none any more.
+func filledBy(s *catalog.Source, in Input) *catalog.Query {
+	if s == nil {
+		return nil
+	}
+	q, _ := in.Catalog.Query(s.CreatedBy)
+	return q
 }
 
 // queryID returns the id that WITH gives, or def.

@@ -343,6 +343,9 @@ func declaredSource(s *sql.CreateSource, w with, in Input) (*catalog.Source, err
 	if src.Window, err = w.sourceWindow(); err != nil {
 		return nil, err
 	}
+	if src.Window != nil && len(schema.Keys()) == 0 {
+		return nil, fault(w["WINDOW_TYPE"].Pos(), "Add a KEY column.", "Windowed sources require a key column: %s has none.", s.Name)
+	}
 	if src.Timestamp, err = w.timestamp(schema, in.Settings); err != nil {
 		return nil, err
 	}

@@ -72,7 +72,11 @@ func NewSource(s *plan.Source, needed Needed, d Deps) (*Source, error) {
 		}
 	}
 	var err error
-	if src.keys, err = format.NewDecoder(FormatOptions(s.KeyFormat, true, s.Topic, d.Registry), s.Schema.Keys(), nil); err != nil {
+	keyFormat := FormatOptions(s.KeyFormat, true, s.Topic, d.Registry)
+	if src.nk == 0 {
+		keyFormat = format.Options{Name: "NONE", Key: true} // whatever the keys are
+	}
+	if src.keys, err = format.NewDecoder(keyFormat, s.Schema.Keys(), nil); err != nil {
 		return nil, err
 	}
 	o := FormatOptions(s.ValueFormat, false, s.Topic, d.Registry)
