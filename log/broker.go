@@ -38,8 +38,9 @@ type RawLog interface {
 	// FindOffset looks an offset up by time, or one of the special offsets.
 	FindOffset(ctx context.Context, q OffsetQuery) (TimedOffset, error)
 	// LeaderEpochEnd returns the greatest leader epoch of p that is at most epoch,
-	// with the offset after its last record; both are -1 if epoch is newer than
-	// the current one.
+	// with the offset after its last record; epoch itself with the first offset if
+	// all records are of newer ones. Both are -1 if epoch is newer than the current
+	// one.
 	LeaderEpochEnd(ctx context.Context, p Partition, epoch int32) (last int32, end int64, err error)
 	// Size returns how many bytes the partition's segments take.
 	Size(ctx context.Context, p Partition) (int64, error)

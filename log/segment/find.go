@@ -6,10 +6,13 @@ import (
 	"karst/log"
 )
 
+// nowhere is what a search finds that finds nothing.
+var nowhere = log.TimedOffset{Offset: -1, Timestamp: -1, LeaderEpoch: -1}
+
 // findTime returns the first record in [start, end), committed or not, with a
 // timestamp of at least ms.
 func (p *partition) findTime(ms, start, end int64) (log.TimedOffset, error) {
-	found := log.TimedOffset{Offset: -1, Timestamp: -1}
+	found := nowhere
 	err := p.eachBatch(start, end, func(b log.BatchInfo, batch []byte) (bool, error) {
 		if b.MaxTime < ms {
 			return true, nil
@@ -40,7 +43,7 @@ func (p *partition) findGreatest(start, end int64) (log.TimedOffset, error) {
 		return true, nil
 	}, func(offset int64) (int64, error) { return p.skipOlder(offset, greatest) })
 	if err != nil || greatest < 0 {
-		return log.TimedOffset{Offset: -1, Timestamp: -1}, err
+		return nowhere, err
 	}
 	return p.findTime(greatest, start, end)
 }

@@ -47,8 +47,8 @@ func (l *Log) LeaderEpochEnd(_ context.Context, p log.Partition, epoch int32) (l
 	if err != nil || epoch > l.epoch {
 		return -1, -1, err
 	}
-	if last, end = part.epochEnd(epoch); last < 0 {
-		end = -1
+	if last, end = part.epochEnd(epoch); last < 0 || epoch == l.epoch {
+		last = epoch
 	}
 	return last, end, nil
 }
@@ -112,7 +112,7 @@ func (l *Log) FetchRaw(_ context.Context, r log.RawFetch, dst []byte) (log.RawFe
 
 // FindOffset implements log.RawLog.
 func (l *Log) FindOffset(_ context.Context, q log.OffsetQuery) (log.TimedOffset, error) {
-	out := log.TimedOffset{Offset: -1, Timestamp: -1, LeaderEpoch: -1}
+	out := nowhere
 	part, err := l.partition(q.Partition)
 	if err != nil {
 		return out, err

@@ -30,7 +30,7 @@ import (
 //	offsets g    store g t/0=5    find t/0 TIME [committed]    bounds t/0
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
-		s := &scripted{t: t, fs: vfs.NewCrashableMem(), clock: newFakeClock()}
+		s := &scripted{t: t, fs: vfs.NewCrashableMem(), clock: newFakeClock(), rng: rand.New(rand.NewPCG(1, 2))}
 		s.open()
 		defer func() { _ = s.log.Close() }()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
@@ -66,14 +66,13 @@ type scripted struct {
 	t     *testing.T
 	fs    *vfs.MemFS
 	clock *fakeClock
+	rng   *rand.Rand
 	log   *Log
-	ts    int64
 }
 
 func (s *scripted) open() {
-	rng := rand.New(rand.NewPCG(1, 2))
 	l, err := Open(Options{
-		FS: s.fs, Dir: "data", Rand: rng.Uint64, Inline: true, Clock: s.clock, HousekeepingEvery: time.Hour * 24 * 365,
+		FS: s.fs, Dir: "data", Rand: s.rng.Uint64, Inline: true, Clock: s.clock, HousekeepingEvery: time.Hour * 24 * 365,
 		SegmentBytes: 300, JournalBytes: 100_000, LargeBatchBytes: 1000, CompactionKeys: 10,
 	})
 	if err != nil {

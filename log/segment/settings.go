@@ -53,11 +53,11 @@ var configDefs = []configDef{
 	{"cleanup.policy", "delete", log.ConfigList, listOf("delete", "compact"), func(s *settings, v string) {
 		s.deletes, s.compacts = hasItem(v, "delete"), hasItem(v, "compact")
 	}, "What happens to old records: delete drops whole segments by retention.ms and retention.bytes, compact keeps the last record of each key."},
+	{"compression.gzip.level", "-1", log.ConfigInt, intIn(-1, 9), nil, "Level of gzip." + noEffect},
+	{"compression.lz4.level", "9", log.ConfigInt, intIn(1, 17), nil, "Level of lz4." + noEffect},
 	{"compression.type", "producer", log.ConfigString, oneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"), func(s *settings, v string) {
 		s.codec, s.recompress = codecNames[v], v != "producer"
 	}, "How stored batches are compressed; producer keeps them as they came."},
-	{"compression.gzip.level", "-1", log.ConfigInt, intIn(-1, 9), nil, "Level of gzip." + noEffect},
-	{"compression.lz4.level", "9", log.ConfigInt, intIn(1, 17), nil, "Level of lz4." + noEffect},
 	{"compression.zstd.level", "3", log.ConfigInt, intIn(-131072, 22), nil, "Level of zstd." + noEffect},
 	{"delete.retention.ms", "86400000", log.ConfigLong, intIn(0, math.MaxInt64), func(s *settings, v string) {
 		s.deleteMS = number(v)
