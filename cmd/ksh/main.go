@@ -33,8 +33,16 @@ func main() {
 		os.Exit(2)
 	}
 	fmt.Fprintln(os.Stderr, "ksh:", err)
+	var disk *diskError
+	if errors.As(err, &disk) {
+		os.Exit(70)
+	}
 	os.Exit(1)
 }
+
+// A diskError is a log that can't write any more: exit code 70, on which a
+// supervisor may start ksh again.
+type diskError struct{ error }
 
 // A usageError is a wrong command line: exit code 2.
 type usageError struct{ error }

@@ -28,6 +28,7 @@ type node struct {
 	db       *state.DB
 	engine   *exec.Engine
 	server   *server.Server
+	failed   chan error // told why the log can't write any more
 }
 
 func random() uint64 {
@@ -51,9 +52,12 @@ func openNode(dir string, o nodeOptions, logger *slog.Logger) (*node, error) {
 	if dir == "" {
 		fs, dir = vfs.NewMem(), "data"
 	}
-	n := &node{}
+	n := &node{failed: make(chan error, 1)}
 	var err error
-	n.log, err = segment.Open(segment.Options{FS: fs, Dir: filepath.Join(dir, "log"), Rand: random, Clock: wallClock{}, Logger: logger, NoSync: o.noSync})
+	n.log, err = segment.Open(segment.Options{
+		FS: fs, Dir: filepath.Join(dir, "log"), Rand: random, Clock: wallClock{}, Logger: logger, NoSync: o.noSync,
+		OnFailure: func(err error) { n.failed <- err },
+	})
 	if errors.Is(err, log.ErrLocked) {
 		return nil, inUse(dir)
 	}

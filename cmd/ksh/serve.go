@@ -61,7 +61,7 @@ func serveCommand(f *flags) *cobra.Command {
 	kafka.register(cmd.Flags())
 	cmd.Flags().StringVar(&cluster, "log", "", "kafka://HOST:PORT,…: a Kafka cluster in place of the embedded log; see above")
 	cmd.Flags().StringVar(&schemas, "schema-registry", "", "http://[USER:PASSWORD@]HOST:PORT of a schema registry that speaks Confluent's REST API, in place of the embedded one, which this port serves")
-	cmd.Flags().StringVar(&durability, "durability", "fsync", "fsync: acknowledge what the disk has; os: what the operating system has, which a power cut may lose")
+	cmd.Flags().StringVar(&durability, "durability", "fsync", "fsync: acknowledge what the disk has; os: what the operating system has: faster, but a power cut or a crash of the machine (not of ksh alone) loses the last seconds of acknowledged records")
 	return cmd
 }
 
@@ -102,6 +102,13 @@ func serve(ctx context.Context, f *flags, addr string, kafka *kafkaFlags, open f
 	select {
 	case err = <-failed:
 	case err = <-door.failed:
+		_ = srv.Close()
+		<-failed
+	case cause := <-n.failed:
+		// What the page cache holds can't be trusted after a failed fsync; only
+		// a new process that reads the disk again can tell what is there.
+		err = &diskError{cause}
+		cancel()
 		_ = srv.Close()
 		<-failed
 	case <-ctx.Done():

@@ -28,6 +28,8 @@ type request struct {
 type committer struct {
 	// commit makes a part of the requests, from the first on, durable.
 	commit func([]*request) (int, error)
+	// onFailure, if set, is told once why; it must not block.
+	onFailure func(error)
 
 	mu      sync.Mutex
 	pending []*request
@@ -90,11 +92,16 @@ func (q *committer) work(batch []*request) {
 // fail makes the queue refuse everything from now on.
 func (q *committer) fail(cause error) error {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.failed == nil {
+	first := q.failed == nil
+	if first {
 		q.failed = fmt.Errorf("%w: %w", log.ErrFailed, cause)
 	}
-	return q.failed
+	err := q.failed
+	q.mu.Unlock()
+	if first && q.onFailure != nil {
+		q.onFailure(err)
+	}
+	return err
 }
 
 func (q *committer) failure() error {

@@ -71,6 +71,7 @@ func Open(opts Options) (*Log, error) {
 	l.watchSpace()
 	l.watchers.Store(&[]*watcher{})
 	l.queue = newCommitter(l.commit)
+	l.queue.onFailure = opts.OnFailure
 	opts.FS = l.opts.FS
 	if err := opts.FS.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making data directory: %w", err)

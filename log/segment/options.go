@@ -20,6 +20,10 @@ type Options struct {
 	// time stands still and Housekeep must be called.
 	Clock  log.Clock
 	Logger *slog.Logger
+	// OnFailure, if set, is told once when the log has failed (log.ErrFailed): it
+	// must be opened again to take writes, best by a new process. It must not
+	// block.
+	OnFailure func(error)
 	// NoSync acknowledges what the operating system has and the disk may not:
 	// a power cut may lose the last acknowledged records.
 	NoSync bool
