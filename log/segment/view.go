@@ -77,8 +77,9 @@ func (v view) ended(offset int64) error {
 func (v view) whole(chunk []byte, at position) (first log.BatchInfo, bytes int, err error) {
 	for n := 0; len(chunk)-bytes >= log.HeaderBytes || n == 0; n++ {
 		b, err := v.seg.next(chunk[bytes:], at, v.size-at.pos)
-		if err == nil && epochOf(v.epochs, b.BaseOffset) != b.LeaderEpoch {
-			err = fmt.Errorf("%w: segment %s at byte %d: leader epoch %d", log.ErrCorrupt, v.seg.name(), at.pos, b.LeaderEpoch)
+		// What is below the partition's start may be of an epoch that is forgotten.
+		if want := epochOf(v.epochs, b.BaseOffset); err == nil && want >= 0 && want != b.LeaderEpoch {
+			err = fmt.Errorf("%w: segment %s at byte %d: leader epoch %d, expected %d", log.ErrCorrupt, v.seg.name(), at.pos, b.LeaderEpoch, want)
 		}
 		if n == 0 {
 			if first = b; err != nil {
