@@ -66,8 +66,7 @@ func TryOpen(t testing.TB, o Options) (*Engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	rng := rand.New(rand.NewPCG(1, 2))
-	l, err := segment.Open(segment.Options{FS: o.FS, Dir: "log", Rand: rng.Uint64})
+	l, err := segment.Open(segment.Options{FS: o.FS, Dir: "log", Rand: rand.Uint64})
 	if err != nil {
 		return nil, err
 	}

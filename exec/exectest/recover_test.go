@@ -65,8 +65,9 @@ func (w *doubtfulWriter) Commit(done func(error)) {
 func TestCommitsInDoubt(t *testing.T) {
 	// In one partition: the order between partitions changes with the size of rounds.
 	e := exectest.Open(t, crashOptions)
-	crashWorkload(e, 1, crashSteps)
-	want := crashAnswers(e)
+	w, run := everything(true), exectest.Run{Partitions: 1}
+	w.Run(e, run)
+	want := w.Answers(e)
 	e.Close()
 	failed := 0
 	for seed := range uint64(8) {
@@ -77,9 +78,9 @@ func TestCommitsInDoubt(t *testing.T) {
 			return l
 		}
 		e := exectest.Open(t, o)
-		crashWorkload(e, 1, crashSteps)
-		if got := crashAnswers(e); got != want {
-			t.Fatalf("seed %d: %s", seed, firstDifference(got, want))
+		w.Run(e, run)
+		if got := w.Answers(e); got != want {
+			t.Fatalf("seed %d: %s", seed, exectest.FirstDifference(got, want))
 		}
 		e.Close()
 		failed += l.failed
