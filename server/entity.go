@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -314,9 +315,11 @@ func describeFunction(e *api.Entity, d *function.Def) {
 
 // raw encodes what can be encoded.
 func raw(v any) json.RawMessage {
-	text, err := json.Marshal(v)
-	if err != nil {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		panic(err) // plain structs
 	}
-	return text
+	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})
 }

@@ -71,7 +71,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client has gone
+	_, _ = w.Write(append(raw(v), '\n')) // or the client has gone
 }
 
 func writeError(w http.ResponseWriter, status int, e *api.Error) {

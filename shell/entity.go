@@ -3,7 +3,6 @@ package shell
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,19 +18,22 @@ type listing struct {
 	rows          [][]string
 }
 
-// print prints the answer to one statement.
-func printEntity(out io.Writer, f Format, e api.Entity) {
+// printEntity prints the answer to one statement.
+func (r *Runner) printEntity(e api.Entity) {
+	out, f := r.Out, r.Format
 	if f == JSON {
-		text, err := json.Marshal(e)
-		if err != nil {
+		enc := json.NewEncoder(out)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(e); err != nil {
 			fmt.Fprintln(out, err)
-			return
 		}
-		fmt.Fprintf(out, "%s\n", text)
 		return
 	}
 	for _, w := range e.Warnings {
-		fmt.Fprintln(out, "WARNING: "+w.Message)
+		fmt.Fprintln(r.Err, "WARNING: "+w.Message)
+	}
+	if f == CSV && e.Type == "currentStatus" {
+		out = r.Err
 	}
 	for _, l := range listings(e) {
 		if l.before != "" {

@@ -40,17 +40,26 @@ type printer struct {
 	held    [][]string // a table's first rows, until the widths are settled
 	settled bool
 	rows    int
-	stream  bool // rows come as they happen
 	csv     *csv.Writer
 }
+
+// streamWidth is the least width of a column of a push query's table.
+const streamWidth = 14
 
 // heldRows is how many rows settle a table's widths.
 const heldRows = 1000
 
 func newPrinter(out io.Writer, f Format, columns []string, stream bool) *printer {
-	p := &printer{out: out, format: f, columns: columns, stream: stream}
+	p := &printer{out: out, format: f, columns: columns}
 	for _, c := range columns {
-		p.widths = append(p.widths, runewidth.StringWidth(c))
+		width := runewidth.StringWidth(c)
+		if stream {
+			width = max(width, streamWidth) // what comes is not known
+		}
+		p.widths = append(p.widths, width)
+	}
+	if stream && f == Table {
+		p.settle()
 	}
 	if f == CSV {
 		p.csv = csv.NewWriter(out)
@@ -66,6 +75,11 @@ func (p *printer) row(cells []string, raw []json.RawMessage) {
 	case JSON:
 		p.json(cells, raw)
 	case CSV:
+		for i := range raw {
+			if string(raw[i]) == "null" {
+				cells[i] = "" // not the text "null"
+			}
+		}
 		_ = p.csv.Write(cells)
 		p.csv.Flush()
 	case Vertical:
@@ -86,7 +100,7 @@ func (p *printer) json(cells []string, raw []json.RawMessage) {
 		if raw != nil {
 			value = raw[i]
 		} else {
-			value, _ = json.Marshal(cells[i])
+			value, _ = json.Marshal(cells[i]) // a string
 		}
 		if i > 0 {
 			sb.WriteByte(',')
@@ -105,7 +119,7 @@ func (p *printer) table(cells []string) {
 	for i, c := range cells {
 		p.widths[i] = min(max(p.widths[i], runewidth.StringWidth(c)), 60)
 	}
-	if len(p.held) >= heldRows || p.stream {
+	if len(p.held) >= heldRows {
 		p.settle()
 	}
 }

@@ -17,8 +17,9 @@ import (
 )
 
 // REPL reads statements from the terminal, or line by line from a pipe, until
-// exit or the end of input.
-func (r *Runner) REPL(in *os.File) error {
+// exit or the end of input. historyFile keeps what was entered; "" keeps it for
+// this time only.
+func (r *Runner) REPL(in *os.File, historyFile string) error {
 	if !isatty.IsTerminal(in.Fd()) {
 		return r.pipe(in)
 	}
@@ -26,41 +27,63 @@ func (r *Runner) REPL(in *os.File) error {
 	if err != nil {
 		return r.pipe(in)
 	}
-	fmt.Fprintln(r.Out, "Statements end with ';'. Ctrl-C ends a query, 'exit' or Ctrl-D leaves.")
-	var pending strings.Builder
-	leave := false
-	execute := func(line string) {
-		if pending.Len() == 0 && isExit(line) {
-			leave = true
+	fmt.Fprintln(r.Out, "Statements end with ';'. Ctrl-C ends a query, 'exit' or Ctrl-D leaves, Tab completes.")
+	p := &terminalPrompt{r: r, keys: &keyReader{ConsoleParser: tty}, history: openHistory(historyFile), names: &names{}}
+	fmt.Fprint(r.Out, pasteOn)
+	defer fmt.Fprint(r.Out, pasteOff)
+	p.loop()
+	return nil
+}
+
+// A terminalPrompt reads statements, each of one line or more.
+type terminalPrompt struct {
+	r       *Runner
+	keys    *keyReader
+	history *history
+	names   *names
+	pending []string // lines of a statement that is not whole yet
+}
+
+func (p *terminalPrompt) loop() {
+	p.names.refresh(p.r)
+	for {
+		line, more := p.line()
+		switch {
+		case !more, len(p.pending) == 0 && isExit(line):
 			return
+		case len(p.pending) == 0 && strings.TrimSpace(line) == "":
+			continue
 		}
-		if pending.Len() > 0 {
-			pending.WriteByte('\n')
+		p.pending = append(p.pending, line)
+		text := strings.Join(p.pending, "\n")
+		if !complete(text) {
+			continue
 		}
-		pending.WriteString(line)
-		if text := pending.String(); complete(text) {
-			pending.Reset()
-			r.interruptible(text)
-		}
+		p.history.add(p.pending)
+		p.pending = nil
+		p.r.interruptible(text)
+		p.names.refresh(p.r)
 	}
-	p := prompt.New(execute, suggest,
-		prompt.OptionParser(&keyReader{ConsoleParser: tty}),
-		prompt.OptionPrefix("ksh> "),
+}
+
+// line reads one line; more is false if the user leaves. Ctrl-C drops what
+// there is of the statement.
+func (p *terminalPrompt) line() (line string, more bool) {
+	p.keys.held, p.keys.ended = false, false
+	in := prompt.New(func(string) {}, p.names.suggest,
+		prompt.OptionParser(p.keys),
+		prompt.OptionCompletionWordSeparator(separators),
+		prompt.OptionHistory(p.history.list),
 		prompt.OptionLivePrefix(func() (string, bool) {
-			if pending.Len() > 0 {
+			if len(p.pending) > 0 {
 				return "   > ", true
 			}
 			return "ksh> ", true
 		}),
-		prompt.OptionAddKeyBind(prompt.KeyBind{Key: prompt.ControlC, Fn: func(*prompt.Buffer) { pending.Reset() }}),
-		prompt.OptionSetExitCheckerOnInput(func(line string, entered bool) bool {
-			return entered && (leave || pending.Len() == 0 && isExit(line))
-		}),
+		prompt.OptionAddKeyBind(prompt.KeyBind{Key: prompt.ControlC, Fn: func(*prompt.Buffer) { p.pending = nil }}),
 	)
-	fmt.Fprint(r.Out, pasteOn)
-	defer fmt.Fprint(r.Out, pasteOff)
-	p.Run()
-	return nil
+	line = in.Input()
+	return line, line != "" || !p.keys.ended
 }
 
 func isExit(line string) bool {
@@ -85,6 +108,13 @@ func (r *Runner) pipe(in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
 	failed := error(nil)
+	run := func() {
+		if err := r.Run(context.Background(), text.String()); err != nil {
+			fmt.Fprintln(r.Out, err)
+			failed = errors.New("a statement failed")
+		}
+		text.Reset()
+	}
 	for lines.Scan() {
 		if text.Len() == 0 && isExit(lines.Text()) {
 			return failed
@@ -92,12 +122,11 @@ func (r *Runner) pipe(in io.Reader) error {
 		text.WriteString(lines.Text())
 		text.WriteByte('\n')
 		if complete(text.String()) {
-			if err := r.Run(context.Background(), text.String()); err != nil {
-				fmt.Fprintln(r.Out, err)
-				failed = errors.New("a statement failed")
-			}
-			text.Reset()
+			run()
 		}
+	}
+	if strings.TrimSpace(text.String()) != "" {
+		run() // the last one may lack its semicolon
 	}
 	return errors.Join(failed, lines.Err())
 }
@@ -107,20 +136,3 @@ func complete(text string) bool {
 	statements, rest := sql.SplitStatements(text)
 	return len(statements) > 0 && rest.Text == ""
 }
-
-// suggest completes keywords.
-func suggest(d prompt.Document) []prompt.Suggest {
-	word := d.GetWordBeforeCursor()
-	if len(word) < 2 {
-		return nil
-	}
-	return prompt.FilterHasPrefix(suggestions, word, true)
-}
-
-var suggestions = func() []prompt.Suggest {
-	var out []prompt.Suggest
-	for _, w := range strings.Fields("SELECT FROM WHERE GROUP BY HAVING PARTITION WINDOW TUMBLING HOPPING SESSION EMIT CHANGES FINAL CREATE STREAM TABLE INSERT INTO VALUES DROP DESCRIBE EXPLAIN SHOW STREAMS TABLES QUERIES TOPICS FUNCTIONS TYPES PRINT TERMINATE PAUSE RESUME SET UNSET DEFINE LIMIT JOIN WITHIN") {
-		out = append(out, prompt.Suggest{Text: w})
-	}
-	return out
-}()

@@ -17,6 +17,7 @@ import (
 type Runner struct {
 	Client     *api.Client
 	Out        io.Writer
+	Err        io.Writer // takes what is no rows where Out takes CSV
 	Format     Format
 	Properties map[string]string
 	Variables  map[string]string
@@ -24,8 +25,8 @@ type Runner struct {
 }
 
 // NewRunner returns a runner with an empty session.
-func NewRunner(c *api.Client, out io.Writer, f Format) *Runner {
-	return &Runner{Client: c, Out: out, Format: f, Properties: map[string]string{}, Variables: map[string]string{}}
+func NewRunner(c *api.Client, out, errOut io.Writer, f Format) *Runner {
+	return &Runner{Client: c, Out: out, Err: errOut, Format: f, Properties: map[string]string{}, Variables: map[string]string{}}
 }
 
 // maxScriptDepth bounds RUN SCRIPT within RUN SCRIPT.
@@ -36,30 +37,22 @@ const maxScriptDepth = 10
 func (r *Runner) Run(ctx context.Context, text string) error {
 	// Variables are substituted statement by statement: a DEFINE counts for
 	// those after it.
-	for _, part := range statements(text) {
-		stmts, err := sql.Parse(part, sql.Options{Variables: r.Variables})
+	fragments, rest := sql.SplitStatements(text)
+	for _, f := range append(fragments, rest) {
+		if strings.TrimSpace(f.Text) == "" {
+			continue
+		}
+		stmts, err := sql.Parse(f.Text, sql.Options{Variables: r.Variables})
 		if err != nil {
-			return err
+			return located(err, f)
 		}
 		for _, s := range stmts {
-			if err := r.statement(ctx, s, part); err != nil {
-				return err
+			if err := r.statement(ctx, s, f.Text); err != nil {
+				return located(err, f)
 			}
 		}
 	}
 	return nil
-}
-
-// statements divides a script; the last statement may lack its semicolon.
-func statements(text string) []string {
-	var out []string
-	fragments, rest := sql.SplitStatements(text)
-	for _, f := range append(fragments, rest) {
-		if strings.TrimSpace(f.Text) != "" {
-			out = append(out, f.Text)
-		}
-	}
-	return out
 }
 
 func (r *Runner) statement(ctx context.Context, s sql.Statement, text string) error {
@@ -83,7 +76,7 @@ func (r *Runner) statement(ctx context.Context, s sql.Statement, text string) er
 	}
 	entities, err := r.Client.Execute(ctx, text, r.Properties, r.Variables)
 	for _, e := range entities {
-		printEntity(r.Out, r.Format, e)
+		r.printEntity(e)
 	}
 	return err
 }
@@ -97,7 +90,10 @@ func (r *Runner) script(ctx context.Context, file string) error {
 	if err != nil {
 		return fmt.Errorf("reading script: %w", err)
 	}
-	return r.Run(ctx, string(text))
+	if err := r.Run(ctx, string(text)); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return nil
 }
 
 // set sets a property of the session, once the server has found that it takes

@@ -85,10 +85,16 @@ type keyReader struct {
 	keys  [][]byte
 	rest  []byte // a key that is not whole yet
 	paste bool
+	// held: a line has been entered; what is typed ahead waits for the next
+	// one. ended: the last key was Ctrl-D.
+	held, ended bool
 }
 
 // Read implements prompt.ConsoleParser.
 func (k *keyReader) Read() ([]byte, error) {
+	if k.held {
+		return []byte{0}, nil // no key
+	}
 	if len(k.keys) == 0 {
 		b, err := k.ConsoleParser.Read()
 		if err != nil {
@@ -101,6 +107,8 @@ func (k *keyReader) Read() ([]byte, error) {
 	}
 	key := k.keys[0]
 	k.keys = k.keys[1:]
+	k.held = len(key) == 1 && (key[0] == '\r' || key[0] == '\n')
+	k.ended = len(key) == 1 && key[0] == 4
 	return key, nil
 }
 
@@ -111,6 +119,9 @@ func (k *keyReader) split(b []byte) {
 	for len(b) > 0 {
 		if k.paste {
 			text, after, found := strings.Cut(string(b), pasteEnd)
+			if !found { // the end may have come in part
+				text, k.rest = cutPartial(text)
+			}
 			k.paste = !found
 			b = []byte(after)
 			if text = pasteCleaner.Replace(text); text != "" {
@@ -123,22 +134,37 @@ func (k *keyReader) split(b []byte) {
 			continue
 		}
 		n := keyLength(b)
+		if n == 0 {
+			k.rest = append([]byte(nil), b...)
+			return
+		}
 		k.keys = append(k.keys, append([]byte(nil), b[:n]...))
 		b = b[n:]
 	}
 }
 
+// cutPartial takes the beginning of a paste's end off the end of text.
+func cutPartial(text string) (string, []byte) {
+	for n := min(len(text), len(pasteEnd)-1); n > 0; n-- {
+		if strings.HasSuffix(text, pasteEnd[:n]) {
+			return text[:len(text)-n], []byte(pasteEnd[:n])
+		}
+	}
+	return text, nil
+}
+
 // keyLength returns the length of the key sequence that b begins with: an
-// escape sequence, a control character, or a run of text.
+// escape sequence, a control character, or a run of text; 0 if the rest of an
+// escape sequence is still to come.
 func keyLength(b []byte) int {
 	switch {
-	case b[0] == 0x1b && len(b) > 2 && (b[1] == '[' || b[1] == 'O'):
+	case b[0] == 0x1b && len(b) > 1 && (b[1] == '[' || b[1] == 'O'):
 		for i := 2; i < len(b); i++ {
 			if b[1] == 'O' || b[i] >= 0x40 && b[i] <= 0x7e {
 				return i + 1
 			}
 		}
-		return len(b)
+		return 0
 	case b[0] == 0x1b:
 		return min(len(b), 2)
 	case b[0] < 0x20 || b[0] == 0x7f:

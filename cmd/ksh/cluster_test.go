@@ -40,7 +40,7 @@ func startOn(t *testing.T, dir, broker string) *clusterServer {
 		t.Fatal(err)
 	}
 	client, end := s.n.server.InMemory()
-	s.end, s.run = end, shell.NewRunner(client, &s.out, shell.CSV)
+	s.end, s.run = end, shell.NewRunner(client, &s.out, &s.out, shell.CSV)
 	return s
 }
 
@@ -71,7 +71,7 @@ func TestDemoOnKafka(t *testing.T) {
 	dir := t.TempDir()
 	s := startOn(t, dir, broker.Addr)
 	client, end := s.n.server.InMemory()
-	err := (&tour{client: client, out: io.Discard, shell: shell.NewRunner(client, io.Discard, shell.Table)}).run(t.Context())
+	err := (&tour{client: client, out: io.Discard, shell: shell.NewRunner(client, io.Discard, io.Discard, shell.Table)}).run(t.Context())
 	end()
 	if err != nil {
 		t.Fatal(err)

@@ -34,11 +34,11 @@ func demoCommand(f *flags, in *os.File, out io.Writer) *cobra.Command {
 				return err
 			}
 			c, closeServer := n.server.InMemory()
-			t := &tour{client: c, out: out, shell: shell.NewRunner(c, out, shell.Table)}
+			t := &tour{client: c, out: out, shell: shell.NewRunner(c, out, out, shell.Table)}
 			err = t.run(cmd.Context())
 			if err == nil && isatty.IsTerminal(in.Fd()) {
 				fmt.Fprintln(out, "\nEverything keeps running: try  SELECT * FROM late_by_state;  or  SHOW QUERIES;")
-				err = t.shell.REPL(in)
+				err = t.shell.REPL(in, historyFile())
 			}
 			closeServer()
 			return errors.Join(err, n.close())

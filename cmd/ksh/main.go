@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"karst/server"
@@ -70,19 +71,22 @@ func newRoot(in *os.File, out, errOut io.Writer) *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			return f.withClient(func(c *api.Client) error {
-				r := shell.NewRunner(c, out, rows)
-				switch {
-				case execute != "":
-					return r.Run(cmd.Context(), execute)
-				case file != "":
-					text, err := os.ReadFile(file)
-					if err != nil {
-						return err
-					}
-					return r.Run(cmd.Context(), string(text))
+			given := cmd.Flags().Changed("execute")
+			if given && file != "" {
+				return &usageError{errors.New("give -e or -f, not both")}
+			}
+			if file != "" {
+				if execute, err = readScript(file, in); err != nil {
+					return err
 				}
-				return r.REPL(in)
+				given = true
+			}
+			return f.withClient(func(c *api.Client) error {
+				r := shell.NewRunner(c, out, errOut, rows)
+				if given {
+					return r.Run(cmd.Context(), execute)
+				}
+				return r.REPL(in, historyFile())
 			})
 		},
 	}
@@ -94,10 +98,50 @@ func newRoot(in *os.File, out, errOut io.Writer) *cobra.Command {
 	p.StringVar(&f.data, "data", "", "data directory of an engine of its own; in memory if not given")
 	p.StringVar(&f.log, "log-level", "warn", "debug, info, warn or error")
 	root.Flags().StringVarP(&execute, "execute", "e", "", "run these statements and exit")
-	root.Flags().StringVarP(&file, "file", "f", "", "run the statements of this file and exit")
+	root.Flags().StringVarP(&file, "file", "f", "", "run the statements of this file, - is standard input, and exit")
 	root.Flags().StringVar(&format, "format", "table", "how rows are printed: table, json, csv or vertical")
 	root.AddCommand(serveCommand(f), demoCommand(f, in, out), produceCommand(f, in, out, errOut), consumeCommand(f, out), testCommand(out))
+	usageArgs(root)
 	return root
+}
+
+// usageArgs makes a wrong number of arguments, and a command that is not there,
+// a wrong command line.
+func usageArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return &usageError{fmt.Errorf("%w\nRun '%s --help' for usage", err, cmd.CommandPath())}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		usageArgs(sub)
+	}
+}
+
+func readScript(file string, in io.Reader) (string, error) {
+	if file == "-" {
+		text, err := io.ReadAll(in)
+		return string(text), err
+	}
+	text, err := os.ReadFile(file)
+	return string(text), err
+}
+
+// historyFile is where the prompt keeps what was entered; "" if there is no
+// place for it.
+func historyFile() string {
+	dir := os.Getenv("XDG_STATE_HOME")
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return ""
+		}
+		dir = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(dir, "karst", "history")
 }
 
 func (f *flags) logger(w io.Writer) *slog.Logger {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 )
@@ -34,6 +35,10 @@ func (c *Client) post(ctx context.Context, path string, body io.Reader) (*http.R
 
 func (c *Client) do(req *http.Request) (*http.Response, error) {
 	resp, err := c.HTTP.Do(req)
+	var refused *net.OpError
+	if errors.As(err, &refused) && refused.Op == "dial" {
+		return nil, fmt.Errorf("no server answers at %s (%w); 'ksh serve' starts one", c.Base, refused.Err)
+	}
 	if err != nil {
 		return nil, err
 	}
