@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -154,6 +155,7 @@ func (p *queryPlanner) aggregate(items []selectItem, exprs []sql.Expr, table boo
 	} else if agg.EmitFinal {
 		return nil, fault(p.q.At, "Use EMIT CHANGES.", "EMIT FINAL is only supported for windowed aggregations.")
 	}
+	asked := slices.Clone(items)
 	g := &grouping{p: p, agg: agg, exprs: exprs, in: in, calls: map[string]string{}}
 	p.calls = g.calls
 	var errs types.Errors
@@ -174,7 +176,7 @@ func (p *queryPlanner) aggregate(items []selectItem, exprs []sql.Expr, table boo
 	if n, ok := err.(*notGrouped); ok {
 		err = n.fault()
 	}
-	if !collect(&errs, err) {
+	if !collect(&errs, onInput(err, asked)) {
 		return nil, err
 	}
 	if len(errs) > 0 {
@@ -255,6 +257,7 @@ func (p *queryPlanner) noBounds(e sql.Expr) error {
 // columns that hold them; any other column is a fault.
 func (g *grouping) rewrite(e sql.Expr, clause string, at types.Pos) (sql.Expr, error) {
 	var failed error
+	params := lambdaParams(e)
 	out := sql.Transform(e, func(x sql.Expr) sql.Expr {
 		if failed != nil {
 			return x
@@ -281,8 +284,12 @@ func (g *grouping) rewrite(e sql.Expr, clause string, at types.Pos) (sql.Expr, e
 			return ref
 		case *sql.ColumnRef:
 			bound := x.Name == types.WindowStart || x.Name == types.WindowEnd
-			if (g.in.Meta().Schema.Find(x.Name) >= 0 || pseudoName(x.Name)) && !(bound && g.agg.Window != nil) {
+			switch {
+			case params[x.Name] || bound && g.agg.Window != nil:
+			case g.in.Meta().Schema.Find(x.Name) >= 0 || pseudoName(x.Name):
 				failed = &notGrouped{clause: clause, at: at, names: []string{sql.PrintExpr(g.p.qualified(e))}}
+			default:
+				_, failed = expr.Compile(x, scopeOf(g.in)) // says that there is none
 			}
 		}
 		return x
@@ -292,6 +299,20 @@ func (g *grouping) rewrite(e sql.Expr, clause string, at types.Pos) (sql.Expr, e
 
 // aggregatePrefix begins the names of the columns that hold aggregates.
 const aggregatePrefix = "KSQL_AGG_VARIABLE_"
+
+// lambdaParams returns the names that lambdas within e give their parameters.
+func lambdaParams(e sql.Expr) map[string]bool {
+	out := map[string]bool{}
+	sql.Walk(e, func(x sql.Expr) bool {
+		if l, ok := x.(*sql.Lambda); ok {
+			for _, p := range l.Params {
+				out[p] = true
+			}
+		}
+		return true
+	})
+	return out
+}
 
 // call adds an aggregate to the step, each once, and returns its column.
 func (g *grouping) call(c *sql.Call) (sql.Expr, error) {

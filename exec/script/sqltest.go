@@ -142,6 +142,7 @@ type sqlRun struct {
 
 // A cursor is the position of a topic's assertions.
 type cursor struct {
+	id        log.TopicID
 	positions map[log.Partition]int64
 	unread    []record
 }
@@ -210,9 +211,13 @@ func (r *sqlRun) include(s *sql.RunScript) error {
 
 // next returns the next record of a topic that no assertion has read.
 func (r *sqlRun) next(topic string) (*record, error) {
+	t, err := r.log.Topic(r.ctx, topic)
+	if err != nil {
+		return nil, err
+	}
 	c := r.cursors[topic]
-	if c == nil {
-		c = &cursor{positions: map[log.Partition]int64{}}
+	if c == nil || c.id != t.ID { // a topic may have been deleted and made again
+		c = &cursor{id: t.ID, positions: map[log.Partition]int64{}}
 		r.cursors[topic] = c
 	}
 	more, err := r.read(r.ctx, topic, c.positions)
