@@ -1,9 +1,9 @@
 package format
 
-// appendCompact appends valid JSON without the blanks between its tokens and
+// AppendCompact appends valid JSON without the blanks between its tokens and
 // with the escapes of strings that are needed only: the text that a STRING
 // takes from a value of another kind.
-func appendCompact(buf, raw []byte) []byte {
+func AppendCompact(buf, raw []byte) []byte {
 	var scratch []byte
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; c {
@@ -12,7 +12,7 @@ func appendCompact(buf, raw []byte) []byte {
 			end, escaped := stringEnd(raw, i+1)
 			if escaped {
 				scratch, _ = unescape(scratch[:0], raw[i+1:end])
-				buf = appendJSONString(buf, scratch)
+				buf = AppendJSONString(buf, scratch)
 			} else {
 				buf = append(buf, raw[i:end+1]...)
 			}

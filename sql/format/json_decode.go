@@ -606,7 +606,7 @@ func (d *jsonDecoder) text(v *jsonValue, i int) int {
 	if b[i] != '"' {
 		end := d.skip(i)
 		if end >= 0 {
-			d.scratch = appendCompact(d.scratch[:0], b[i:end])
+			d.scratch = AppendCompact(d.scratch[:0], b[i:end])
 			v.b.Bytes(d.scratch)
 		}
 		return end

@@ -29,7 +29,7 @@ func fieldPrefix(i int, name string) []byte {
 	if i == 0 {
 		p[0] = '{'
 	}
-	return append(appendJSONString(p, []byte(name)), ':')
+	return append(AppendJSONString(p, []byte(name)), ':')
 }
 
 // Encode implements Encoder.
@@ -78,7 +78,7 @@ func AppendJSON(buf []byte, v *vector.Vector, i int) []byte {
 	case types.KindDecimal:
 		return append(buf, types.FormatDecimal(v.Dec[i].BigInt(), v.Type.Scale())...)
 	case types.KindString:
-		return appendJSONString(buf, v.Str(i))
+		return AppendJSONString(buf, v.Str(i))
 	case types.KindBytes:
 		buf = base64.StdEncoding.AppendEncode(append(buf, '"'), v.Str(i))
 		return append(buf, '"')
@@ -114,7 +114,7 @@ func appendNested(buf []byte, v *vector.Vector, i int) []byte {
 			} else {
 				buf = append(buf, ',')
 			}
-			buf = append(appendJSONString(buf, []byte(f.Name)), ':')
+			buf = append(AppendJSONString(buf, []byte(f.Name)), ':')
 			buf = AppendJSON(buf, v.Kids[k], i)
 		}
 		if len(v.Kids) == 0 {
@@ -127,15 +127,15 @@ func appendNested(buf []byte, v *vector.Vector, i int) []byte {
 
 func appendMapKeyJSON(buf []byte, keys *vector.Vector, j int) []byte {
 	if keys.Type.Kind() == types.KindString && !keys.IsNull(j) {
-		return appendJSONString(buf, keys.Str(j))
+		return AppendJSONString(buf, keys.Str(j))
 	}
 	return append(AppendJSON(append(buf, '"'), keys, j), '"')
 }
 
 const hexDigits = "0123456789ABCDEF"
 
-// appendJSONString appends s quoted and escaped.
-func appendJSONString(buf, s []byte) []byte {
+// AppendJSONString appends s quoted and escaped.
+func AppendJSONString(buf, s []byte) []byte {
 	buf = append(buf, '"')
 	start := 0
 	for i := 0; i < len(s); {

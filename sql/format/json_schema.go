@@ -119,7 +119,7 @@ func appendObjectSchema(buf []byte, fields []types.Field) []byte {
 		if i > 0 {
 			buf = append(buf, ',')
 		}
-		buf = append(appendJSONString(buf, []byte(f.Name)), `:{"connect.index":`...)
+		buf = append(AppendJSONString(buf, []byte(f.Name)), `:{"connect.index":`...)
 		buf = append(strconv.AppendInt(buf, int64(i), 10), `,"oneOf":[{"type":"null"},`...)
 		buf = append(appendTypeSchema(buf, f.Type), `]}`...)
 	}

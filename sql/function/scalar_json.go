@@ -61,15 +61,6 @@ func jsonMembers(text []byte) ([]jsonMember, bool) {
 	return members, true
 }
 
-// appendCompact appends a JSON value without blanks.
-func appendCompact(buf []byte, raw json.RawMessage) []byte {
-	out := bytes.NewBuffer(buf)
-	if err := json.Compact(out, raw); err != nil {
-		return append(buf, raw...)
-	}
-	return out.Bytes()
-}
-
 // appendJSONText appends a JSON value as text: a string's content, others as
 // they are written.
 func appendJSONText(buf []byte, raw json.RawMessage) []byte {
@@ -77,7 +68,7 @@ func appendJSONText(buf []byte, raw json.RawMessage) []byte {
 	if raw[0] == '"' && json.Unmarshal(raw, &text) == nil {
 		return append(buf, text...)
 	}
-	return appendCompact(buf, raw)
+	return format.AppendCompact(buf, raw)
 }
 
 func jsonCollectionFunctions() []Def {
@@ -108,7 +99,7 @@ func jsonCollectionFunctions() []Def {
 						return
 					}
 					for _, raw := range list {
-						b.Kid(0).Bytes(appendCompact(nil, raw))
+						b.Kid(0).Bytes(format.AppendCompact(nil, raw))
 					}
 					b.Close()
 				}), nil
@@ -154,7 +145,7 @@ func jsonEquals(raw json.RawMessage, v *vector.Vector, i int) bool {
 		f, err := strconv.ParseFloat(string(raw), 64)
 		return err == nil && f == v.F64[i]
 	}
-	return string(appendCompact(nil, raw)) == string(appendISOJSON(nil, v, i))
+	return string(format.AppendCompact(nil, raw)) == string(appendISOJSON(nil, v, i))
 }
 
 func jsonConcat(c *Call, i int, buf []byte) ([]byte, bool) {
@@ -185,7 +176,7 @@ func jsonConcat(c *Call, i int, buf []byte) ([]byte, bool) {
 			if len(buf) > empty {
 				buf = append(buf, ',')
 			}
-			buf = appendCompact(buf, e)
+			buf = format.AppendCompact(buf, e)
 		}
 	}
 	return append(buf, ']'), true
@@ -210,8 +201,8 @@ func jsonMerge(buf []byte, objects []json.RawMessage) []byte {
 		if k > 0 {
 			buf = append(buf, ',')
 		}
-		key, _ := json.Marshal(m.key)
-		buf = appendCompact(append(append(buf, key...), ':'), m.value)
+		buf = append(format.AppendJSONString(buf, []byte(m.key)), ':')
+		buf = format.AppendCompact(buf, m.value)
 	}
 	return append(buf, '}')
 }
@@ -257,8 +248,7 @@ func appendISOObject(buf []byte, v *vector.Vector, i int) []byte {
 	}
 	if v.Type.Kind() == types.KindStruct {
 		for k, f := range v.Type.Fields() {
-			key, _ := json.Marshal(f.Name)
-			member(k, key, v.Kids[k], i)
+			member(k, format.AppendJSONString(nil, []byte(f.Name)), v.Kids[k], i)
 		}
 		return append(buf, '}')
 	}

@@ -407,7 +407,7 @@ func splitKernel(c *Call) (*vector.Vector, error) {
 	t := c.Args[0].Type
 	return rows(c, types.Array(t), func(b *vector.Builder, i int) {
 		s, d := str(c, 0, i), str(c, 1, i)
-		if len(d) == 0 {
+		if len(d) == 0 && len(s) > 0 { // of an empty text there is one part, itself
 			for len(s) > 0 {
 				n := 1
 				if t.Kind() == types.KindString {
@@ -421,7 +421,7 @@ func splitKernel(c *Call) (*vector.Vector, error) {
 		}
 		for {
 			n := bytes.Index(s, d)
-			if n < 0 {
+			if n < 0 || len(d) == 0 {
 				b.Kid(0).Bytes(s)
 				b.Close()
 				return
