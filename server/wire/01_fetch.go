@@ -45,17 +45,13 @@ func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 // encoded.
 type fetchResponse struct {
 	*kmsg.FetchResponse
-	buf *[]byte
+	buf []byte
 }
-
-var fetchPool = sync.Pool{New: func() any { return new([]byte) }}
 
 // AppendTo implements kmsg.Response and ends the use of the buffer.
 func (r *fetchResponse) AppendTo(dst []byte) []byte {
 	dst = r.FetchResponse.AppendTo(dst)
-	if r.buf != nil && cap(*r.buf) <= maxPooledBytes {
-		fetchPool.Put(r.buf)
-	}
+	putBuffer(r.buf)
 	r.buf = nil
 	return dst
 }
@@ -91,9 +87,9 @@ func (c *call) newFetcher(req *kmsg.FetchRequest) *fetcher {
 // read fills the response anew and returns how many bytes of records it has.
 func (f *fetcher) read(resp *fetchResponse) int {
 	if resp.buf == nil {
-		resp.buf = fetchPool.Get().(*[]byte)
+		resp.buf = getBuffer()
 	}
-	*resp.buf, resp.Topics = (*resp.buf)[:0], resp.Topics[:0]
+	resp.buf, resp.Topics = resp.buf[:0], resp.Topics[:0]
 	f.budget, f.found = min(int(f.req.MaxBytes), maxFetchBytes), 0
 	for i := range f.req.Topics {
 		t := kmsg.NewFetchResponseTopic()
@@ -104,12 +100,16 @@ func (f *fetcher) read(resp *fetchResponse) int {
 			p.Default()
 			p.Partition = f.req.Topics[i].Partitions[j].Partition
 			p.RecordBatches = emptyRecords
-			if p.ErrorCode = f.partition(f.names[i], &f.req.Topics[i].Partitions[j], p, resp.buf); p.ErrorCode != codeNone {
+			if p.ErrorCode = f.partition(f.names[i], &f.req.Topics[i].Partitions[j], p, &resp.buf); p.ErrorCode != codeNone {
 				f.urgent = true
 				p.HighWatermark, p.LastStableOffset, p.LogStartOffset = -1, -1, -1
 			}
 		}
 		resp.Topics = append(resp.Topics, t)
+	}
+	if f.found == 0 { // none is held while waiting
+		putBuffer(resp.buf)
+		resp.buf = nil
 	}
 	return f.found
 }

@@ -171,6 +171,9 @@ func (c *conn) write() error {
 		resp := p.answer.response()
 		n := len(p.frame.buf)
 		if resp != nil {
+			if c.out == nil {
+				c.out = getBuffer()
+			}
 			c.out = appendResponse(c.out, p.frame.correlationID, resp)
 		}
 		p.frame.free()
@@ -213,9 +216,8 @@ func (c *conn) flush() error {
 		return err
 	}
 	_, err := c.nc.Write(c.out)
-	if c.out = c.out[:0]; cap(c.out) > maxPooledBytes {
-		c.out = nil
-	}
+	putBuffer(c.out)
+	c.out = nil
 	return err
 }
 

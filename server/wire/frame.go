@@ -19,6 +19,7 @@ const (
 	maxControlFrameBytes = 2 << 20
 	maxAnonFrameBytes    = 64 << 10
 	minFrameBytes        = 8 // key, version, correlation id
+	smallFrameBytes      = 4 << 10
 )
 
 var errFrame = errors.New("malformed frame")
@@ -30,11 +31,22 @@ type frame struct {
 	correlationID int32
 }
 
-// framePool keeps the buffers of small and middling frames.
-var framePool = sync.Pool{New: func() any { return new([]byte) }}
+// bufferPool keeps buffers of frames, fetched records and responses, so that an
+// idle connection holds none.
+var bufferPool = sync.Pool{New: func() any { return new([]byte) }}
 
-// maxPooledBytes is the largest buffer that is kept for another frame.
-const maxPooledBytes = 4 << 20
+// getBuffer returns an empty buffer of whatever capacity.
+func getBuffer() []byte { return (*bufferPool.Get().(*[]byte))[:0] }
+
+// putBuffer keeps a buffer that nothing points into any more.
+func putBuffer(b []byte) {
+	if cap(b) > 0 && cap(b) <= maxPooledBytes {
+		bufferPool.Put(&b)
+	}
+}
+
+// maxPooledBytes is the largest buffer that is kept.
+const maxPooledBytes = 64 << 20
 
 // readFrame reads the next frame into a buffer of the pool; free gives it back.
 // Memory grows with what has arrived, not with what the length announces.
@@ -58,9 +70,14 @@ func readFrame(r io.Reader, limit int) (frame, error) {
 	if f.key != int16(kmsg.Produce) && n > maxControlFrameBytes {
 		return frame{}, fmt.Errorf("%w: length %d of a request of key %d, at most %d are taken", errFrame, n, f.key, maxControlFrameBytes)
 	}
-	buf := append((*framePool.Get().(*[]byte))[:0], head[4:]...)
+	// A small one must not hold a large buffer while it waits to be answered.
+	if n > smallFrameBytes {
+		f.buf = getBuffer()
+	} else {
+		f.buf = make([]byte, 0, n)
+	}
 	var err error
-	f.buf, err = readGrowing(r, buf, int(n))
+	f.buf, err = readGrowing(r, append(f.buf, head[4:]...), int(n))
 	return f, err
 }
 
@@ -83,11 +100,10 @@ func readGrowing(r io.Reader, buf []byte, n int) ([]byte, error) {
 
 // free gives the frame's buffer to another one; nothing may point into it.
 func (f *frame) free() {
-	buf := f.buf
-	f.buf = nil
-	if buf != nil && cap(buf) <= maxPooledBytes {
-		framePool.Put(&buf)
+	if cap(f.buf) > smallFrameBytes {
+		putBuffer(f.buf)
 	}
+	f.buf = nil
 }
 
 // skipHeader returns the client id and what follows the request header.
