@@ -462,5 +462,6 @@ func writeClientTable(t *testing.T, installed string, n int, table map[string]ma
 const clientDoc = `# Kafka clients
 
 Unmodified clients against the Kafka door of ` + "`ksh serve`" + `. The programs are in ` + "`testdata/clients/kafka`" + `; "–" says that the
-client can't do it, or not by itself.
+client can't do it, or not by itself. The same tests run a distributed worker of Kafka Connect (file source and file sink, the worker
+killed and restarted) and an exactly-once word count of Kafka Streams (application and broker killed and restarted): ` + "`cmd/ksh/kafka_apps_test.go`" + `.
 `
