@@ -124,7 +124,7 @@ func writeCheckpoint(fs vfs.FS, dir string, c *checkpointFile) error {
 	if err != nil {
 		return fmt.Errorf("making checkpoint: %w", err)
 	}
-	if _, err = f.Write(text); err == nil {
+	if _, err = f.Write(text); err == nil && !seeded("no-checkpoint-sync") {
 		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {
@@ -235,7 +235,9 @@ func (l *Log) finishCheckpoint(c *cut) error {
 		if err != nil {
 			return fmt.Errorf("opening segment to sync: %w", err)
 		}
-		err = f.Sync()
+		if !seeded("no-segment-sync") {
+			err = f.Sync()
+		}
 		if cerr := f.Close(); err == nil {
 			err = cerr
 		}
@@ -246,6 +248,11 @@ func (l *Log) finishCheckpoint(c *cut) error {
 	for _, dir := range c.dirs {
 		if err := syncDir(fs, dir); err != nil {
 			return err
+		}
+	}
+	if seeded("old-files-removed-early") {
+		for _, name := range c.remove {
+			_ = fs.RemoveAll(name)
 		}
 	}
 	if err := writeCheckpoint(fs, l.opts.Dir, c.file); err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -90,7 +91,7 @@ func (l *Log) compact(ctx context.Context, t topic, index int32) error {
 		err = l.submit(ctx, &request{ops: []op{detailOp(c.out)}, alone: true, check: func(*request) error { return l.checkReplace(c.out) }})
 	}
 	if err != nil {
-		c.discard()
+		c.discard(errors.Is(err, log.ErrFailed))
 	}
 	return err
 }
@@ -384,14 +385,16 @@ func (c *compaction) finishFile() error {
 	return nil
 }
 
-// discard drops what was written.
-func (c *compaction) discard() {
+// discard drops what was written. The files stay if the journal may name them.
+func (c *compaction) discard(named bool) {
 	if c.file != nil {
 		c.out.files = append(c.out.files, c.file)
 	}
 	for _, s := range c.out.files {
 		s.release()
-		_ = c.p.fs.Remove(c.p.path(s.segmentID))
+		if !named || seeded("compacted-files-removed") {
+			_ = c.p.fs.Remove(c.p.path(s.segmentID))
+		}
 	}
 }
 

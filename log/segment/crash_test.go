@@ -4,7 +4,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"os"
+	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -322,4 +326,250 @@ func TestRandomCrashes(t *testing.T) {
 			t.Fatalf("seed %d: %v", s, err)
 		}
 	}
+}
+
+// A fault is what an operation on the filesystem gives in place of its work.
+type fault struct {
+	name  string
+	err   error
+	stays bool // also for all operations that follow
+}
+
+var faults = []fault{
+	{"I/O error", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, false},
+	{"disk full once", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENOSPC}, false},
+	{"disk full", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENOSPC}, true},
+	{"short write", errShort, false},
+}
+
+// faultAt runs a workload in which operation n fails, and returns how many
+// operations it had. What was acknowledged must be there: while the log still
+// reads, when it is opened again, and after a power cut.
+func faultAt(seed uint64, steps, n int, f fault) (ops int, err error) {
+	mem := vfs.NewCrashableMem()
+	w := newWorld(seed, mem, nil)
+	off := false
+	fs := &faultFS{FS: mem, hook: func(op fsOp) error {
+		if ops++; off || ops < n || ops > n && !f.stays || f.err == errShort && op.kind != "write" || op.kind == "remove" {
+			return nil
+		}
+		return f.err
+	}}
+	if w.open(fs) == nil {
+		w.steps(steps / 2)
+		err := w.check(w.l)
+		if err == nil && w.l.queue.failure() == nil && w.reopen(fs) == nil {
+			w.steps(steps / 2)
+			err = w.check(w.l)
+		}
+		off = true
+		_ = w.l.Close()
+		if err != nil {
+			return ops, err
+		}
+	}
+	off, w.closed = true, true // in order or not
+	clone := mem.CrashClone(vfs.CrashCloneCfg{})
+	if err := w.recovers(mem); err != nil {
+		return ops, fmt.Errorf("opening again: %w", err)
+	}
+	if err := w.recovers(clone); err != nil {
+		return ops, fmt.Errorf("after a power cut: %w", err)
+	}
+	return ops, nil
+}
+
+// faultEverywhere has each operation fail once, in each way.
+func faultEverywhere(seed uint64, steps int) (runs int, err error) {
+	for _, f := range faults {
+		for n := 1; ; n++ {
+			ops, err := faultAt(seed, steps, n, f)
+			if err != nil {
+				return runs, fmt.Errorf("%s at operation %d: %w", f.name, n, err)
+			}
+			if ops < n {
+				break
+			}
+			runs++
+		}
+	}
+	return runs, nil
+}
+
+func TestFaultEverywhere(t *testing.T) {
+	steps := 60
+	if *long {
+		steps = 300
+	}
+	runs, err := faultEverywhere(3, steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runs < 1000 {
+		t.Fatalf("only %d faults", runs)
+	}
+	t.Logf("%d faults", runs)
+}
+
+// flipped is a disk at rest with what a log on it says.
+type flipped struct {
+	fs    *vfs.MemFS
+	files []string
+	sizes []int
+	want  string
+}
+
+// atRest returns the disk of a world, closed in order or not.
+func atRest(seed uint64, steps int, clean bool) (*flipped, error) {
+	mem := vfs.NewCrashableMem()
+	w := newWorld(seed, mem, nil)
+	if err := w.open(mem); err != nil {
+		return nil, err
+	}
+	w.steps(steps)
+	f := &flipped{fs: mem.CrashClone(vfs.CrashCloneCfg{})}
+	if err := errors.Join(w.err, w.l.Close()); err != nil {
+		return nil, err
+	}
+	if clean {
+		f.fs = mem.CrashClone(vfs.CrashCloneCfg{})
+	}
+	if err := f.list("data"); err != nil {
+		return nil, err
+	}
+	clone := f.fs.CrashClone(vfs.CrashCloneCfg{})
+	var err error
+	f.want, _, err = f.look(clone)
+	return f, err
+}
+
+// list collects the files below dir.
+func (f *flipped) list(dir string) error {
+	names, err := f.fs.List(dir)
+	if err != nil {
+		return err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		path := f.fs.PathJoin(dir, name)
+		info, err := f.fs.Stat(path)
+		if err != nil {
+			return err
+		}
+		if info.IsDir() {
+			err = f.list(path)
+		} else if info.Size() > 0 {
+			f.files, f.sizes = append(f.files, path), append(f.sizes, int(info.Size()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look opens a log and describes all that it says, decoded and raw; warned
+// tells whether it logged a warning.
+func (f *flipped) look(fs *vfs.MemFS) (text string, warned bool, err error) {
+	logger := slog.New(slog.NewTextHandler(writerFunc(func() { warned = true }), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	l, err := Open(Options{FS: fs, Dir: "data", Rand: rand.New(rand.NewPCG(1, 1)).Uint64, Inline: true, Logger: logger, ReserveBytes: -1})
+	if err != nil {
+		return "", warned, err
+	}
+	defer l.Close()
+	if text, err = dump(l); err != nil {
+		return "", warned, err
+	}
+	topics, err := l.Topics(ctx)
+	if err != nil {
+		return "", warned, err
+	}
+	for _, t := range topics {
+		for i := range t.Partitions {
+			p := log.Partition{Topic: t.Name, Index: i}
+			b, err := l.Bounds(ctx, p)
+			if err != nil {
+				return "", warned, err
+			}
+			for offset := b.Start; offset < b.HighWatermark; {
+				f, err := l.FetchRaw(ctx, log.RawFetch{Partition: p, Offset: offset, MaxBytes: 1000, AtLeastOne: true, Committed: offset < b.LastStable}, nil)
+				if err != nil {
+					return "", warned, err
+				}
+				if len(f.Batches) == 0 {
+					break
+				}
+				text += fmt.Sprintf("%s %x %v\n", p.Topic, f.Batches, f.Aborted)
+				for rest := f.Batches; len(rest) > 0; {
+					h, err := log.ReadHeader(rest)
+					if err != nil {
+						return "", warned, err
+					}
+					offset, rest = h.LastOffset+1, rest[h.Bytes:]
+				}
+			}
+		}
+	}
+	return text, warned, nil
+}
+
+type writerFunc func()
+
+func (f writerFunc) Write(p []byte) (int, error) { f(); return len(p), nil }
+
+// flip changes one bit and looks whether that goes unnoticed.
+func (f *flipped) flip(rng *rand.Rand) (outcome string, err error) {
+	i := rng.IntN(len(f.files))
+	at, bit := rng.IntN(f.sizes[i]), rng.IntN(8)
+	fs := f.fs.CrashClone(vfs.CrashCloneCfg{})
+	buf, err := fs.UnsafeGetFileDataBuffer(f.files[i])
+	if err != nil {
+		return "", err
+	}
+	buf[at] ^= 1 << bit
+	got, warned, err := f.look(fs)
+	switch {
+	case err != nil:
+		return "detected", nil
+	case got == f.want:
+		return "no effect", nil
+	case warned:
+		return "reported", nil
+	}
+	return "", fmt.Errorf("bit %d of byte %d of %s changed what the log says", bit, at, f.files[i])
+}
+
+// flips flips n bits, each on a disk of its own.
+func flips(n int) (map[string]int, error) {
+	outcomes := map[string]int{}
+	for _, clean := range []bool{true, false} {
+		f, err := atRest(8, 300, clean)
+		if err != nil {
+			return nil, err
+		}
+		rng := rand.New(rand.NewPCG(11, 12))
+		for range n / 2 {
+			what, err := f.flip(rng)
+			if err != nil {
+				return nil, err
+			}
+			outcomes[what]++
+		}
+	}
+	return outcomes, nil
+}
+
+func TestBitFlips(t *testing.T) {
+	n := 1000
+	if *long {
+		n = 10_000
+	}
+	outcomes, err := flips(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outcomes["detected"] < n/4 {
+		t.Fatalf("hardly any flip was noticed: %v", outcomes)
+	}
+	t.Log(outcomes)
 }

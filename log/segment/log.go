@@ -17,6 +17,7 @@ type Log struct {
 	lock      io.Closer
 	epoch     int32 // leader epoch of all partitions, raised at an unclean start
 	clusterID log.TopicID
+	closed    atomic.Bool
 	full      atomic.Bool // the disk is; see space.go
 
 	// mu guards the maps, which only the committer changes and so reads
@@ -105,8 +106,12 @@ func (l *Log) reset() {
 }
 
 // Close waits for what is queued, makes a checkpoint and gives the directory
-// free. A log that failed is closed without a checkpoint and returns why.
+// free. A log that failed is closed without a checkpoint and returns why. A log
+// is closed once.
 func (l *Log) Close() error {
+	if l.closed.Swap(true) {
+		return log.ErrClosed
+	}
 	l.keeper.stop()
 	l.queue.stop()
 	<-l.checkpoint

@@ -220,8 +220,10 @@ func (w *world) step() {
 		w.writerTxn()
 	case n < 56:
 		w.storeOffsets()
-	case n < 58:
+	case n < 57:
 		w.alter()
+	case n < 58:
+		w.misbehave()
 	case n < 66:
 		w.together(func() {
 			for range 2 + w.rng.IntN(4) {
@@ -513,6 +515,38 @@ func (w *world) produceIdempotent() {
 			x.drop(p)
 		}
 	})
+}
+
+// misbehave sends what must be refused: a gap in the sequence, a batch of a
+// producer that was fenced.
+func (w *world) misbehave() {
+	p := w.anyPartition()
+	if p == nil {
+		return
+	}
+	send := func(what string, r log.RawProduce, want error) {
+		w.l.ProduceRaw(r, func(res []log.RawResult) {
+			if err := res[0].Err; !errors.Is(err, want) && !failed(err) && !errors.Is(err, log.ErrDiskFull) && w.err == nil {
+				w.err = fmt.Errorf("%s: %v, want %w", what, err, want)
+			}
+		})
+	}
+	for _, x := range w.plain {
+		if x.last(p) != nil {
+			b := encode("gap")
+			log.SetProducer(b, x.id, x.seq[p]+1, false)
+			send("a gap", log.RawProduce{Batches: []log.Append{{Partition: p.name(), Batch: b}}}, log.ErrOutOfOrder)
+			break
+		}
+	}
+	for _, c := range w.txns {
+		if c.producer.Epoch > 0 {
+			b := encode("zombie")
+			log.SetProducer(b, log.Producer{ID: c.producer.ID, Epoch: c.producer.Epoch - 1}, 0, true)
+			send("a zombie", log.RawProduce{JoinTxn: true, Batches: []log.Append{{Partition: p.name(), Batch: b}}}, log.ErrProducerEpoch)
+			break
+		}
+	}
 }
 
 // last returns the batch sent last to a partition, if any.
