@@ -28,6 +28,8 @@ type Options struct {
 	Registry Registry
 	// BatchRows bounds the rows of a round's batch; 0 is the default.
 	BatchRows int
+	// MemoryBytes is what the state of all queries may take together; 0: no limit.
+	MemoryBytes int64
 	// NewArena makes the arenas of batches; nil: vector.NewArena.
 	NewArena func() *vector.Arena
 	// Settings are the server's defaults for the session's properties.
@@ -53,6 +55,7 @@ type Engine struct {
 	pulled     pullCounts
 	closed     bool
 	all        sync.WaitGroup
+	memory     budget
 	ended      []string // queries that were dropped, as replay has found them
 }
 
@@ -73,7 +76,7 @@ func Open(opts Options) (*Engine, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{opts: opts, cat: catalog.New(), queries: map[string]*running{}, transients: map[string]*transientQuery{}}
+	e := &Engine{opts: opts, memory: budget{limit: opts.MemoryBytes}, cat: catalog.New(), queries: map[string]*running{}, transients: map[string]*transientQuery{}}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	if _, err := opts.Log.CreateTopic(e.ctx, commandTopic, 1, map[string]string{"retention.ms": "-1"}); err != nil && !errors.Is(err, log.ErrTopicExists) {
 		return nil, fmt.Errorf("making the command log: %w", err)

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -33,6 +34,8 @@ type running struct {
 	faults  map[faultKey]*FaultCount
 	paused  bool
 
+	bytes int64 // of its state, as the budget knows
+
 	// Of the goroutine alone: where and how often the query has failed.
 	failedAt map[log.Partition]int64
 	failures int
@@ -40,11 +43,10 @@ type running struct {
 
 type faultKey struct{ step, reason string }
 
-// commitEvery is how long rounds go on before a commit at the latest, and
-// commitBytes the output at which one is made before.
+// commitEvery is how long rounds go on before a commit at the latest; much
+// output or state makes one before, see budget.commitBytes.
 const (
 	commitEvery = 100 * time.Millisecond
-	commitBytes = 64 << 20
 	maxFailures = 3 // at one position
 )
 
@@ -68,6 +70,7 @@ func (e *Engine) start(q *catalog.Query, before *task.Unit) {
 	r.mu.Lock()
 	r.unit = unit
 	r.mu.Unlock()
+	e.memory.note(r, int64(unit.Bytes()))
 	e.all.Add(1)
 	go func() {
 		defer e.all.Done()
@@ -177,7 +180,7 @@ func (e *Engine) loop(r *running) {
 			r.failures = 0
 		}
 		for err != nil {
-			if r.failed() {
+			if r.failed() || errors.Is(err, errMemory) {
 				e.opts.Logger.Error("query stopped after repeated failures", "query", r.id, "error", err)
 				r.unit.Close()
 				r.fail(err)
@@ -206,17 +209,23 @@ func (r *running) failed() bool {
 func (e *Engine) work(r *running) error {
 	since := e.opts.Now()
 	for {
+		if r.bytes > 0 {
+			if err := e.memory.check(); err != nil {
+				return err
+			}
+		}
 		worked, err := r.unit.Step(e.ctx)
 		if err != nil {
 			return err
 		}
-		if !worked || r.unit.Careful() || r.unit.Pending() >= commitBytes || e.opts.Now().Sub(since) >= commitEvery {
+		if !worked || r.unit.Careful() || r.unit.Pending() >= e.memory.commitBytes() || e.opts.Now().Sub(since) >= commitEvery {
 			dirty := r.unit.Dirty()
 			if err := r.unit.Commit(e.ctx); err != nil {
 				return err
 			}
 			if dirty {
 				r.committed()
+				e.memory.note(r, int64(r.unit.Bytes()))
 			}
 			since = e.opts.Now()
 		}
@@ -243,6 +252,7 @@ func (e *Engine) end(id string) *task.Unit {
 	close(r.quit)
 	r.wake()
 	<-r.done
+	e.memory.note(r, 0)
 	r.fail(fmt.Errorf("query %s was stopped", id))
 	return r.unit
 }

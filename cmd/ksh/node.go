@@ -97,7 +97,7 @@ func (n *node) openEngine(f engineFiles, l log.Log, remote exec.Registry, logger
 		schemas = embedded
 	}
 	if err == nil {
-		n.engine, err = exec.Open(exec.Options{Log: l, DB: n.db, Registry: schemas, Logger: logger, Now: time.Now, Rand: random})
+		n.engine, err = exec.Open(exec.Options{Log: l, DB: n.db, MemoryBytes: memoryBudget(logger), Registry: schemas, Logger: logger, Now: time.Now, Rand: random})
 	}
 	if err != nil {
 		return errors.Join(err, n.db.Close())

@@ -32,6 +32,8 @@ type Options struct {
 	EveryChange bool
 	// NoState leaves out the database below the stores.
 	NoState bool
+	// MemoryBytes is the budget of queries' state; 0: none.
+	MemoryBytes int64
 	// Idle opens the log alone: Engine is nil.
 	Idle bool
 	// WrapLog, if set, puts something between engine and log.
@@ -82,7 +84,7 @@ func TryOpen(t testing.TB, o Options) (*Engine, error) {
 	if o.EveryChange {
 		e.session.Properties["ksql.streams.cache.max.bytes.buffering"] = "0"
 	}
-	opts := exec.Options{Log: l, DB: e.DB, Logger: o.Logger, Now: Clock(o.Tick), Rand: rand.Uint64, BatchRows: o.BatchRows, NewArena: vector.NewPoisonedArena}
+	opts := exec.Options{Log: l, DB: e.DB, Logger: o.Logger, Now: Clock(o.Tick), Rand: rand.Uint64, BatchRows: o.BatchRows, MemoryBytes: o.MemoryBytes, NewArena: vector.NewPoisonedArena}
 	if o.WrapLog != nil {
 		opts.Log = o.WrapLog(l)
 	}

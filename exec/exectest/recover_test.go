@@ -332,3 +332,33 @@ func TestPauseKeepsState(t *testing.T) {
 		e.Close()
 	}
 }
+
+// TestMemoryBudget lets a query's state outgrow the budget: it stops and says
+// why, others go on, and with more memory it ends where it would have.
+func TestMemoryBudget(t *testing.T) {
+	fs := vfs.NewMem()
+	e := exectest.Open(t, exectest.Options{FS: fs, MemoryBytes: 2 << 20, BatchRows: 512})
+	e.Run(countStatements + `CREATE STREAM copy AS SELECT * FROM s;`)
+	const keys = 30_000
+	var recs []exectest.Record
+	for n := range keys {
+		recs = append(recs, exectest.Record{Key: fmt.Sprint("k", n), Value: `{"V":1}`})
+	}
+	e.Produce("s", recs...)
+	if err := e.Quiesce(context.Background()); err == nil || !strings.Contains(err.Error(), "2 MiB are allowed") {
+		t.Errorf("error %v", err)
+	}
+	e.Run("PAUSE " + countsID + ";") // so that the rest can settle
+	e.Settle()
+	if got := len(e.Query("SELECT k FROM copy;")); got != keys {
+		t.Errorf("%d records copied, want %d", got, keys)
+	}
+	e.Close()
+
+	e = exectest.Open(t, exectest.Options{FS: fs})
+	defer e.Close()
+	e.Run("RESUME " + countsID + ";")
+	if got := len(e.Query("SELECT k FROM counts WHERE n = 1;")); got != keys {
+		t.Errorf("%d keys counted once, want %d", got, keys)
+	}
+}

@@ -44,6 +44,7 @@ type aggregate struct {
 	store  *state.Store
 	spec   window.Spec
 	time   int64 // stream time
+	swept  int64 // stream time at the last Collect that looked
 	keys   state.Keys
 	slots  []int32
 	dirty  []int32 // overlay slots changed since the last Flush, in order
@@ -144,6 +145,7 @@ func (a *aggregate) Store() *state.Store { return a.store }
 // Reset implements Resetter.
 func (a *aggregate) Reset() {
 	a.time = state.Int64(a.store.Meta(metaTime), noStreamTime)
+	a.swept = noStreamTime
 	a.unmark()
 	a.changed = a.changed[:0]
 	clear(a.changedMark)

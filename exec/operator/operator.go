@@ -35,6 +35,11 @@ type Flusher interface {
 // it must forget, or build again from them, after a round has been undone.
 type Resetter interface{ Reset() }
 
+// A Collector is an Operator whose state expires. Collect, called before a
+// commit, may delete what no row and no reader can reach any more, which is a
+// matter of the logged stream time alone: when it does so shows in no answer.
+type Collector interface{ Collect() }
+
 // A Context is what a round gives to the operators of a task.
 type Context struct {
 	Arena     *vector.Arena

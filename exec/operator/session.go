@@ -1,7 +1,9 @@
 package operator
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 
 	"karst/exec/state"
 	"karst/sql/function"
@@ -110,6 +112,8 @@ func (a *aggregate) touched(key []byte, t int64) (merged session, old, rest []se
 			rest = append(rest, s)
 		}
 	}
+	// The directory's order is not that of before a restart.
+	slices.SortFunc(old, func(x, y session) int { return cmp.Compare(x.start, y.start) })
 	return merged, old, rest
 }
 

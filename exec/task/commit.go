@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"karst/exec/operator"
 	"karst/exec/state"
 	"karst/log"
 	"karst/planner/plan"
@@ -27,6 +28,13 @@ func (u *Unit) Commit(ctx context.Context) error {
 	u.arena.Reset()
 	if err := u.run(make([][]*vector.Batch, len(u.nodes)), true); err != nil {
 		return err
+	}
+	for _, n := range u.nodes {
+		for _, op := range n.ops {
+			if c, ok := op.(operator.Collector); ok {
+				c.Collect()
+			}
+		}
 	}
 	if now := u.cfg.Now(); !u.effective() && now.Sub(u.durable) < lazyAfter {
 		u.dirty, u.lazy = false, true

@@ -349,6 +349,20 @@ func (u *Unit) Pending() int {
 	return n
 }
 
+// Bytes returns the memory that the unit's state takes.
+func (u *Unit) Bytes() int {
+	n := 0
+	for _, s := range u.stores {
+		n += s.Bytes()
+	}
+	if u.changelog != nil {
+		for _, c := range u.changelog.cuts {
+			n += c.Bytes()
+		}
+	}
+	return n
+}
+
 // Dirty reports whether there is anything to commit.
 func (u *Unit) Dirty() bool { return u.dirty }
 
