@@ -16,13 +16,12 @@ import (
 
 // A slot begins with the group's time, the greatest of its rows', and a flag.
 const (
-	slotTime     = 0
-	slotFlags    = 8
-	slotHead     = 16
-	flagFinal    = 1 // the window's last value has been emitted, or never will be
-	flagListed   = 4 // the window stands in openWindows, for EMIT FINAL
-	metaTime     = "stream-time"
-	noStreamTime = -1
+	slotTime   = 0
+	slotFlags  = 8
+	slotLane   = 12 // of the last row folded in, with EMIT FINAL of the first; see streamTime
+	slotHead   = 16
+	flagFinal  = 1 // the window's last value has been emitted, or never will be
+	flagListed = 4 // the window stands in openWindows, for EMIT FINAL
 )
 
 // Groups is what reading an aggregate's state takes: its kernels and where
@@ -43,14 +42,14 @@ type aggregate struct {
 	every  bool
 	store  *state.Store
 	spec   window.Spec
-	time   int64 // stream time
-	swept  int64 // stream time at the last Collect that looked
+	time   streamTime
+	swept  streamTime // time at the last Collect that looked
 	keys   state.Keys
 	slots  []int32
 	dirty  []int32 // overlay slots changed since the last Flush, in order
 	marked []bool  // by slot: stands in dirty
 	assign window.Assigned
-	open   openWindows // for EMIT FINAL
+	open   []openWindows // by lane, for EMIT FINAL
 	dir    map[string][]session
 	// Of sessions: the keys of those changed since the last Flush.
 	changed     []string
@@ -144,14 +143,17 @@ func (a *aggregate) Store() *state.Store { return a.store }
 
 // Reset implements Resetter.
 func (a *aggregate) Reset() {
-	a.time = state.Int64(a.store.Meta(metaTime), noStreamTime)
-	a.swept = noStreamTime
+	a.time = readStreamTime(a.store.Meta(metaTime))
+	a.swept = nil
 	a.unmark()
 	a.changed = a.changed[:0]
 	clear(a.changedMark)
 	a.dir = nil
 	a.listOpen()
 }
+
+// StreamTime implements Timer.
+func (a *aggregate) StreamTime(lane int) int64 { return a.time.of(int32(lane)) }
 
 // Run implements Operator.
 func (a *aggregate) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
@@ -166,10 +168,10 @@ func (a *aggregate) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
 			args[k] = append(args[k], p.Eval(ec, b))
 		}
 	}
-	before := a.time
+	before := slices.Clone(a.time)
 	out, err := a.apply(c, b, args)
-	if a.time != before {
-		a.store.SetMeta(metaTime, state.AppendInt64(a.time))
+	if !slices.Equal(a.time, before) {
+		a.store.SetMeta(metaTime, a.time.bytes())
 	}
 	return out, err
 }
@@ -179,11 +181,18 @@ func (a *aggregate) apply(c *Context, b *vector.Batch, args [][]*vector.Vector) 
 	if a.window != nil && a.spec.Kind == window.Session {
 		return a.sessions(c, b, sel, args)
 	}
-	before := a.time
-	rows, starts := a.assignRows(c, b, sel)
-	out, err := a.fold(c, b, args, rows, starts)
+	if a.window == nil {
+		return a.fold(c, b, args, sel, nil)
+	}
+	before := slices.Clone(a.time)
+	now := a.time.follow(c.Arena, b, sel)
+	a.spec.Assign(b.Time, now, sel, &a.assign)
+	for _, i := range a.assign.Late {
+		a.late(c, b, i, now[i])
+	}
+	out, err := a.fold(c, b, args, a.assign.Rows, a.assign.Starts)
 	if err == nil && a.step.EmitFinal {
-		return a.final(c, b.Time, sel, before)
+		return a.final(c, b, now, sel, before)
 	}
 	return out, err
 }
@@ -204,23 +213,8 @@ func (a *aggregate) foldable(c *Context, b *vector.Batch) []int32 {
 	return kept
 }
 
-// assignRows returns the rows to fold and, if windowed, the window of each.
-func (a *aggregate) assignRows(c *Context, b *vector.Batch, sel []int32) (rows []int32, starts []int64) {
-	if a.window == nil {
-		for _, i := range sel {
-			a.time = max(a.time, b.Time[i])
-		}
-		return sel, nil
-	}
-	a.time = a.spec.Assign(b.Time, sel, a.time, &a.assign)
-	for _, i := range a.assign.Late {
-		a.late(c, b, i)
-	}
-	return a.assign.Rows, a.assign.Starts
-}
-
-func (a *aggregate) late(c *Context, b *vector.Batch, i int32) {
-	c.Report(Fault{Step: a.step.ID, Reason: ReasonLate, Message: fmt.Sprintf("a row of time %d came when its window was closed; stream time is %d", b.Time[i], a.time), Partition: c.Partition, Offset: -1})
+func (a *aggregate) late(c *Context, b *vector.Batch, i int32, now int64) {
+	c.Report(Fault{Step: a.step.ID, Reason: ReasonLate, Message: fmt.Sprintf("a row of time %d came when its window was closed; stream time is %d", b.Time[i], now), Partition: c.Partition, Offset: -1})
 }
 
 // fold folds rows (each with its window) into their groups.
@@ -240,7 +234,7 @@ func (a *aggregate) fold(c *Context, b *vector.Batch, args [][]*vector.Vector, r
 	a.store.Probe(&a.keys, a.slots)
 	switch {
 	case a.step.EmitFinal:
-		a.open.noteAll(a)
+		a.noteAll(b, rows)
 	case a.every && (a.step.Retract || a.step.Undo):
 		return a.foldEach(c, b, args, rows)
 	case a.every:
@@ -248,8 +242,7 @@ func (a *aggregate) fold(c *Context, b *vector.Batch, args [][]*vector.Vector, r
 	}
 	head := a.store.Cells(0)
 	for n, g := range a.slots {
-		t := head.Int64(g, slotTime)
-		*t = max(*t, b.Time[rows[n]])
+		a.touch(&head, g, b, rows[n])
 		if !a.every {
 			a.mark(g)
 		}
@@ -258,6 +251,16 @@ func (a *aggregate) fold(c *Context, b *vector.Batch, args [][]*vector.Vector, r
 		a.update(c, b, k, kernel, args[k], rows, a.slots, false)
 	}
 	return nil, nil
+}
+
+// touch notes in slot g that row i is folded in and returns the group's time.
+func (a *aggregate) touch(head *vector.Cells, g int32, b *vector.Batch, i int32) int64 {
+	t := head.Int64(g, slotTime)
+	*t = max(*t, b.Time[i])
+	if b.Lane != nil && !a.step.EmitFinal {
+		*head.Int32(g, slotLane) = b.Lane[i]
+	}
+	return *t
 }
 
 // mark notes that slot g has changed since the last Flush.
@@ -315,10 +318,8 @@ func (a *aggregate) foldTraced(c *Context, b *vector.Batch, args [][]*vector.Vec
 	out := &vector.Batch{N: len(rows), Time: c.Arena.Int64s(len(rows))}
 	head := a.store.Cells(0)
 	for n, g := range a.slots {
-		t := head.Int64(g, slotTime)
-		*t = max(*t, b.Time[rows[n]])
-		*head.Int64(g, slotFlags) |= flagSeen
-		out.Time[n] = *t
+		out.Time[n] = a.touch(&head, g, b, rows[n])
+		*head.Int32(g, slotFlags) |= flagSeen
 	}
 	for _, k := range b.Cols[:a.nk] {
 		out.Cols = append(out.Cols, gather(c.Arena, k, rows))
@@ -351,8 +352,8 @@ func (a *aggregate) foldEach(c *Context, b *vector.Batch, args [][]*vector.Vecto
 				return nil, err
 			}
 		}
-		t := a.store.Cells(0)
-		*t.Int64(slot[0], slotTime) = max(*t.Int64(slot[0], slotTime), b.Time[row])
+		head := a.store.Cells(0)
+		time := a.touch(&head, slot[0], b, row)
 		begun = a.continues(b, rows, n)
 		for k, kernel := range a.kernels {
 			v := a.update(c, b, k, kernel, args[k], one, slot, !begun)
@@ -363,8 +364,8 @@ func (a *aggregate) foldEach(c *Context, b *vector.Batch, args [][]*vector.Vecto
 		if begun {
 			continue
 		}
-		*t.Int64(slot[0], slotFlags) |= flagSeen
-		if err := a.closeRow(out, vector.Upsert, a.keys.At(n), *t.Int64(slot[0], slotTime)); err != nil {
+		*head.Int32(slot[0], slotFlags) |= flagSeen
+		if err := a.closeRow(out, vector.Upsert, a.keys.At(n), time); err != nil {
 			return nil, err
 		}
 	}
@@ -410,7 +411,7 @@ const flagSeen = 2
 // emitted before.
 func (a *aggregate) retract(c *Context, out *rowBuilder, slot int32) error {
 	head := a.store.Cells(0)
-	if *head.Int64(slot, slotFlags)&flagSeen == 0 {
+	if *head.Int32(slot, slotFlags)&flagSeen == 0 {
 		return nil
 	}
 	one := []int32{slot}
@@ -457,7 +458,7 @@ func (a *aggregate) emit(c *Context, out *rowBuilder, slots []int32) error {
 	}
 	head := a.store.Cells(0)
 	for n, slot := range slots {
-		*head.Int64(slot, slotFlags) |= flagSeen
+		*head.Int32(slot, slotFlags) |= flagSeen
 		for k := range values {
 			out.cols[a.nk+k].Append(values[k], n)
 		}

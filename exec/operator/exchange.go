@@ -19,7 +19,14 @@ type Exchange struct {
 	place func(key []byte, n int) int
 	cells format.Cells
 	next  int // round robin of null keys
+
+	timed bool  // the receiver keeps stream time
+	time  int64 // stream time of what was sent
 }
+
+// Timed makes the exchange tell its receiver the stream time of each row, going
+// on from time: that of the last commit.
+func (x *Exchange) Timed(time int64) { x.timed, x.time = true, time }
 
 // NewExchange returns the exchange of a step.
 func NewExchange(s *plan.Exchange, d Deps) (*Exchange, error) {
@@ -39,6 +46,9 @@ func placeOptions(f plan.Format) format.Options {
 func (x *Exchange) Split(c *Context, b *vector.Batch) ([][]int32, error) {
 	out := make([][]int32, x.step.Partitions)
 	sel := b.Selected(c.Arena)
+	if x.timed {
+		x.stamp(c, b, sel)
+	}
 	if x.step.Partitions == 1 {
 		out[0] = sel
 		return out, nil
@@ -58,6 +68,17 @@ func (x *Exchange) Split(c *Context, b *vector.Batch) ([][]int32, error) {
 		out[p] = append(out[p], i)
 	}
 	return out, nil
+}
+
+// stamp sets the lane and stream time of b's rows.
+func (x *Exchange) stamp(c *Context, b *vector.Batch, sel []int32) {
+	b.Lane, b.StreamTime = c.Arena.Int32s(b.N), c.Arena.Int64s(b.N)
+	for _, i := range sel {
+		if b.Op(int(i)) == vector.Upsert {
+			x.time = max(x.time, b.Time[i])
+		}
+		b.Lane[i], b.StreamTime[i] = c.Partition, x.time
+	}
 }
 
 // A Part is some rows of a batch.
@@ -103,6 +124,10 @@ func (x *Exchange) Gather(c *Context, parts []Part) *vector.Batch {
 			out.Ops = append(out.Ops, p.Batch.Op(int(i)))
 			if p.Batch.Order != nil {
 				out.Order = append(out.Order, p.Batch.Order[i])
+			}
+			if p.Batch.Lane != nil {
+				out.Lane = append(out.Lane, p.Batch.Lane[i])
+				out.StreamTime = append(out.StreamTime, p.Batch.StreamTime[i])
 			}
 			if p.Batch.WindowStart != nil {
 				out.WindowStart = append(out.WindowStart, p.Batch.WindowStart[i])

@@ -9,17 +9,17 @@ import (
 
 // Collect implements Collector: windows that have left the retention which the query
 // gave are deleted, all at once each time that stream time has moved on by a
-// quarter of it.
+// quarter of it in a lane.
 func (a *aggregate) Collect() {
-	horizon, bounded := a.horizon(a.time)
-	if !bounded || a.time < 0 || a.swept >= 0 && a.time-a.swept < *a.window.RetentionMS/4 {
+	horizons, bounded := a.horizons(a.time)
+	if !bounded || !a.moved(*a.window.RetentionMS/4) {
 		return
 	}
-	a.swept = a.time
+	a.swept = slices.Clone(a.time)
 	var old [][]byte
 	a.store.Each(func(t *state.Table, slot int32) bool {
-		if key := t.Key(slot); a.expired(key, horizon) {
-			old = append(old, slices.Clone(key))
+		if a.expired(t, slot, horizons) {
+			old = append(old, slices.Clone(t.Key(slot)))
 		}
 		return true
 	})
@@ -29,6 +29,17 @@ func (a *aggregate) Collect() {
 			a.forgetSession(key)
 		}
 	}
+}
+
+// moved reports whether a lane's stream time has come at least ms further since
+// the last Collect that looked, or has begun.
+func (a *aggregate) moved(ms int64) bool {
+	for lane, t := range a.time {
+		if before := a.swept.of(int32(lane)); t >= 0 && (before < 0 || t-before >= ms) {
+			return true
+		}
+	}
+	return false
 }
 
 // forgetSession takes a session out of the directory.

@@ -15,9 +15,10 @@ type openWindows struct {
 	keys  map[int64][]string
 }
 
-func (w *openWindows) reset() { w.times, w.keys = w.times[:0], map[int64][]string{} }
-
 func (w *openWindows) add(time int64, key string) {
+	if w.keys == nil {
+		w.keys = map[int64][]string{}
+	}
 	list, ok := w.keys[time]
 	if !ok {
 		at, _ := slices.BinarySearch(w.times, time)
@@ -26,34 +27,44 @@ func (w *openWindows) add(time int64, key string) {
 	w.keys[time] = append(list, key)
 }
 
+// openOf returns the open windows of a lane. A window is of the lane that
+// began it.
+func (a *aggregate) openOf(lane int32) *openWindows {
+	for int(lane) >= len(a.open) {
+		a.open = append(a.open, openWindows{})
+	}
+	return &a.open[lane]
+}
+
 // noteAll adds the windows of a's present slots that are new.
-func (w *openWindows) noteAll(a *aggregate) {
+func (a *aggregate) noteAll(b *vector.Batch, rows []int32) {
 	head := a.store.Cells(0)
 	for n, g := range a.slots {
-		flags := head.Int64(g, slotFlags)
+		flags := head.Int32(g, slotFlags)
 		if *flags&flagListed == 0 {
 			*flags |= flagListed
+			*head.Int32(g, slotLane) = laneOf(b, rows[n])
 			key := a.keys.At(n)
 			start, _ := windowOfKey(key)
-			w.add(start, string(key))
+			a.openOf(laneOf(b, rows[n])).add(start, string(key))
 		}
 	}
 }
 
 // listOpen builds the list from the store.
 func (a *aggregate) listOpen() {
-	a.open.reset()
+	a.open = nil
 	if !a.step.EmitFinal {
 		return
 	}
 	a.store.Each(func(t *state.Table, slot int32) bool {
 		cells := t.Cells(0)
-		if *cells.Int64(slot, slotFlags)&flagFinal == 0 {
+		if *cells.Int32(slot, slotFlags)&flagFinal == 0 {
 			start, end := windowOfKey(t.Key(slot))
 			if a.spec.Kind == window.Session {
 				start = end
 			}
-			a.open.add(start, string(t.Key(slot)))
+			a.openOf(*cells.Int32(slot, slotLane)).add(start, string(t.Key(slot)))
 		}
 		return true
 	})
@@ -61,12 +72,12 @@ func (a *aggregate) listOpen() {
 
 // final emits what has closed, as if after each row: rows that came after a
 // window had closed have not changed it.
-func (a *aggregate) final(c *Context, times []int64, sel []int32, streamTime int64) (*vector.Batch, error) {
+func (a *aggregate) final(c *Context, b *vector.Batch, now []int64, sel []int32, before streamTime) (*vector.Batch, error) {
 	out := newRowBuilder(c.Arena, a.schema, true, 0)
 	for _, i := range sel {
-		if times[i] > streamTime {
-			streamTime = times[i]
-			if err := a.emitClosed(c, out, streamTime); err != nil {
+		if lane := laneOf(b, i); now[i] > before.of(lane) {
+			before.advance(lane, now[i])
+			if err := a.emitClosed(c, out, lane, now[i]); err != nil {
 				return nil, err
 			}
 		}
@@ -74,11 +85,12 @@ func (a *aggregate) final(c *Context, times []int64, sel []int32, streamTime int
 	return out.finish(), nil
 }
 
-// emitClosed emits the windows that are closed at streamTime, by time and key.
+// emitClosed emits the lane's windows that are closed at streamTime, by time
+// and key.
 // A time window that by now is out of retention is lost: stream time has
 // jumped over the time in which it could be emitted.
-func (a *aggregate) emitClosed(c *Context, out *rowBuilder, streamTime int64) error {
-	w := &a.open
+func (a *aggregate) emitClosed(c *Context, out *rowBuilder, lane int32, streamTime int64) error {
+	w := a.openOf(lane)
 	horizon := a.spec.Horizon(streamTime)
 	for len(w.times) > 0 {
 		t := w.times[0]
@@ -106,7 +118,7 @@ func (a *aggregate) emitFinal(c *Context, out *rowBuilder, key []byte, alive boo
 	}
 	slot := a.store.ProbeOne(key)
 	head := a.store.Cells(0)
-	flags := head.Int64(slot, slotFlags)
+	flags := head.Int32(slot, slotFlags)
 	if *flags&flagFinal != 0 {
 		return nil
 	}

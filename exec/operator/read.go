@@ -53,36 +53,44 @@ func (r *rowReader) Read(a *vector.Arena, t *state.Table, _ func(string) []byte,
 	return out.finish(), nil
 }
 
-// horizon is the least time that is in retention, where the query gave a
-// RETENTION.
-func (g *Groups) horizon(streamTime int64) (ms int64, bounded bool) {
+// horizons is for each lane the least time that is in retention, where the
+// query gave a RETENTION.
+func (g *Groups) horizons(now streamTime) (ms []int64, bounded bool) {
 	if g.window == nil || g.window.RetentionMS == nil {
-		return 0, false
+		return nil, false
 	}
 	spec, err := WindowSpec(g.window)
 	if err != nil {
-		return 0, false // the plan was checked when it was made
+		return nil, false // the plan was checked when it was made
 	}
-	return spec.Horizon(streamTime), true
+	for _, t := range now {
+		ms = append(ms, spec.Horizon(t))
+	}
+	return ms, true
 }
 
-// expired reports whether a window is before the horizon: a time window by its
-// start, a session by its end.
-func (g *Groups) expired(key []byte, horizon int64) bool {
-	start, end := windowOfKey(key)
-	if g.window.Kind == plan.Session {
-		return end < horizon
+// expired reports whether a slot's window is before its lane's horizon: a time
+// window by its start, a session by its end.
+func (g *Groups) expired(t *state.Table, slot int32, horizons []int64) bool {
+	cells := t.Cells(0)
+	lane := int(*cells.Int32(slot, slotLane))
+	if lane >= len(horizons) {
+		return false
 	}
-	return start < horizon
+	start, end := windowOfKey(t.Key(slot))
+	if g.window.Kind == plan.Session {
+		return end < horizons[lane]
+	}
+	return start < horizons[lane]
 }
 
 // Read implements Reader. Where the query gave a RETENTION, windows that have
 // left it are not among the rows.
 func (g *Groups) Read(a *vector.Arena, t *state.Table, meta func(string) []byte, slots []int32) (*vector.Batch, error) {
-	if horizon, bounded := g.horizon(state.Int64(meta(metaTime), noStreamTime)); bounded {
+	if horizons, bounded := g.horizons(readStreamTime(meta(metaTime))); bounded {
 		kept := a.Int32s(len(slots))[:0]
 		for _, slot := range slots {
-			if !g.expired(t.Key(slot), horizon) {
+			if !g.expired(t, slot, horizons) {
 				kept = append(kept, slot)
 			}
 		}

@@ -36,27 +36,34 @@ func (a *aggregate) directory() map[string][]session {
 // sessions folds rows one by one: each may join sessions that it touches.
 func (a *aggregate) sessions(c *Context, b *vector.Batch, sel []int32, args [][]*vector.Vector) (*vector.Batch, error) {
 	out := newRowBuilder(c.Arena, a.schema, true, len(sel))
+	before := slices.Clone(a.time)
+	now := a.time.follow(c.Arena, b, sel)
 	var key []byte
 	for _, i := range sel {
 		if b.Time[i] < 0 {
 			continue
 		}
 		key = appendKey(key[:0], b.Cols[:a.nk], int(i))
-		if err := a.sessionRow(c, b, args, out, key, i); err != nil {
+		if err := a.sessionRow(c, b, args, out, key, i, now[i]); err != nil {
 			return nil, err
+		}
+		if lane := laneOf(b, i); a.step.EmitFinal && now[i] > before.of(lane) {
+			before.advance(lane, now[i])
+			if err := a.emitClosed(c, out, lane, now[i]); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return out.finish(), nil
 }
 
-func (a *aggregate) sessionRow(c *Context, b *vector.Batch, args [][]*vector.Vector, out *rowBuilder, key []byte, i int32) error {
+// sessionRow folds row i, whose stream time is now.
+func (a *aggregate) sessionRow(c *Context, b *vector.Batch, args [][]*vector.Vector, out *rowBuilder, key []byte, i int32, now int64) error {
 	out.from(b, int(i))
 	t := b.Time[i]
-	advanced := t > a.time
-	a.time = max(a.time, t)
-	merged, old, rest := a.touched(key, t)
-	if a.spec.SessionClosed(merged.end, a.time) {
-		a.late(c, b, i)
+	merged, old, rest := a.touched(key, t, now)
+	if a.spec.SessionClosed(merged.end, now) {
+		a.late(c, b, i, now)
 		return nil
 	}
 	if a.every && !a.step.EmitFinal && merged != (session{t, t}) {
@@ -70,6 +77,7 @@ func (a *aggregate) sessionRow(c *Context, b *vector.Batch, args [][]*vector.Vec
 	}
 	into := a.mergeSessions(c, key, merged, old)
 	head := a.store.Cells(0)
+	a.touch(&head, into, b, i)
 	*head.Int64(into, slotTime) = merged.end
 	a.dir[string(key)] = append(rest, merged)
 	one, slot := []int32{i}, []int32{into}
@@ -78,12 +86,10 @@ func (a *aggregate) sessionRow(c *Context, b *vector.Batch, args [][]*vector.Vec
 	}
 	switch {
 	case a.step.EmitFinal:
-		if flags := head.Int64(into, slotFlags); *flags&flagListed == 0 {
+		if flags := head.Int32(into, slotFlags); *flags&flagListed == 0 {
 			*flags |= flagListed
-			a.open.add(merged.end, string(sessionKey(key, merged)))
-		}
-		if advanced {
-			return a.emitClosed(c, out, a.time)
+			*head.Int32(into, slotLane) = laneOf(b, i)
+			a.openOf(laneOf(b, i)).add(merged.end, string(sessionKey(key, merged)))
 		}
 		return nil
 	case a.every:
@@ -97,11 +103,11 @@ func (a *aggregate) sessionRow(c *Context, b *vector.Batch, args [][]*vector.Vec
 }
 
 // touched returns the session that a row of time t makes, the sessions that
-// become part of it, and the key's others. Those out of retention are
-// forgotten.
-func (a *aggregate) touched(key []byte, t int64) (merged session, old, rest []session) {
+// become part of it, and the key's others. Those out of retention at stream
+// time now are forgotten.
+func (a *aggregate) touched(key []byte, t, now int64) (merged session, old, rest []session) {
 	merged = session{t, t}
-	horizon := a.spec.Horizon(a.time)
+	horizon := a.spec.Horizon(now)
 	for _, s := range a.directory()[string(key)] {
 		switch {
 		case s.end < horizon:

@@ -140,11 +140,30 @@ func (u *Unit) reset() {
 			}
 		}
 	}
+	u.resetTimes()
 	clear(u.rows)
 	u.dirty, u.size = false, 0
 	u.arena.Reset()
 	if u.changelog != nil {
 		u.changelog.abort()
+	}
+}
+
+// resetTimes gives the exchanges the stream time of what they had sent: it is
+// the greatest that a receiver has seen of it.
+func (u *Unit) resetTimes() {
+	for _, n := range u.nodes {
+		a, ok := n.step.(*plan.Aggregate)
+		if !ok || a.Window == nil {
+			continue
+		}
+		for lane, x := range u.nodes[n.inputs[0]].exchange {
+			time := int64(-1)
+			for _, op := range n.ops {
+				time = max(time, op.(operator.Timer).StreamTime(lane))
+			}
+			x.Timed(time)
+		}
 	}
 }
 

@@ -9,11 +9,10 @@ type Assigned struct {
 	Bad    []int32 // rows with a negative time, which belong to no window
 }
 
-// Assign finds the open time windows of the selected rows of a batch and
-// returns the stream time after the last of them. Stream time advances with
-// each row before the row is judged, so that the result is the same however
-// rows are cut into batches.
-func (s *Spec) Assign(times []int64, sel []int32, streamTime int64, out *Assigned) int64 {
+// Assign finds the open time windows of the selected rows of a batch. now is
+// the stream time of each row of the batch, which includes the row itself, so
+// that the result is the same however rows are cut into batches.
+func (s *Spec) Assign(times, now []int64, sel []int32, out *Assigned) {
 	out.Rows, out.Starts = out.Rows[:0], out.Starts[:0]
 	out.Late, out.Bad = out.Late[:0], out.Bad[:0]
 	for _, row := range sel {
@@ -22,9 +21,8 @@ func (s *Spec) Assign(times []int64, sel []int32, streamTime int64, out *Assigne
 			out.Bad = append(out.Bad, row)
 			continue
 		}
-		streamTime = max(streamTime, t)
 		start := s.FirstStart(t)
-		if open := s.ClosedBefore(streamTime); start < open {
+		if open := s.ClosedBefore(now[row]); start < open {
 			out.Late = append(out.Late, row)
 			start = plus(start, ((open-start-1)/s.Advance+1)*s.Advance)
 		}
@@ -33,5 +31,4 @@ func (s *Spec) Assign(times []int64, sel []int32, streamTime int64, out *Assigne
 			out.Starts = append(out.Starts, start)
 		}
 	}
-	return streamTime
 }

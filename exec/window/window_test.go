@@ -79,8 +79,13 @@ func TestAssignAgainstOracle(t *testing.T) {
 		var late []int32
 		var out Assigned
 		streamTime := int64(-1)
+		now := make([]int64, len(times))
 		for _, part := range [][]int32{sel[:cut], sel[cut:]} {
-			streamTime = s.Assign(times, part, streamTime, &out)
+			for _, row := range part {
+				streamTime = max(streamTime, times[row])
+				now[row] = streamTime
+			}
+			s.Assign(times, now, part, &out)
 			for i := range out.Rows {
 				got = append(got, pair{out.Rows[i], out.Starts[i]})
 			}
@@ -243,9 +248,7 @@ func TestSessionsAgainstOracle(t *testing.T) {
 func TestFarFuture(t *testing.T) {
 	s := mustNew(t, Hopping, 1000, 10, 0, nil, nil)
 	var out Assigned
-	if got := s.Assign([]int64{math.MaxInt64, 5}, []int32{0, 1}, -1, &out); got != math.MaxInt64 {
-		t.Errorf("stream time %d", got)
-	}
+	s.Assign([]int64{math.MaxInt64, 5}, []int64{math.MaxInt64, math.MaxInt64}, []int32{0, 1}, &out)
 	if !slices.Equal(out.Late, []int32{1}) {
 		t.Errorf("late rows %v, want row 1", out.Late)
 	}

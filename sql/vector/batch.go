@@ -44,6 +44,12 @@ type Batch struct {
 	// rows come from one source, so that their own order is right.
 	Order []int32
 
+	// Lane and StreamTime are set behind an exchange: the partition that sent
+	// each row, and its stream time in ms with that row. Lateness is judged by
+	// them. Nil where rows of one partition follow each other.
+	Lane       []int32
+	StreamTime []int64
+
 	// Headers is ARRAY<STRUCT<KEY STRING, VALUE BYTES>>, nil if no row has any.
 	Headers *Vector
 }

@@ -36,6 +36,9 @@ func (c *Cells) Fixed(g int32, off, n int) []byte {
 // Int64 returns the 8 bytes at offset off as an integer in place.
 func (c *Cells) Int64(g int32, off int) *int64 { return (*int64)(unsafe.Add(c.At(g), off)) }
 
+// Int32 is Int64 for the half of a cell.
+func (c *Cells) Int32(g int32, off int) *int32 { return (*int32)(unsafe.Add(c.At(g), off)) }
+
 // Float64 returns the 8 bytes at offset off as a float in place.
 func (c *Cells) Float64(g int32, off int) *float64 { return (*float64)(unsafe.Add(c.At(g), off)) }
 
