@@ -309,6 +309,15 @@ func (r *avroReader) long() (int64, bool) {
 	return int64(u>>1) ^ -int64(u&1), true
 }
 
+// number reads an int or a long.
+func (r *avroReader) number(t *avroType) (int64, bool) {
+	n, ok := r.long()
+	if ok && t.kind == "int" && int64(int32(n)) != n {
+		return 0, r.fault(ReasonMalformed, strconv.FormatInt(n, 10)+" is too large for an int")
+	}
+	return n, ok
+}
+
 func (r *avroReader) take(n int) ([]byte, bool) {
 	if n < 0 || n > len(r.buf) {
 		return nil, r.short()
@@ -370,7 +379,7 @@ func (r *avroReader) value(v *avroValue, depth int) bool {
 	case "boolean":
 		return r.boolean(v)
 	case "int", "long":
-		n, ok := r.long()
+		n, ok := r.number(v.t)
 		return ok && r.integer(v, n)
 	case "float", "double":
 		return r.float(v)
@@ -403,8 +412,6 @@ func (r *avroReader) boolean(v *avroValue) bool {
 	switch {
 	case !ok:
 		return false
-	case b[0] > 1:
-		return r.fault(ReasonMalformed, fmt.Sprintf("%s: the byte %d is no boolean", v.path, b[0]))
 	case v.typ.Kind() == types.KindBoolean:
 		v.b.Bool(b[0] == 1)
 	default:
@@ -644,7 +651,9 @@ func (r *avroReader) skip(t *avroType, depth int) bool {
 		return true
 	case "boolean":
 		_, ok = r.take(1)
-	case "int", "long", "enum":
+	case "int", "long":
+		_, ok = r.number(t)
+	case "enum":
 		_, ok = r.long()
 	case "float":
 		_, ok = r.take(4)

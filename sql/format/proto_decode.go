@@ -355,7 +355,7 @@ func (p *protoReader) scan(m *protoMessage, b []byte, depth int) bool {
 		f.seen, f.scratch = false, f.scratch[:0]
 	}
 	for len(b) > 0 {
-		number, wire, n := protowire.ConsumeTag(b)
+		number, wire, n := consumeTag(b)
 		if n < 0 {
 			return p.malformed(n)
 		}
@@ -377,6 +377,15 @@ func (p *protoReader) scan(m *protoMessage, b []byte, depth int) bool {
 		b = b[n:]
 	}
 	return true
+}
+
+// consumeTag reads a field's number and wire type; n is negative if there is
+// none that is right.
+func consumeTag(b []byte) (number protowire.Number, wire protowire.Type, n int) {
+	if number, wire, n = protowire.ConsumeTag(b); n >= 0 && number > protowire.MaxValidNumber {
+		_, _, n = protowire.ConsumeTag(nil)
+	}
+	return number, wire, n
 }
 
 // take reads one occurrence of a field and returns its length, -1 if it is
@@ -571,7 +580,7 @@ type wellFields struct {
 // protoFields reads the first fields of a message; n is negative if it is none.
 func protoFields(b []byte) (v wellFields, n int) {
 	for len(b) > 0 {
-		number, wire, n := protowire.ConsumeTag(b)
+		number, wire, n := consumeTag(b)
 		if n < 0 {
 			return v, n
 		}
