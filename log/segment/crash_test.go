@@ -131,15 +131,18 @@ func crashEverywhere(seed uint64, steps, random int) (states int, err error) {
 // TestCrashEverywhere is exhaustive over the operations of a workload of 300
 // steps.
 func TestCrashEverywhere(t *testing.T) {
-	random := 1
+	t.Parallel()
+	steps, random := 300, 0
 	if *long {
 		random = 8
+	} else if raceDetector {
+		steps = 40
 	}
-	states, err := crashEverywhere(1, 300, random)
+	states, err := crashEverywhere(1, steps, random)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if states < 3000 {
+	if states < 10*steps {
 		t.Fatalf("only %d crash states", states)
 	}
 	t.Logf("%d crash states", states)
@@ -150,9 +153,10 @@ var errCrashed = errors.New("the power is gone")
 
 // randomCrashes lets a world live through several power cuts at random times,
 // also while it recovers from the one before.
-func randomCrashes(seed uint64, steps int) error {
+func randomCrashes(seed uint64, steps int, lossy bool) error {
 	rng := rand.New(rand.NewPCG(seed, 10))
 	w := newWorld(seed, vfs.NewCrashableMem(), nil)
+	w.lossy = lossy
 	for cuts := 0; cuts < 4; cuts++ {
 		var clone *vfs.MemFS
 		var herr error
@@ -184,6 +188,9 @@ func randomCrashes(seed uint64, steps int) error {
 		}
 		w.fs = clone
 	}
+	if w.lossy {
+		w.loseAcks()
+	}
 	return w.recovers(w.fs)
 }
 
@@ -191,10 +198,13 @@ func randomCrashes(seed uint64, steps int) error {
 // and goes on.
 func (w *world) live(fs vfs.FS, steps int) error {
 	before := w.l
+	if before != nil && w.lossy {
+		w.loseAcks()
+	}
 	if err := w.open(fs); err != nil {
 		return err
 	}
-	if before != nil {
+	if before != nil && !w.lossy {
 		if err := w.check(w.l); err != nil {
 			_ = w.l.Close()
 			return fmt.Errorf("after a power cut: %w", err)
@@ -296,7 +306,7 @@ func (w *world) learn() error {
 
 func (w *world) learnTopics() error {
 	for _, t := range w.topics {
-		if _, err := w.l.Topic(ctx, t.name); errors.Is(err, log.ErrUnknownTopic) && t.deleting {
+		if _, err := w.l.Topic(ctx, t.name); errors.Is(err, log.ErrUnknownTopic) && (t.deleting || w.lossy) {
 			w.forget(t)
 		}
 		t.deleting = false
@@ -311,18 +321,25 @@ func (w *world) learnTopics() error {
 	return nil
 }
 
-// TestRandomCrashes runs seeds; each fails on its own with -run and -seed.
-func TestRandomCrashes(t *testing.T) {
-	seeds := uint64(500)
+// TestRandomCrashes runs seeds; each fails on its own with -seed.
+func TestRandomCrashes(t *testing.T) { crashSeeds(t, 500, false) }
+
+// TestRandomCrashesNoSync does the same to a log that does not sync.
+func TestRandomCrashesNoSync(t *testing.T) { crashSeeds(t, 200, true) }
+
+func crashSeeds(t *testing.T, seeds uint64, lossy bool) {
+	t.Parallel()
 	if *long {
-		seeds = 10_000
+		seeds *= 20
+	} else if raceDetector {
+		seeds /= 10
 	}
 	first := uint64(0)
 	if *seed > 0 {
 		first, seeds = *seed, 1
 	}
 	for s := first; s < first+seeds; s++ {
-		if err := randomCrashes(s, 60); err != nil {
+		if err := randomCrashes(s, 60, lossy); err != nil {
 			t.Fatalf("seed %d: %v", s, err)
 		}
 	}
@@ -397,15 +414,18 @@ func faultEverywhere(seed uint64, steps int) (runs int, err error) {
 }
 
 func TestFaultEverywhere(t *testing.T) {
+	t.Parallel()
 	steps := 60
 	if *long {
 		steps = 300
+	} else if raceDetector {
+		steps = 10
 	}
 	runs, err := faultEverywhere(3, steps)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if runs < 1000 {
+	if runs < 10*steps {
 		t.Fatalf("only %d faults", runs)
 	}
 	t.Logf("%d faults", runs)
@@ -560,6 +580,7 @@ func flips(n int) (map[string]int, error) {
 }
 
 func TestBitFlips(t *testing.T) {
+	t.Parallel()
 	n := 1000
 	if *long {
 		n = 10_000

@@ -102,6 +102,10 @@ func (l *Log) loadAndReplay(c *checkpointFile, journals map[int]bool) (seq uint6
 		l.opts.Logger.Warn("the log was not synced and has lost its last entries", "first_entry", seq, "error", err)
 		l.reset()
 		end = seq
+		// The state that was loaded is made of the checkpoint's own parts.
+		if c, err = readCheckpoint(l.opts.FS, l.opts.Dir); err != nil {
+			return 0, err
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ func suite() (err error) {
 		}
 	}()
 	for s := range uint64(300) {
-		if err := randomCrashes(s, 60); err != nil {
+		if err := randomCrashes(s, 60, false); err != nil {
 			return fmt.Errorf("random crashes, seed %d: %w", s, err)
 		}
 	}

@@ -1,0 +1,135 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	"karst/log"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// TestDiskFull fills the disk at a random operation: nothing acknowledged is
+// lost, reads and deletions go on, and records are taken again by themselves
+// once there is space.
+func TestDiskFull(t *testing.T) {
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		mem := vfs.NewMem()
+		clock := newFakeClock()
+		left, full := 1+rng.IntN(60), false
+		fs := &faultFS{FS: mem, hook: func(op fsOp) error {
+			if left--; left == 0 {
+				full = true
+			}
+			// What the reserve gave free is enough for what is under way.
+			if _, err := mem.Stat("data/" + reserveName); full && err == nil && (op.kind == "write" || op.kind == "create") {
+				return syscall.ENOSPC
+			}
+			return nil
+		}}
+		opts := Options{FS: fs, Dir: "data", Rand: rng.Uint64, Inline: true, Clock: clock, SegmentBytes: 1000, JournalBytes: 3000, ReserveBytes: 1000}
+		l, err := Open(opts)
+		if err != nil {
+			continue // it was full before there was anything
+		}
+		p := log.Partition{Topic: "t"}
+		_, _ = l.CreateTopic(ctx, "t", 1, nil)
+		acked, refused := 0, 0
+		send := func() {
+			switch err := l.Produce(ctx, []log.Append{{Partition: p, Batch: encode(fmt.Sprint(acked))}}); {
+			case err == nil:
+				acked++
+			case errors.Is(err, log.ErrDiskFull):
+				refused++
+			default:
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+		}
+		for range 40 {
+			send()
+		}
+		if !full || refused == 0 {
+			t.Fatalf("seed %d: the disk was never full", seed)
+		}
+		if got := readAll(t, l, p); len(got) != acked {
+			t.Fatalf("seed %d: %d records of %d", seed, len(got), acked)
+		}
+		if err := l.Trim(ctx, p, int64(acked/2)); err != nil {
+			t.Fatalf("seed %d: trimming on a full disk: %v", seed, err)
+		}
+		full = false
+		clock.advance(5 * time.Second)
+		refused = 0
+		send()
+		if got := readAll(t, l, p); refused != 0 || len(got) != acked-(acked-1)/2 {
+			t.Fatalf("seed %d: after there is space: refused %d, %d records of %d", seed, refused, len(got), acked)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if l, err = Open(opts); err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, l, p); len(got) != acked-(acked-1)/2 {
+			t.Fatalf("seed %d: after opening again: %d records", seed, len(got))
+		}
+		_ = l.Close()
+	}
+}
+
+// TestLowSpace refuses records before the disk is full.
+func TestLowSpace(t *testing.T) {
+	mem := vfs.NewMem()
+	clock := newFakeClock()
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 30})
+	l := openTest(t, mem, func(o *Options) { o.Clock, o.ReserveBytes = clock, 1<<20 })
+	defer l.Close()
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		free uint64
+		want error
+	}{{1 << 30, nil}, {1 << 10, log.ErrDiskFull}, {1 << 30, nil}} {
+		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: c.free})
+		clock.advance(5 * time.Second)
+		err := l.Produce(ctx, []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: encode("v")}})
+		if !errors.Is(err, c.want) {
+			t.Errorf("%d bytes free: %v, want %v", c.free, err, c.want)
+		}
+	}
+}
+
+// TestKeeper has the clock alone do the housekeeping.
+func TestKeeper(t *testing.T) {
+	clock := newFakeClock()
+	l := openTest(t, vfs.NewMem(), func(o *Options) { o.Clock = clock })
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	p, err := l.InitProducer(ctx, "w", 10*time.Second, log.NoProducer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.JoinTxn(ctx, log.TxnProducer{TransactionalID: "w", Producer: p}, []log.Partition{{Topic: "t"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  log.TxnState
+	}{{9 * time.Second, log.TxnOngoing}, {10 * time.Second, log.TxnCompleteAbort}} {
+		clock.advance(c.after)
+		if list, err := l.Transactions(ctx); err != nil || list[0].State != c.want {
+			t.Errorf("after %v more: %+v, %v", c.after, list, err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	clock.advance(time.Hour) // nothing is left to run
+}
