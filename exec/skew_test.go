@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"karst/log"
+
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -119,4 +121,55 @@ func (in *instance) changes(topic string) int {
 		n += int(end)
 	}
 	return n
+}
+
+// TestJoinedPartitionsAtTheirOwnPace is the same for a join of two streams.
+func TestJoinedPartitionsAtTheirOwnPace(t *testing.T) {
+	in := open(t, vfs.NewMem(), 0)
+	defer in.close()
+	in.run(demoStatements(t))
+	in.run(`
+CREATE STREAM others (origin STRING KEY, date STRING, delay INT) WITH (KAFKA_TOPIC = 'others', PARTITIONS = 4, VALUE_FORMAT = 'JSON', TIMESTAMP = 'date', TIMESTAMP_FORMAT = 'yyyy/MM/dd HH:mm');
+CREATE STREAM pairs AS SELECT f.origin, f.delay AS delay, o.delay AS other FROM flights f LEFT JOIN others o WITHIN 10 MINUTES GRACE PERIOD 0 SECONDS ON f.origin = o.origin;`)
+	want := 0
+	for _, list := range slices.Backward(flightsByPartition(t, 4)) {
+		var flights, others []Record
+		// What the partition of a key's state has seen of this partition.
+		last := map[int]time.Time{}
+		times := map[string][]time.Time{} // of the others
+		for n, f := range list {
+			flights = append(flights, f.record)
+			last[log.PartitionForKey(f.record.Key, 4)] = f.time
+			if n%3 == 0 {
+				others = append(others, f.record)
+				times[f.origin] = append(times[f.origin], f.time)
+			}
+		}
+		for _, f := range list {
+			n := 0
+			for _, o := range times[f.origin] {
+				if f.time.Sub(o).Abs() <= 10*time.Minute {
+					n++
+				}
+			}
+			if n == 0 && f.time.Add(10*time.Minute).Before(last[log.PartitionForKey(f.record.Key, 4)]) {
+				n = 1 // without a partner
+			}
+			want += n
+		}
+		in.run("PAUSE ALL;") // so that the two sides of a partition are read together
+		if err := in.e.Produce(t.Context(), "others", others); err != nil {
+			t.Fatal(err)
+		}
+		if err := in.e.Produce(t.Context(), "flights", flights); err != nil {
+			t.Fatal(err)
+		}
+		in.run("RESUME ALL;")
+		if err := in.e.Quiesce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := in.changes("PAIRS"); got != want {
+		t.Errorf("%d rows, want %d", got, want)
+	}
 }

@@ -153,7 +153,7 @@ func (a *aggregate) Reset() {
 }
 
 // StreamTime implements Timer.
-func (a *aggregate) StreamTime(lane int) int64 { return a.time.of(int32(lane)) }
+func (a *aggregate) StreamTime(_, lane int) int64 { return a.time.of(int32(lane)) }
 
 // Run implements Operator.
 func (a *aggregate) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {

@@ -9,12 +9,13 @@ import (
 type bufferedRow struct {
 	time, seq int64
 	side      int
+	lane      int32
 	key       string // in the store: join key, time, sequence number
 }
 
-func rowOfKey(key string) bufferedRow {
+func rowOfKey(key string, lane int32) bufferedRow {
 	time, seq := windowOfKey([]byte(key[len(key)-16:]))
-	return bufferedRow{time: time, seq: seq, key: key}
+	return bufferedRow{time: time, seq: seq, lane: lane, key: key}
 }
 
 func compareBuffered(a, b bufferedRow) int {
@@ -23,17 +24,26 @@ func compareBuffered(a, b bufferedRow) int {
 
 func sortBuffered(list []bufferedRow) { slices.SortFunc(list, compareBuffered) }
 
-// A joinBuffer indexes the rows that one side has kept: by key, and by time
-// for those that go away and those that wait for their window to close.
+// A joinBuffer indexes the rows that one side has kept: by key, and in each
+// lane by time for those that go away and those that wait for their window to
+// close.
 type joinBuffer struct {
-	byKey   map[string][]bufferedRow // by time and sequence
-	all     timeline
-	waiting timeline
+	byKey map[string][]bufferedRow // by time and sequence
+	lanes []laneBuffer
 }
+
+type laneBuffer struct{ all, waiting timeline }
 
 func (b *joinBuffer) reset() {
 	b.byKey = map[string][]bufferedRow{}
-	b.all, b.waiting = timeline{}, timeline{}
+	b.lanes = nil
+}
+
+func (b *joinBuffer) lane(n int32) *laneBuffer {
+	for int(n) >= len(b.lanes) {
+		b.lanes = append(b.lanes, laneBuffer{})
+	}
+	return &b.lanes[n]
 }
 
 // find returns the rows of a join key.
@@ -42,26 +52,27 @@ func (b *joinBuffer) find(key []byte) []bufferedRow { return b.byKey[string(key)
 func (b *joinBuffer) insert(r bufferedRow, waits bool) {
 	key := r.key[:len(r.key)-16]
 	b.byKey[key] = insertSorted(b.byKey[key], r)
-	b.all.insert(r)
+	l := b.lane(r.lane)
+	l.all.insert(r)
 	if waits {
-		b.waiting.insert(r)
+		l.waiting.insert(r)
 	}
 }
 
-// takeWaiting takes out the waiting rows of side that are done waiting.
-func (b *joinBuffer) takeWaiting(out []bufferedRow, side int, done func(time int64) bool) []bufferedRow {
+// takeWaiting takes out a lane's waiting rows of side that are done waiting.
+func (b *joinBuffer) takeWaiting(out []bufferedRow, side int, lane int32, done func(time int64) bool) []bufferedRow {
 	from := len(out)
-	out = b.waiting.take(out, done)
+	out = b.lane(lane).waiting.take(out, done)
 	for i := from; i < len(out); i++ {
 		out[i].side = side
 	}
 	return out
 }
 
-// takeOld takes out the rows that are old.
-func (b *joinBuffer) takeOld(out []bufferedRow, old func(time int64) bool) []bufferedRow {
+// takeOld takes out a lane's rows that are old.
+func (b *joinBuffer) takeOld(out []bufferedRow, lane int32, old func(time int64) bool) []bufferedRow {
 	from := len(out)
-	out = b.all.take(out, old)
+	out = b.lane(lane).all.take(out, old)
 	for _, r := range out[from:] {
 		key := r.key[:len(r.key)-16]
 		list := b.byKey[key]

@@ -16,13 +16,19 @@ type streamStreamJoin struct {
 	sides   [2]joinSide
 	stores  [2]*state.Store
 	buffers [2]joinBuffer
-	time    [2]int64 // each side's stream time
+	time    [2]streamTime // each side's
 	seq     int64
 	key     []byte
 	mine    []byte
 	theirs  []byte
 	due     []bufferedRow
 }
+
+// A slot begins with whether the row was joined, and its lane.
+const (
+	slotJoined   = 0
+	slotJoinLane = 4
+)
 
 func newStreamStreamJoin(s *plan.StreamStreamJoin, d Deps) (Operator, error) {
 	j := &streamStreamJoin{step: s, sides: [2]joinSide{sideOf(s.Left), sideOf(s.Right)}, spec: window.Join{Before: s.BeforeMS, After: s.AfterMS, Grace: window.DefaultGrace}}
@@ -43,12 +49,12 @@ func newStreamStreamJoin(s *plan.StreamStreamJoin, d Deps) (Operator, error) {
 func (j *streamStreamJoin) Reset() {
 	j.seq = 0
 	for k, s := range j.stores {
-		j.time[k] = state.Int64(s.Meta(metaTime), noStreamTime)
+		j.time[k] = readStreamTime(s.Meta(metaTime))
 		j.buffers[k].reset()
 		s.Each(func(t *state.Table, slot int32) bool {
 			cells := t.Cells(0)
-			r := rowOfKey(string(t.Key(slot)))
-			j.buffers[k].insert(r, j.waits(k) && *cells.Int64(slot, 0) == 0)
+			r := rowOfKey(string(t.Key(slot)), *cells.Int32(slot, slotJoinLane))
+			j.buffers[k].insert(r, j.waits(k) && *cells.Int32(slot, slotJoined) == 0)
 			j.seq = max(j.seq, r.seq+1)
 			return true
 		})
@@ -66,23 +72,37 @@ func (j *streamStreamJoin) Run(c *Context, in []*vector.Batch) (*vector.Batch, e
 		if right {
 			k = 1
 		}
-		return j.row(out, in[k], k, i)
+		return j.row(c, out, in[k], k, i)
 	})
 	for k, s := range j.stores {
-		s.SetMeta(metaTime, state.AppendInt64(j.time[k]))
+		s.SetMeta(metaTime, j.time[k].bytes())
 	}
 	return out.finish(), err
 }
 
-func (j *streamStreamJoin) row(out *rowBuilder, b *vector.Batch, k, i int) error {
+// StreamTime implements Timer.
+func (j *streamStreamJoin) StreamTime(input, lane int) int64 { return j.time[input].of(int32(lane)) }
+
+// advance takes side k's stream time to row i and returns the row's lane: that
+// of a side without an exchange is the partition.
+func (j *streamStreamJoin) advance(c *Context, b *vector.Batch, k, i int) int32 {
+	if b.Lane == nil {
+		j.time[k].advance(c.Partition, b.Time[i])
+		return c.Partition
+	}
+	j.time[k].advance(b.Lane[i], b.StreamTime[i])
+	return b.Lane[i]
+}
+
+func (j *streamStreamJoin) row(c *Context, out *rowBuilder, b *vector.Batch, k, i int) error {
 	nk := j.sides[k].nk
 	if b.Op(i) != vector.Upsert || anyNull(b.Cols[:nk], i) || b.Time[i] < 0 {
 		return nil
 	}
 	out.from(b, i)
 	t := b.Time[i]
-	j.time[k] = max(j.time[k], t)
-	if err := j.expire(out); err != nil {
+	lane := j.advance(c, b, k, i)
+	if err := j.expire(out, lane); err != nil {
 		return err
 	}
 	j.key = j.joinKey(j.key[:0], b, k, i)
@@ -93,14 +113,14 @@ func (j *streamStreamJoin) row(out *rowBuilder, b *vector.Batch, k, i int) error
 	if err != nil {
 		return err
 	}
-	if !matched && j.outer(k) && (j.step.GraceMS == nil || j.closed(k, t)) {
+	if !matched && j.outer(k) && (j.step.GraceMS == nil || j.closed(k, t, lane)) {
 		if err := j.emit(out, b.Cols[:nk], i, k, j.mine, nil, t); err != nil {
 			return err
 		}
 		matched = j.step.GraceMS != nil // it will not come out again
 	}
-	if t >= j.spec.Horizon(j.time[k]) {
-		j.keep(k, t, matched)
+	if t >= j.spec.Horizon(j.time[k].of(lane)) {
+		j.keep(k, t, lane, matched)
 	}
 	return nil
 }
@@ -125,10 +145,9 @@ func (j *streamStreamJoin) matches(out *rowBuilder, b *vector.Batch, k, i int) (
 	if k == 1 {
 		from, to = j.spec.LeftRange(b.Time[i])
 	}
-	from = max(from, j.spec.Horizon(j.time[1-k]))
 	matched := false
 	for _, r := range j.buffers[1-k].find(j.key) {
-		if r.time < from || r.time > to {
+		if r.time < max(from, j.spec.Horizon(j.time[1-k].of(r.lane))) || r.time > to {
 			continue
 		}
 		matched = true
@@ -142,19 +161,20 @@ func (j *streamStreamJoin) matches(out *rowBuilder, b *vector.Batch, k, i int) (
 func (j *streamStreamJoin) match(out *rowBuilder, b *vector.Batch, k, i int, r bufferedRow) error {
 	table, slot := j.stores[1-k].Lookup([]byte(r.key))
 	cells := table.Cells(0)
-	if *cells.Int64(slot, 0) == 0 {
+	if *cells.Int32(slot, slotJoined) == 0 {
 		// Only the first match changes the row's slot.
 		slot = j.stores[1-k].ProbeOne([]byte(r.key))
 		cells = j.stores[1-k].Cells(0)
-		*cells.Int64(slot, 0) = 1
+		*cells.Int32(slot, slotJoined) = 1
 	}
 	j.theirs = append(j.theirs[:0], cells.Blob(slot, 8)...)
 	return j.emit(out, b.Cols[:j.sides[k].nk], i, k, j.mine, j.theirs, max(b.Time[i], r.time))
 }
 
-// closed reports whether a row of side k and time t finds no partner any more.
-func (j *streamStreamJoin) closed(k int, t int64) bool {
-	streamTime := max(j.time[0], j.time[1])
+// closed reports whether a row of side k and time t in a lane finds no partner
+// any more.
+func (j *streamStreamJoin) closed(k int, t int64, lane int32) bool {
+	streamTime := max(j.time[0].of(lane), j.time[1].of(lane))
 	if k == 0 {
 		return j.spec.LeftClosed(t, streamTime)
 	}
@@ -215,24 +235,25 @@ func (j *streamStreamJoin) values(out *rowBuilder, at, k int, mine, theirs []byt
 }
 
 // keep buffers j.mine under j.key.
-func (j *streamStreamJoin) keep(k int, t int64, joined bool) {
+func (j *streamStreamJoin) keep(k int, t int64, lane int32, joined bool) {
 	j.key = appendWindowKey(appendWindowKey(j.key, t), j.seq)
 	j.seq++
 	slot := j.stores[k].ProbeOne(j.key)
 	cells := j.stores[k].Cells(0)
 	if joined {
-		*cells.Int64(slot, 0) = 1
+		*cells.Int32(slot, slotJoined) = 1
 	}
+	*cells.Int32(slot, slotJoinLane) = lane
 	cells.SetBlob(slot, 8, j.mine)
-	j.buffers[k].insert(rowOfKey(string(j.key)), j.waits(k) && !joined)
+	j.buffers[k].insert(rowOfKey(string(j.key), lane), j.waits(k) && !joined)
 }
 
-// expire emits rows of outer sides that have found no partner and can't any
-// more, and drops those that no row can reach.
-func (j *streamStreamJoin) expire(out *rowBuilder) error {
+// expire emits a lane's rows of outer sides that have found no partner and
+// can't any more, and drops those that no row can reach.
+func (j *streamStreamJoin) expire(out *rowBuilder, lane int32) error {
 	j.due = j.due[:0]
 	for k := range j.buffers {
-		j.due = j.buffers[k].takeWaiting(j.due, k, func(t int64) bool { return j.closed(k, t) })
+		j.due = j.buffers[k].takeWaiting(j.due, k, lane, func(t int64) bool { return j.closed(k, t, lane) })
 	}
 	sortBuffered(j.due)
 	for _, r := range j.due {
@@ -241,8 +262,8 @@ func (j *streamStreamJoin) expire(out *rowBuilder) error {
 		}
 	}
 	for k := range j.buffers {
-		horizon := j.spec.Horizon(j.time[k])
-		j.due = j.buffers[k].takeOld(j.due[:0], func(t int64) bool { return t < horizon && j.closed(k, t) })
+		horizon := j.spec.Horizon(j.time[k].of(lane))
+		j.due = j.buffers[k].takeOld(j.due[:0], lane, func(t int64) bool { return t < horizon && j.closed(k, t, lane) })
 		for _, r := range j.due {
 			j.stores[k].Delete([]byte(r.key))
 		}
@@ -257,12 +278,12 @@ func (j *streamStreamJoin) emitAlone(out *rowBuilder, r bufferedRow) error {
 		return nil
 	}
 	cells := table.Cells(0)
-	if *cells.Int64(slot, 0) != 0 {
+	if *cells.Int32(slot, slotJoined) != 0 {
 		return nil
 	}
 	slot = j.stores[r.side].ProbeOne([]byte(r.key))
 	cells = j.stores[r.side].Cells(0)
-	*cells.Int64(slot, 0) = 1 // it does not come out again
+	*cells.Int32(slot, slotJoined) = 1 // it does not come out again
 	nk := j.sides[r.side].nk
 	rest := []byte(r.key)
 	var err error

@@ -56,8 +56,9 @@ func (s *streamTime) follow(a *vector.Arena, b *vector.Batch, sel []int32) []int
 
 // A Timer is an operator that keeps stream time by lane.
 type Timer interface {
-	// StreamTime returns the lane's stream time as of the last Reset.
-	StreamTime(lane int) int64
+	// StreamTime returns the stream time of an input's lane as of the last
+	// Reset.
+	StreamTime(input, lane int) int64
 }
 
 // laneOf returns the lane of physical row i of b.

@@ -153,18 +153,30 @@ func (u *Unit) reset() {
 // the greatest that a receiver has seen of it.
 func (u *Unit) resetTimes() {
 	for _, n := range u.nodes {
-		a, ok := n.step.(*plan.Aggregate)
-		if !ok || a.Window == nil {
+		if !keepsTime(n.step) {
 			continue
 		}
-		for lane, x := range u.nodes[n.inputs[0]].exchange {
-			time := int64(-1)
-			for _, op := range n.ops {
-				time = max(time, op.(operator.Timer).StreamTime(lane))
+		for input, from := range n.inputs {
+			for lane, x := range u.nodes[from].exchange {
+				time := int64(-1)
+				for _, op := range n.ops {
+					time = max(time, op.(operator.Timer).StreamTime(input, lane))
+				}
+				x.Timed(time)
 			}
-			x.Timed(time)
 		}
 	}
+}
+
+// keepsTime reports whether a step judges rows by stream time.
+func keepsTime(s plan.Step) bool {
+	switch s := s.(type) {
+	case *plan.Aggregate:
+		return s.Window != nil
+	case *plan.StreamStreamJoin:
+		return true
+	}
+	return false
 }
 
 // context returns the operators' context for a partition.
