@@ -354,8 +354,8 @@ func (o *foreignKeyAnswer) answerAll(out *rowBuilder, first, right []byte, time 
 		key = cells.Blob(slot, subAfter)
 	}
 	slices.SortFunc(o.found, func(a, b subscriber) int { return strings.Compare(a.place, b.place) })
+	left := append(slices.Clone(out.cols[:o.nk+o.left]), out.cols[len(out.cols)-1])
 	for _, s := range o.found {
-		left := append(slices.Clone(out.cols[:o.nk+o.left]), out.cols[len(out.cols)-1])
 		t, _, err := readRowBytes(left, []byte(s.row))
 		if err != nil {
 			return err

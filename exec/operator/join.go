@@ -126,6 +126,8 @@ type tableTableJoin struct {
 	step  *plan.TableTableJoin
 	sides [2]joinSide
 	rows  [2]*tableRows
+	were  [2][]byte // both sides' rows before the change at hand
+	is    []byte    // and the changed row
 }
 
 func newTableTableJoin(s *plan.TableTableJoin, d Deps) (Operator, error) {
@@ -162,18 +164,19 @@ func (j *tableTableJoin) change(out *rowBuilder, b *vector.Batch, k, i int) erro
 		return nil
 	}
 	out.from(b, i)
-	key := append([]byte(nil), j.rows[k].keyOf(b, i)...)
-	before := [2][]byte{j.rows[0].get(key), j.rows[1].get(key)}
-	for n := range before {
-		before[n] = append([]byte(nil), before[n]...)
-		if len(before[n]) == 0 {
-			before[n] = nil
+	key := j.rows[k].keyOf(b, i)
+	var before [2][]byte
+	for n, rows := range j.rows {
+		if row := rows.get(key); row != nil {
+			j.were[n] = append(j.were[n][:0], row...) // the store's bytes may move
+			before[n] = j.were[n]
 		}
 	}
 	after := before
 	if b.Op(i) == vector.Upsert {
-		after[k] = appendRowBytes(nil, b.Time[i], b.Cols[j.sides[k].nk:], i)
-		j.rows[k].put(key, after[k])
+		j.is = appendRowBytes(j.is[:0], b.Time[i], b.Cols[j.sides[k].nk:], i)
+		after[k] = j.is
+		j.rows[k].put(key, j.is)
 	} else {
 		if before[k] == nil {
 			return nil
