@@ -191,3 +191,29 @@ func BenchmarkProbeSum(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)*4096/b.Elapsed().Seconds()/1e6, "Mrows/s")
 }
+
+// FuzzReadSlot reads any bytes as a slot: they are refused, or say what they
+// say when written again.
+func FuzzReadSlot(f *testing.F) {
+	s := NewStore("agg", layout)
+	slot := s.ProbeOne([]byte("k"))
+	c := s.Cells(0)
+	c.SetBlob(slot, 8, []byte("text"))
+	f.Add(s.overlay.appendSlot(nil, slot))
+	f.Add([]byte{layoutVersion})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := NewStore("agg", layout)
+		if err := s.Restore(append([]byte("kagg\x00"), 'k'), data); err != nil || data == nil {
+			return
+		}
+		table, slot := s.LookupCommitted([]byte("k"))
+		again := table.appendSlot(nil, slot)
+		s2 := NewStore("agg", layout)
+		if err := s2.Restore([]byte("kagg\x00k"), again); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := fmt.Sprint(content(s)), fmt.Sprint(content(s2)); a != b {
+			t.Fatalf("%s, then %s", a, b)
+		}
+	})
+}

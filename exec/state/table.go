@@ -12,7 +12,7 @@ import (
 // A Layout is the form of a table's slots.
 type Layout struct {
 	FixedBytes int   // a multiple of 8
-	Blobs      []int // offsets of variable cells within the fixed bytes
+	Blobs      []int // offsets of variable cells within the fixed bytes, ascending
 }
 
 // seed makes hashes differ from process to process; nothing else depends on it.
@@ -259,14 +259,19 @@ func (t *Table) Reset() {
 }
 
 // layoutVersion is the first byte of a slot's serialized form.
-const layoutVersion = 1
+const layoutVersion = 2
 
-// appendSlot serializes a slot: version, fixed bytes, then each variable cell
-// with its length + 1 in front, 0 for one never set.
+// appendSlot serializes a slot: version, the fixed bytes between its variable
+// cells, then each of those with its length + 1 in front, 0 for one never set.
 func (t *Table) appendSlot(buf []byte, slot int32) []byte {
 	c := t.Cells(0)
 	buf = append(buf, layoutVersion)
-	buf = append(buf, c.Fixed(slot, 0, t.layout.FixedBytes)...)
+	fixed, pos := c.Fixed(slot, 0, t.stride), 0
+	for _, off := range t.layout.Blobs {
+		buf = append(buf, fixed[pos:off]...)
+		pos = off + vector.BlobCellBytes
+	}
+	buf = append(buf, fixed[pos:max(pos, t.layout.FixedBytes)]...)
 	for _, off := range t.layout.Blobs {
 		blob := c.Blob(slot, off)
 		if blob == nil {
@@ -280,16 +285,21 @@ func (t *Table) appendSlot(buf []byte, slot int32) []byte {
 
 var errSlot = errors.New("stored state has another form than the query's plan")
 
-// readSlot sets a slot from its serialized form.
+// readSlot sets a cleared slot from its serialized form.
 func (t *Table) readSlot(slot int32, buf []byte) error {
-	if len(buf) < 1+t.layout.FixedBytes || buf[0] != layoutVersion {
+	n := t.layout.FixedBytes - len(t.layout.Blobs)*vector.BlobCellBytes
+	if len(buf) < 1+n || buf[0] != layoutVersion {
 		return errSlot
 	}
 	c := t.Cells(0)
-	copy(c.Fixed(slot, 0, t.layout.FixedBytes), buf[1:])
-	buf = buf[1+t.layout.FixedBytes:]
+	fixed, pos := c.Fixed(slot, 0, t.stride), 0
+	buf = buf[1:]
 	for _, off := range t.layout.Blobs {
-		clear(c.Fixed(slot, off, vector.BlobCellBytes))
+		buf = buf[copy(fixed[pos:off], buf):]
+		pos = off + vector.BlobCellBytes
+	}
+	buf = buf[copy(fixed[pos:max(pos, t.layout.FixedBytes)], buf):]
+	for _, off := range t.layout.Blobs {
 		n, size := binary.Uvarint(buf)
 		if size <= 0 || n > uint64(len(buf)-size)+1 {
 			return errSlot

@@ -104,7 +104,10 @@ func (u *Unit) open(ctx context.Context) error {
 func (u *Unit) restore(ctx context.Context, known bool) (*frontier, error) {
 	c := u.changelog
 	t, err := u.cfg.Log.Topic(ctx, c.topic)
-	if errors.Is(err, log.ErrUnknownTopic) && !known {
+	switch {
+	case errors.Is(err, log.ErrUnknownTopic) && known:
+		return nil, lost(c, "is gone")
+	case errors.Is(err, log.ErrUnknownTopic):
 		t, err = u.cfg.Log.CreateTopic(ctx, c.topic, int32(len(c.at)), map[string]string{"cleanup.policy": "compact"})
 	}
 	if err != nil {
@@ -125,9 +128,16 @@ func (u *Unit) restore(ctx context.Context, known bool) (*frontier, error) {
 		}
 	}
 	if known && last == nil {
-		return nil, types.Errorf(types.ErrStatement, types.Pos{}, "query %s has committed positions, but its changelog %s is empty: its state is lost; drop the query and create it again", c.query, c.topic)
+		return nil, lost(c, "is empty")
 	}
 	return last, nil
+}
+
+// lost says that a query has run and its state is no more: it must not go on as
+// if it began.
+func lost(c *changelog, how string) error {
+	return &types.Error{Kind: types.ErrStatement, Message: fmt.Sprintf("query %s has committed positions, but its changelog %s %s: its state is lost", c.query, c.topic, how),
+		Hint: "Drop the query and create it again."}
 }
 
 // restorePartition brings one partition's tables to the changelog's end, from
