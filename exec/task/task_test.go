@@ -147,7 +147,14 @@ func (b *bench) open(batch int) string {
 	}
 	b.unit = u
 	n := u.Counts()
-	return fmt.Sprintf("%s, %d from the database, %d from the changelog", b.positions(), n.Loaded, n.Replayed)
+	out := b.positions()
+	if n.Loaded > 0 {
+		out += ", state from the database"
+	}
+	if n.Replayed > 0 { // how many records there are is up to compaction
+		out += ", state from the changelog"
+	}
+	return out
 }
 
 func (b *bench) positions() string {
