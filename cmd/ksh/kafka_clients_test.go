@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"karst/server/wire"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -27,7 +29,8 @@ type kafkaClient struct {
 	name    string
 	command []string // program and first arguments; nil is franz-go, in this process
 	env     []string
-	needs   string // a file of the installation
+	needs   string   // a file of the installation
+	saslEnv []string // to authenticate
 	// plain: its records have one header for all and the time of their writing.
 	plain bool
 }
@@ -64,7 +67,7 @@ func kafkaClients(installed string) []kafkaClient {
 
 func (c *kafkaClient) start(addr string, args ...string) *exec.Cmd {
 	cmd := exec.Command(c.command[0], append(slices.Concat(c.command[1:], []string{addr}), args...)...)
-	cmd.Env = append(os.Environ(), append(c.env, fmt.Sprint("BASE_MS=", baseTime))...)
+	cmd.Env = append(os.Environ(), slices.Concat(c.env, c.saslEnv, []string{fmt.Sprint("BASE_MS=", baseTime)})...)
 	cmd.WaitDelay = time.Second
 	return cmd
 }
@@ -72,7 +75,7 @@ func (c *kafkaClient) start(addr string, args ...string) *exec.Cmd {
 // run runs a command to its end and returns the lines it printed.
 func (c *kafkaClient) run(ctx context.Context, addr string, args ...string) ([]string, error) {
 	if c.command == nil {
-		return franzGo(ctx, addr, args)
+		return franzGo(ctx, addr, c.saslEnv, args)
 	}
 	ctx, cancel := context.WithTimeout(ctx, clientPeriod)
 	defer cancel()
@@ -114,6 +117,9 @@ var clientChecks = []clientCheck{
 	{"group of three, one killed", (*clientBench).group},
 	{"transactions: one aborted, one committed", (*clientBench).transactions},
 	{"administration", (*clientBench).admin},
+	{"SASL PLAIN", func(b *clientBench) error { return b.authenticate(wire.Plain) }},
+	{"SCRAM-SHA-256", func(b *clientBench) error { return b.authenticate(wire.ScramSHA256) }},
+	{"SCRAM-SHA-512", func(b *clientBench) error { return b.authenticate(wire.ScramSHA512) }},
 }
 
 // A clientBench runs one check with one client.
@@ -121,6 +127,7 @@ type clientBench struct {
 	ctx    context.Context
 	client *kafkaClient
 	addr   string
+	closed string // address of the server that lets nobody in without a password
 	topic  string // of this check
 	n      int    // records
 }
@@ -137,6 +144,11 @@ func TestKafkaClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := startServer(t)
+	users := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(users, []byte("ann:secret word\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	closed := startServer(t, "--kafka-users", users, "--kafka-sasl", strings.Join([]string{wire.Plain, wire.ScramSHA256, wire.ScramSHA512}, ","))
 	table := map[string]map[string]string{}
 	for _, c := range kafkaClients(installed) {
 		table[c.name] = map[string]string{}
@@ -146,7 +158,7 @@ func TestKafkaClients(t *testing.T) {
 			}
 			for i, check := range clientChecks {
 				t.Run(check.name, func(t *testing.T) {
-					b := &clientBench{ctx: t.Context(), client: &c, addr: s.Kafka, topic: fmt.Sprintf("%s-%d", c.name, i), n: n}
+					b := &clientBench{ctx: t.Context(), client: &c, addr: s.Kafka, closed: closed.Kafka, topic: fmt.Sprintf("%s-%d", c.name, i), n: n}
 					begun := time.Now()
 					err := check.run(b)
 					if errors.Is(err, errCannot) {
@@ -215,7 +227,7 @@ func compareRecord(line string, i int, plain bool) error {
 
 // readFrom lets franz-go write and the client read from the middle.
 func (b *clientBench) readFrom(from string) error {
-	if _, err := franzGo(b.ctx, b.addr, []string{"produce", b.topic, "none", strconv.Itoa(b.n)}); err != nil {
+	if _, err := franzGo(b.ctx, b.addr, nil, []string{"produce", b.topic, "none", strconv.Itoa(b.n)}); err != nil {
 		return err
 	}
 	lines, err := b.client.run(b.ctx, b.addr, "consume", b.topic, from, strconv.Itoa(b.n-b.n/2))
@@ -254,7 +266,7 @@ func (b *clientBench) transactions() error {
 	if err := cl.ProduceSync(b.ctx, &kgo.Record{Value: []byte("last")}).FirstErr(); err != nil {
 		return err
 	}
-	lines, err := franzGo(b.ctx, b.addr, []string{"consume", b.topic, "0", strconv.Itoa(b.n + 1)})
+	lines, err := franzGo(b.ctx, b.addr, nil, []string{"consume", b.topic, "0", strconv.Itoa(b.n + 1)})
 	if err != nil {
 		return err
 	}
@@ -262,6 +274,39 @@ func (b *clientBench) transactions() error {
 		return fmt.Errorf("after the committed records comes %q", lines[b.n])
 	}
 	return nil
+}
+
+// authenticate lets the client write and read with the right password, and not
+// with a wrong one.
+func (b *clientBench) authenticate(mechanism string) error {
+	if b.client.name == "kafka-tools" {
+		return errCannot // its library is that of kafka-clients
+	}
+	c := *b.client
+	passwords := []string{"secret word"}
+	if mechanism == wire.ScramSHA512 {
+		passwords = []string{"wrong", "secret word"}
+	}
+	for _, password := range passwords {
+		c.saslEnv = []string{"KAFKA_SASL=" + mechanism, "KAFKA_USER=ann", "KAFKA_PASSWORD=" + password}
+		ctx, cancel := context.WithTimeout(b.ctx, clientPeriod)
+		if password == "wrong" { // many clients try again for ever
+			ctx, cancel = context.WithTimeout(b.ctx, 4*time.Second)
+		}
+		_, err := c.run(ctx, b.closed, "produce", b.topic, "none", "100")
+		cancel()
+		if errors.Is(err, errCannot) || err != nil && password != "wrong" {
+			return err
+		}
+	}
+	lines, err := c.run(b.ctx, b.closed, "consume", b.topic, "0", "100")
+	if err == nil && len(lines) != 100 {
+		err = fmt.Errorf("%d records, want 100: a wrong password was taken", len(lines))
+	}
+	if err != nil {
+		return err
+	}
+	return compareRecord(lines[99], 99, b.client.plain)
 }
 
 func (b *clientBench) admin() error {

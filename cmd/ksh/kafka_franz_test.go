@@ -8,14 +8,23 @@ import (
 	"strings"
 	"time"
 
+	"karst/server/wire"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 // franzGo is the client of testdata/clients/kafka/README.md by franz-go.
-func franzGo(ctx context.Context, addr string, args []string) ([]string, error) {
+func franzGo(ctx context.Context, addr string, saslEnv, args []string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, clientPeriod)
 	defer cancel()
+	broker := []kgo.Opt{kgo.SeedBrokers(addr)}
+	if saslEnv != nil {
+		broker = append(broker, kgo.SASL(franzSASL(saslEnv)))
+	}
 	topic, rest := args[1], args[2:]
 	number := func(i int) int {
 		n, err := strconv.Atoi(rest[i])
@@ -26,15 +35,32 @@ func franzGo(ctx context.Context, addr string, args []string) ([]string, error) 
 	}
 	switch args[0] {
 	case "produce":
-		return nil, franzProduce(ctx, addr, topic, rest[0], number(1))
+		return nil, franzProduce(ctx, broker, topic, rest[0], number(1))
 	case "consume":
-		return franzConsume(ctx, addr, topic, rest[0], number(1))
+		return franzConsume(ctx, broker, topic, rest[0], number(1))
 	case "txn":
-		return nil, franzTxn(ctx, addr, topic, number(0))
+		return nil, franzTxn(ctx, broker, topic, number(0))
 	case "admin":
-		return []string{"ok"}, franzAdmin(ctx, addr, topic)
+		return []string{"ok"}, franzAdmin(ctx, broker, topic)
 	}
 	return nil, errCannot
+}
+
+// franzSASL takes the variables that the other clients have in their environment.
+func franzSASL(env []string) sasl.Mechanism {
+	vars := map[string]string{}
+	for _, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		vars[name] = value
+	}
+	user, password := vars["KAFKA_USER"], vars["KAFKA_PASSWORD"]
+	switch vars["KAFKA_SASL"] {
+	case wire.Plain:
+		return plain.Auth{User: user, Pass: password}.AsMechanism()
+	case wire.ScramSHA256:
+		return scram.Auth{User: user, Pass: password}.AsSha256Mechanism()
+	}
+	return scram.Auth{User: user, Pass: password}.AsSha512Mechanism()
 }
 
 func franzRecords(topic string, n int, keys bool) []*kgo.Record {
@@ -51,12 +77,12 @@ func franzRecords(topic string, n int, keys bool) []*kgo.Record {
 	return out
 }
 
-func franzProduce(ctx context.Context, addr, topic, codec string, n int) error {
+func franzProduce(ctx context.Context, broker []kgo.Opt, topic, codec string, n int) error {
 	codecs := map[string]kgo.CompressionCodec{
 		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
 	}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.AllowAutoTopicCreation(), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchCompression(codecs[codec]))
+	cl, err := kgo.NewClient(append(broker, kgo.AllowAutoTopicCreation(), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(codecs[codec]))...)
 	if err != nil {
 		return err
 	}
@@ -74,7 +100,7 @@ func franzLine(r *kgo.Record) string {
 	}, "\t")
 }
 
-func franzConsume(ctx context.Context, addr, topic, from string, n int) ([]string, error) {
+func franzConsume(ctx context.Context, broker []kgo.Opt, topic, from string, n int) ([]string, error) {
 	text, byTime := strings.CutPrefix(from, "t")
 	at, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
@@ -84,8 +110,8 @@ func franzConsume(ctx context.Context, addr, topic, from string, n int) ([]strin
 	if byTime {
 		start = kgo.NewOffset().AfterMilli(at)
 	}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: start}}))
+	cl, err := kgo.NewClient(append(broker, kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: start}}))...)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +147,8 @@ func franzGroup(ctx context.Context, addr, topic, group string, line func(string
 	}
 }
 
-func franzTxn(ctx context.Context, addr, topic string, n int) error {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.AllowAutoTopicCreation(), kgo.TransactionalID("tx-"+topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+func franzTxn(ctx context.Context, broker []kgo.Opt, topic string, n int) error {
+	cl, err := kgo.NewClient(append(broker, kgo.AllowAutoTopicCreation(), kgo.TransactionalID("tx-"+topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
 		return err
 	}
@@ -142,8 +168,8 @@ func franzTxn(ctx context.Context, addr, topic string, n int) error {
 }
 
 // franzAdmin does by plain requests what the others do by their admin clients.
-func franzAdmin(ctx context.Context, addr, topic string) error {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
+func franzAdmin(ctx context.Context, broker []kgo.Opt, topic string) error {
+	cl, err := kgo.NewClient(broker...)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,10 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 BASE = int(os.environ["BASE_MS"])
 bootstrap, command, args = sys.argv[1], sys.argv[2], sys.argv[3:]
+common = {"bootstrap.servers": bootstrap}
+if os.environ.get("KAFKA_SASL"):
+    common |= {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": os.environ["KAFKA_SASL"],
+               "sasl.username": os.environ["KAFKA_USER"], "sasl.password": os.environ["KAFKA_PASSWORD"]}
 
 
 def show(m):
@@ -34,13 +38,13 @@ def write(p, topic, n, key=True):
 
 
 def produce(topic, codec, n):
-    p = Producer({"bootstrap.servers": bootstrap, "compression.type": codec, "linger.ms": 5})
+    p = Producer(common | {"compression.type": codec, "linger.ms": 5})
     write(p, topic, int(n))
     assert p.flush(60) == 0
 
 
 def consume(topic, start, n):
-    c = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False,
+    c = Consumer(common | {"group.id": "none", "enable.auto.commit": False,
                   "isolation.level": "read_committed", "auto.offset.reset": "error"})
     at = TopicPartition(topic, 0, int(start.lstrip("t")))
     if start.startswith("t"):
@@ -60,7 +64,7 @@ def consume(topic, start, n):
 
 
 def group(topic, name):
-    c = Consumer({"bootstrap.servers": bootstrap, "group.id": name, "auto.offset.reset": "earliest",
+    c = Consumer(common | {"group.id": name, "auto.offset.reset": "earliest",
                   "session.timeout.ms": 6000, "auto.commit.interval.ms": 200})
     c.subscribe([topic], on_assign=lambda _, ps: print("assigned", *[p.partition for p in ps], flush=True))
     while True:
@@ -70,7 +74,7 @@ def group(topic, name):
 
 
 def txn(topic, n):
-    p = Producer({"bootstrap.servers": bootstrap, "transactional.id": "tx-" + topic})
+    p = Producer(common | {"transactional.id": "tx-" + topic})
     p.init_transactions(30)
     p.begin_transaction()
     write(p, topic, int(n), key=False)
@@ -87,7 +91,7 @@ def done(futures):
 
 
 def admin(topic):
-    a = AdminClient({"bootstrap.servers": bootstrap})
+    a = AdminClient(common)
     done(a.create_topics([NewTopic(topic, 2, 1, config={"retention.ms": "86400000"})]))
     try:
         done(a.create_topics([NewTopic(topic, 2, 1)]))

@@ -6,7 +6,9 @@ CompressionCodecs[CompressionTypes.LZ4] = new (require('kafkajs-lz4'))().codec
 
 const BASE = Number(process.env.BASE_MS)
 const [bootstrap, command, ...args] = process.argv.slice(2)
-const kafka = new Kafka({ clientId: 'kafkajs', brokers: [bootstrap], logLevel: logLevel.ERROR })
+const { KAFKA_SASL, KAFKA_USER, KAFKA_PASSWORD } = process.env
+const sasl = KAFKA_SASL && { mechanism: KAFKA_SASL.toLowerCase(), username: KAFKA_USER, password: KAFKA_PASSWORD }
+const kafka = new Kafka({ clientId: 'kafkajs', brokers: [bootstrap], logLevel: logLevel.ERROR, sasl })
 const codecs = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy, lz4: CompressionTypes.LZ4 }
 
 const records = (n, keys = true) => Array.from({ length: n }, (_, i) => ({

@@ -5,19 +5,23 @@ set -euo pipefail
 command -v kcat >/dev/null || exit 77
 b=$1 command=$2
 shift 2
+sasl=()
+if [ -n "${KAFKA_SASL:-}" ]; then
+  sasl=(-X security.protocol=SASL_PLAINTEXT -X "sasl.mechanism=$KAFKA_SASL" -X "sasl.username=$KAFKA_USER" -X "sasl.password=$KAFKA_PASSWORD")
+fi
 format='%p\t%o\t%T\t%k\t%s\t%h\n'
 
 case $command in
   produce)
-    seq 0 $(($3 - 1)) | awk '{print "k" $1 ":v" $1}' | kcat -b "$b" -P -t "$1" -p 0 -z "$2" -K: -H h=all -X linger.ms=5
+    seq 0 $(($3 - 1)) | awk '{print "k" $1 ":v" $1}' | kcat "${sasl[@]}" -b "$b" -P -t "$1" -p 0 -z "$2" -K: -H h=all -X linger.ms=5
     ;;
   consume)
     from=$2
     [ "${from#t}" = "$from" ] || from=s@${from#t}
-    kcat -b "$b" -C -q -u -t "$1" -p 0 -o "$from" -c "$3" -f "$format" -X isolation.level=read_committed | sed -u 's/\th=/\t/'
+    kcat "${sasl[@]}" -b "$b" -C -q -u -t "$1" -p 0 -o "$from" -c "$3" -f "$format" -X isolation.level=read_committed | sed -u 's/\th=/\t/'
     ;;
   group)
-    exec kcat -b "$b" -G "$2" -q -u -X auto.offset.reset=earliest -X session.timeout.ms=6000 -X auto.commit.interval.ms=200 -f "$format" "$1"
+    exec kcat "${sasl[@]}" -b "$b" -G "$2" -q -u -X auto.offset.reset=earliest -X session.timeout.ms=6000 -X auto.commit.interval.ms=200 -f "$format" "$1"
     ;;
   *)
     exit 77

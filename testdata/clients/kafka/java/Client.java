@@ -31,6 +31,14 @@ public class Client {
 
     static Map<String, Object> config(Object... pairs) {
         Map<String, Object> m = new HashMap<>(Map.of("bootstrap.servers", bootstrap));
+        String mechanism = System.getenv("KAFKA_SASL");
+        if (mechanism != null) {
+            String module = mechanism.equals("PLAIN") ? "plain.PlainLoginModule" : "scram.ScramLoginModule";
+            m.put("security.protocol", "SASL_PLAINTEXT");
+            m.put("sasl.mechanism", mechanism);
+            m.put("sasl.jaas.config", "org.apache.kafka.common.security." + module + " required username=\"" + System.getenv("KAFKA_USER")
+                + "\" password=\"" + System.getenv("KAFKA_PASSWORD") + "\";");
+        }
         for (int i = 0; i < pairs.length; i += 2) m.put((String) pairs[i], pairs[i + 1]);
         return m;
     }
