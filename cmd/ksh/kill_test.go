@@ -16,7 +16,7 @@ import (
 	"karst/server/api"
 )
 
-var kills = flag.Int("kills", 6, "how often TestKill kills the server")
+var kills = flag.Int("kills", 6, "how often tests that kill the server do so")
 
 func clientOf(s *kshServer) *api.Client { return api.NewClient("http://" + s.HTTP) }
 
