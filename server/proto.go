@@ -40,7 +40,7 @@ func (p *protoRows) Header(h exec.Header) error {
 		return err
 	}
 	p.out.begin(typeProtobuf)
-	p.word = h.Push || !h.Table
+	p.push, p.word = h.Push, h.Push || !h.Table
 	p.element(raw(map[string]any{"header": map[string]string{"queryId": h.QueryID, "schema": h.Schema.String(), "protoSchema": schema}}))
 	p.Flush()
 	return p.out.err

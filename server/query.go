@@ -186,7 +186,9 @@ func (l *lineRows) Header(head exec.Header) error {
 	l.out.begin(kind)
 	l.push = head.Push
 	l.line(raw(h))
-	l.Flush()
+	if head.Push { // rows may be long in coming
+		l.Flush()
+	}
 	return l.out.err
 }
 
@@ -194,7 +196,7 @@ func (l *lineRows) Header(head exec.Header) error {
 func (l *lineRows) Row(cols [][]byte, _ bool) bool { return l.line(joined(cols)) }
 
 // Flush implements exec.Rows.
-func (l *lineRows) Flush() bool { return l.out.flush() }
+func (l *lineRows) Flush() bool { return !l.push || l.out.flush() }
 
 func (l *lineRows) end(_ string, failure *api.Error) {
 	if failure != nil {
@@ -215,6 +217,7 @@ func joined(cols [][]byte) []byte {
 type arrayRows struct {
 	out  *stream
 	n    int
+	push bool
 	word bool // a last word follows the rows
 }
 
@@ -234,9 +237,11 @@ func (a *arrayRows) element(parts ...[]byte) bool {
 // Header implements exec.Rows.
 func (a *arrayRows) Header(h exec.Header) error {
 	a.out.begin(typeJSON)
-	a.word = h.Push || !h.Table
+	a.push, a.word = h.Push, h.Push || !h.Table
 	a.element(raw(map[string]any{"header": map[string]string{"queryId": h.QueryID, "schema": h.Schema.String()}}))
-	a.Flush()
+	if h.Push { // rows may be long in coming
+		a.Flush()
+	}
 	return a.out.err
 }
 
@@ -255,8 +260,9 @@ func (a *arrayRows) Row(cols [][]byte, deleted bool) bool {
 	return a.element(rowBegin, joined(cols), tail)
 }
 
-// Flush implements exec.Rows.
-func (a *arrayRows) Flush() bool { return a.out.flush() }
+// Flush implements exec.Rows. A pull query's rows are followed by others, or
+// the end, at once.
+func (a *arrayRows) Flush() bool { return !a.push || a.out.flush() }
 
 func (a *arrayRows) end(final string, failure *api.Error) {
 	switch {

@@ -36,6 +36,9 @@ func (r *Runner) printEntity(e api.Entity) {
 		out = r.Err
 	}
 	for _, l := range listings(e) {
+		if f == CSV && l.columns != nil {
+			l.before, l.after = "", ""
+		}
 		if l.before != "" {
 			fmt.Fprintln(out, strings.TrimRight(l.before, "\n"))
 		}

@@ -66,8 +66,21 @@ func ParseStatement(text string, opts Options) (Statement, error) {
 	return stmts[0], nil
 }
 
-// ParseExpr parses one expression, such as a plan holds.
+// ParseExpr parses one expression, such as a plan holds. Plans are compiled
+// from their texts again and again, so what was parsed of late is remembered:
+// expressions are immutable.
 func ParseExpr(text string) (Expr, error) {
+	if e := parsed.get(text); e != nil {
+		return e, nil
+	}
+	e, err := parseExpr(text)
+	if err == nil {
+		parsed.put(text, e)
+	}
+	return e, err
+}
+
+func parseExpr(text string) (Expr, error) {
 	p, err := newParser(text, Options{})
 	if err != nil {
 		return nil, err

@@ -6,9 +6,13 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 )
 
-// chunkBytes is the size of an arena's chunks; a larger request gets a chunk
+// chunkBytes is the size of an arena's chunks, but that the first are smaller,
+// so that an arena for a few values costs little; a larger request gets a chunk
 // of its own.
-const chunkBytes = 256 << 10
+const (
+	chunkBytes      = 256 << 10
+	firstChunkBytes = 1 << 10
+)
 
 // An Arena hands out the buffers of a round and takes them all back at once.
 // It is not safe for concurrent use: each task has its own.
@@ -43,7 +47,7 @@ func (a *Arena) Reset() {
 	}
 	kept := a.chunks[:0]
 	for _, c := range a.chunks {
-		if len(c) == chunkBytes/8 {
+		if len(c) <= chunkBytes/8 {
 			kept = append(kept, c)
 		}
 	}
@@ -65,7 +69,8 @@ func (a *Arena) words(n int) []uint64 {
 	}
 	for {
 		if a.current >= len(a.chunks) {
-			a.chunks = append(a.chunks, make([]uint64, chunkBytes/8))
+			size := min(firstChunkBytes<<min(2*len(a.chunks), 30), chunkBytes) / 8
+			a.chunks = append(a.chunks, make([]uint64, max(size, n)))
 			a.used = 0
 		}
 		c := a.chunks[a.current]

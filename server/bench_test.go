@@ -1,0 +1,46 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"karst/exec/exectest"
+)
+
+// BenchmarkPullByKey answers 'committed' pull queries by key over HTTP, on one
+// connection.
+func BenchmarkPullByKey(b *testing.B) {
+	e := exectest.Open(b, exectest.Options{})
+	b.Cleanup(e.Close)
+	e.Run("CREATE STREAM s (k INT KEY, v INT) WITH (KAFKA_TOPIC='s', PARTITIONS=1, FORMAT='JSON'); CREATE TABLE t AS SELECT k, COUNT(*) AS n, SUM(v) AS total FROM s GROUP BY k;")
+	var records []exectest.Record
+	for i := range 10_000 {
+		records = append(records, exectest.Record{Key: fmt.Sprint(i), Value: fmt.Sprintf(`{"V":%d}`, i)})
+	}
+	e.Produce("s", records...)
+	e.Settle()
+	srv := httptest.NewServer(New(e.Engine, slog.New(slog.DiscardHandler), time.Now))
+	b.Cleanup(srv.Close)
+	n := 0
+	for b.Loop() {
+		n++
+		body := fmt.Sprintf(`{"ksql":"SELECT * FROM t WHERE k = %d;","streamsProperties":{"ksql.query.pull.consistency":"committed"}}`, n%10_000)
+		resp, err := http.Post(srv.URL+"/query", "application/json", strings.NewReader(body))
+		if err != nil {
+			b.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || !bytes.Contains(text, []byte(`"row"`)) {
+			b.Fatalf("%v: %s", err, text)
+		}
+	}
+}
+
