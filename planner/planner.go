@@ -55,9 +55,19 @@ func Topics(s sql.Statement, c *catalog.Catalog) []string {
 			out = append(out, create.Name)
 		}
 	}
-	for _, name := range c.SourceNames() {
-		src, _ := c.Source(name)
-		out = append(out, src.Topic)
+	names := c.SourceNames()
+	if sel, ok := s.(*sql.SelectStmt); ok { // a client's query looks at its sources alone
+		if q, ok := sel.Query.(*sql.Query); ok && q.From != nil {
+			names = nil
+			for _, ref := range sourceRefs(q.From) {
+				names = append(names, ref.Name)
+			}
+		}
+	}
+	for _, name := range names {
+		if src, ok := c.Source(name); ok {
+			out = append(out, src.Topic)
+		}
 	}
 	return out
 }

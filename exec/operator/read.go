@@ -118,6 +118,9 @@ func (g *Groups) Read(a *vector.Arena, t *state.Table, meta func(string) []byte,
 // columns; of a windowed key AppendWindow follows.
 func AppendKey(buf []byte, keys []*vector.Vector, i int) []byte { return appendKey(buf, keys, i) }
 
+// WindowBytes is the length of a window's bounds at the end of a key's bytes.
+const WindowBytes = 16
+
 // AppendWindow appends a window's bounds to the bytes of a key, as stores have
 // them.
 func AppendWindow(buf []byte, start, end int64) []byte {

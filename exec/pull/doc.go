@@ -2,7 +2,8 @@
 // rows that the query which fills the table keeps.
 //
 //	plan.Lookup ─keys known─> the keys' bytes ─Table.Get, batched─> slots
-//	            └──────else─> all slots, less those whose key bytes rule them out
+//	            ├─keys of windows─> Store.Prefixed: the windows of each key
+//	            └──────else─> Store.Scan, less what the key bytes rule out
 //	slots ─operator.Reader─> rows of the step that keeps state
 //	      ─its query's steps above─> the table's rows
 //	      ─the pull query's Filter and Project─> answer
@@ -11,9 +12,9 @@
 // that an answer by key equals one filtered from all rows.
 //
 // Rows are copied out some thousand slots at a time, each time under the
-// store's read lock, so that a long scan holds up no commit. Each chunk is of
-// one commit; a scan over several chunks may see later commits in later
-// chunks, and each key once. What ran before the scan began is in it.
+// store's read lock, so that a long scan holds up no commit; what commits
+// replace meanwhile is kept aside for it, so that it sees one partition as it
+// was when it began there.
 //
 // With a LIMIT the rows are the first in the order of the key, and come in
 // it; without, they come in the order in which their keys first arrived.

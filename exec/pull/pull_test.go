@@ -150,7 +150,7 @@ func TestLimitTakesTheFirstKeys(t *testing.T) {
 // TestLookupTouchesItsKeys counts what is looked at.
 func TestLookupTouchesItsKeys(t *testing.T) {
 	e := filled(t)
-	const partitions = 4
+	const partitions = 4 // a key is looked for in each
 	for where, most := range map[string]int64{
 		"by_int WHERE k = 3":                                                  1,
 		"by_int WHERE k IN (3, 4, 5, 3)":                                      3,
@@ -160,6 +160,8 @@ func TestLookupTouchesItsKeys(t *testing.T) {
 		"copied WHERE k = 3":                                                  1,
 		"tumbling WHERE k = 3 AND WINDOWSTART = 10000":                        1,
 		"tumbling WHERE k = 3 AND WINDOWSTART >= 10000 AND WINDOWEND < 50000": 3,
+		"tumbling WHERE k = 3":                                                9, // windows of the key
+		"sessions WHERE k = 3 AND WINDOWSTART > 10000":                        9,
 		"hopping WHERE k = 3 AND WINDOWSTART BETWEEN 10000 AND 20000":         3,
 		"hopping WHERE k = 3 AND '1970-01-01T00:00:10' <= WINDOWSTART AND WINDOWSTART < '1970-01-01T00:00:20'": 2,
 	} {

@@ -2,6 +2,7 @@ package pull
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -140,79 +141,102 @@ func (r *run) context() *operator.Context {
 
 // partition reads one store; false if the reader has enough.
 func (r *run) partition(s *state.Store, sel *selection) (more bool, err error) {
-	if sel.exact {
-		for from := 0; from < sel.keys.Len(); from += chunkSlots {
-			more, err := r.chunk(s, func(t *state.Table) []int32 { return r.find(t, sel, from) })
-			if err != nil || !more {
-				return false, err
-			}
-		}
-		return true, nil
+	switch {
+	case sel.exact:
+		return r.find(s, sel)
+	case sel.whole && r.window != nil:
+		return r.windows(s, sel)
 	}
-	for from, more := int32(0), true; more; from += chunkSlots {
-		last := false
-		more, err = r.chunk(s, func(t *state.Table) []int32 {
-			slots, end := r.scan(t, sel, from)
-			last = end
-			return slots
+	return r.scan(s, sel)
+}
+
+// find looks up keys, a chunk at a time.
+func (r *run) find(s *state.Store, sel *selection) (more bool, err error) {
+	more = true
+	for from := 0; from < sel.keys.Len() && more && err == nil; from += chunkSlots {
+		n := min(chunkSlots, sel.keys.Len()-from)
+		part := state.Keys{Buf: sel.keys.Buf, Off: sel.keys.Off[from : from+n+1]}
+		more, err = r.chunk(func(read readFunc) error {
+			s.View(func(t *state.Table, meta func(string) []byte) {
+				slots := r.arena.Int32s(n)
+				t.Get(&part, slots)
+				found := slots[:0]
+				for _, slot := range slots {
+					if slot >= 0 {
+						found = append(found, slot)
+					}
+				}
+				read(t, meta, found)
+			})
+			r.stats.Keys += int64(n)
+			return nil
+		})
+	}
+	return more, err
+}
+
+// windows reads those windows of keys that the conditions let pass.
+func (r *run) windows(s *state.Store, sel *selection) (more bool, err error) {
+	seen := map[string]bool{}
+	for _, c := range sel.conds {
+		if seen[string(c.prefix)] {
+			continue
+		}
+		seen[string(c.prefix)] = true
+		more, err := r.chunk(func(read readFunc) error {
+			r.stats.Keys += int64(s.Prefixed(c.prefix, operator.WindowBytes, func(t *state.Table, meta func(string) []byte, slots []int32) {
+				found := slots[:0]
+				for _, slot := range slots {
+					if sel.may(t.Key(slot)) {
+						found = append(found, slot)
+					}
+				}
+				read(t, meta, found)
+			}))
+			return nil
 		})
 		if err != nil || !more {
 			return false, err
-		}
-		if last {
-			break
 		}
 	}
 	return true, nil
 }
 
-// find looks up the keys from a position on, at most a chunk of them.
-func (r *run) find(t *state.Table, sel *selection, from int) []int32 {
-	n := min(chunkSlots, sel.keys.Len()-from)
-	part := state.Keys{Buf: sel.keys.Buf, Off: sel.keys.Off[from : from+n+1]}
-	slots := r.arena.Int32s(n)
-	t.Get(&part, slots)
-	r.stats.Keys += int64(n)
-	found := slots[:0]
-	for _, s := range slots {
-		if s >= 0 {
-			found = append(found, s)
+// scan reads all keys that the conditions do not rule out.
+func (r *run) scan(s *state.Store, sel *selection) (more bool, err error) {
+	scan := s.Scan()
+	defer scan.Close()
+	for {
+		looked := 0
+		more, err = r.chunk(func(read readFunc) (err error) {
+			looked, err = scan.Next(r.arena.Int32s(chunkSlots), sel.may, read)
+			r.stats.Keys += int64(looked)
+			return err
+		})
+		if err != nil || !more || looked == 0 {
+			return more, err
 		}
 	}
-	return found
 }
 
-// scan returns the slots from a position on, at most a chunk of them, that are
-// alive and whose keys may match; end if there are no others.
-func (r *run) scan(t *state.Table, sel *selection, from int32) (slots []int32, end bool) {
-	to := min(int(from)+chunkSlots, t.Slots())
-	if int(from) >= to {
-		return nil, true
-	}
-	slots = r.arena.Int32s(to - int(from))[:0]
-	for slot := from; slot < int32(to); slot++ {
-		if !t.Dead(slot) && sel.may(t.Key(slot)) {
-			slots = append(slots, slot)
-		}
-	}
-	r.stats.Keys += int64(to) - int64(from)
-	return slots, to == t.Slots()
-}
+// A readFunc takes slots of a table to read.
+type readFunc = func(t *state.Table, meta func(name string) []byte, slots []int32)
 
-// chunk reads the slots that choose returns, and takes their rows through the
+// chunk reads the slots that choose gives, and takes their rows through the
 // steps to the reader.
-func (r *run) chunk(s *state.Store, choose func(*state.Table) []int32) (more bool, err error) {
+func (r *run) chunk(choose func(read readFunc) error) (more bool, err error) {
 	if err := r.ctx.Err(); err != nil {
 		return false, fmt.Errorf("reading the table: %w", err)
 	}
 	r.arena.Reset()
 	var b *vector.Batch
-	s.View(func(t *state.Table, meta func(string) []byte) {
-		if slots := choose(t); len(slots) > 0 {
-			b, err = r.reader.Read(r.arena, t, meta, slots)
+	var failed error
+	err = choose(func(t *state.Table, meta func(string) []byte, slots []int32) {
+		if len(slots) > 0 {
+			b, failed = r.reader.Read(r.arena, t, meta, slots)
 		}
 	})
-	if err != nil || b == nil {
+	if err = errors.Join(err, failed); err != nil || b == nil {
 		return true, err
 	}
 	r.stats.Rows += int64(b.N)

@@ -3,6 +3,7 @@ package pull
 import (
 	"bytes"
 	"math"
+	"slices"
 
 	"karst/exec/operator"
 	"karst/exec/state"
@@ -59,6 +60,7 @@ func constantAs(e sql.Expr, t *types.Type) *expr.Program {
 // A selection tells which keys a run reads.
 type selection struct {
 	exact bool // keys are all there can be; else conditions rule some out
+	whole bool // each condition has all key columns
 	keys  state.Keys
 	conds []condition
 }
@@ -163,11 +165,12 @@ func (q *Query) condition(a *alternative, c *operator.Context) (condition, bool)
 func (s *selection) list(w *plan.Window) {
 	s.keys.Reset()
 	seen := map[string]bool{}
+	s.whole = !slices.ContainsFunc(s.conds, func(c condition) bool { return !c.whole })
+	if !s.whole {
+		s.exact = false
+		return
+	}
 	for _, c := range s.conds {
-		if !c.whole {
-			s.exact = false
-			return
-		}
 		if !c.each(w, func(key []byte) {
 			if !seen[string(key)] {
 				seen[string(key)] = true

@@ -15,6 +15,7 @@ type Store struct {
 	overlay   *Table
 	meta      map[string][]byte // small values beside the keys, e.g. stream time
 	metaNew   map[string][]byte // those not committed yet
+	scans     map[*Scan]struct{}
 }
 
 // NewStore returns an empty store.
@@ -29,6 +30,9 @@ func (s *Store) Wipe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.committed, s.overlay = NewTable(s.layout), NewTable(s.layout)
+	for c := range s.scans {
+		c.failed = true
+	}
 	s.meta = map[string][]byte{}
 	clear(s.metaNew)
 }
@@ -180,9 +184,15 @@ func (s *Store) Merge() {
 	for slot := range int32(s.overlay.Slots()) {
 		key, h := s.overlay.Key(slot), s.overlay.hashes[slot]
 		c := s.committed.Find(key, h)
+		if c >= 0 {
+			s.replacing(c)
+		}
 		switch {
 		case !s.overlay.Dead(slot):
 			if c < 0 {
+				if next := s.committed.nextFree(); next >= 0 {
+					s.replacing(next)
+				}
 				c = s.committed.Insert(key, h)
 			}
 			s.committed.copyFrom(c, s.overlay, slot)
@@ -191,6 +201,13 @@ func (s *Store) Merge() {
 		}
 	}
 	s.overlay.Reset()
+}
+
+// replacing tells the scans of a committed slot that is about to change.
+func (s *Store) replacing(slot int32) {
+	for c := range s.scans {
+		c.replacing(slot)
+	}
 }
 
 // Abort drops what is not committed.

@@ -44,6 +44,7 @@ type Table struct {
 	segments [][]byte
 	blobs    *vector.Blobs
 	live     int
+	prefixes *prefixIndex // nil until somebody asks
 }
 
 // NewTable returns an empty table.
@@ -113,6 +114,15 @@ func (t *Table) Get(k *Keys, slots []int32) {
 	}
 }
 
+// nextFree returns the removed slot that the next new key gets, -1 if it gets
+// another one.
+func (t *Table) nextFree() int32 {
+	if n := len(t.free); n > 0 {
+		return t.free[n-1]
+	}
+	return -1
+}
+
 // Insert gives key, which the table does not have, a zeroed slot.
 func (t *Table) Insert(key []byte, hash uint64) int32 {
 	var s int32
@@ -134,6 +144,9 @@ func (t *Table) Insert(key []byte, hash uint64) int32 {
 	t.keys = append(t.keys, key...)
 	t.place(s)
 	t.live++
+	if t.prefixes != nil {
+		t.prefixes.add(s, key)
+	}
 	return s
 }
 
@@ -141,6 +154,9 @@ func (t *Table) Insert(key []byte, hash uint64) int32 {
 func (t *Table) Remove(slot int32) {
 	t.Clear(slot)
 	t.unplace(slot)
+	if t.prefixes != nil {
+		t.prefixes.remove(slot, t.Key(slot))
+	}
 	if t.status[slot] == alive {
 		t.live--
 	}
@@ -255,7 +271,7 @@ func (t *Table) Reset() {
 		clear(s)
 	}
 	t.blobs.Reset()
-	t.live = 0
+	t.live, t.prefixes = 0, nil
 }
 
 // layoutVersion is the first byte of a slot's serialized form.
