@@ -43,4 +43,3 @@ func BenchmarkPullByKey(b *testing.B) {
 		}
 	}
 }
-
