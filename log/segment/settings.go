@@ -227,6 +227,9 @@ func changeConfig(config map[string]string, changes []log.ConfigChange) (map[str
 	}
 	for _, c := range changes {
 		d := findConfig(c.Name)
+		if d == nil && c.Op == log.ConfigDelete {
+			continue // it is not set, as is asked for
+		}
 		if d == nil {
 			return nil, fmt.Errorf("%w: unknown topic setting %s", log.ErrInvalidConfig, c.Name)
 		}

@@ -134,25 +134,38 @@ func (c *call) checkProduce(req *produceRequest, p *producePartition) error {
 	if c.srv.opts.Own(p.topic) {
 		return fmt.Errorf("%w: %s is Karst's own; clients may only read it", log.ErrInvalidTopic, p.topic)
 	}
-	return checkOneBatch(p.records, req.version)
+	return checkOneBatch(p.records, req.txnID, req.version)
 }
 
 // checkOneBatch holds that records are one batch of format 2: what comes behind
 // a first one could not be answered for.
-func checkOneBatch(records []byte, version int16) error {
+func checkOneBatch(records []byte, txnID string, version int16) error {
 	const magicAt = 16
 	if len(records) <= magicAt {
 		return fmt.Errorf("%w: a partition needs one record batch", log.ErrInvalidRecord)
 	}
-	if magic := records[magicAt]; magic != 2 {
+	switch magic := int8(records[magicAt]); {
+	case magic < 0 || magic > 2:
+		return fmt.Errorf("%w: record batch format %d", log.ErrCorrupt, magic)
+	case magic < 2:
 		return fmt.Errorf("%w: record batch format %d, only 2 is taken", log.ErrInvalidRecord, magic)
+	case len(records) < log.HeaderBytes:
+		return fmt.Errorf("%w: a partition needs one whole record batch", log.ErrInvalidRecord)
 	}
 	info, err := log.ReadHeader(records)
-	if err != nil {
+	switch {
+	case err != nil && info.Bytes < log.HeaderBytes:
 		return err
-	}
-	if info.Bytes < len(records) {
+	case err != nil:
+		return fmt.Errorf("%w: %w", log.ErrInvalidRecord, err)
+	case info.Bytes > len(records):
+		return fmt.Errorf("%w: a partition needs one whole record batch", log.ErrInvalidRecord)
+	case info.Bytes < len(records):
 		return fmt.Errorf("%w: more than one record batch for a partition", log.ErrInvalidRecord)
+	case info.BaseOffset != 0:
+		return fmt.Errorf("%w: offset %d where a producer's batch begins with 0", log.ErrInvalidRecord, info.BaseOffset)
+	case info.Transactional() && txnID == "":
+		return errNoTxnID
 	}
 	const zstd = 4
 	if info.Attributes&7 == zstd && version < 7 {
@@ -163,6 +176,7 @@ func checkOneBatch(records []byte, version int16) error {
 
 var (
 	errOldFormat = wireError{codeUnsupportedVersion, "Produce is served from version 3 on"}
+	errNoTxnID   = wireError{codeTxnDenied, "transactional records need a transactional id"}
 	errAcks      = wireError{21, "acks must be -1, 0 or 1"}
 )
 

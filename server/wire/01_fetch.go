@@ -17,7 +17,7 @@ const maxFetchBytes = 50 << 20
 // answer's SessionId is 0, upon which clients ask for all partitions each time.
 func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 	resp := &fetchResponse{FetchResponse: req.ResponseKind().(*kmsg.FetchResponse)}
-	if req.SessionID != 0 {
+	if req.SessionEpoch > 0 { // 0 begins a session, -1 ends one: both ask for everything
 		resp.ErrorCode = codeFetchSessionNotFound
 		return resp
 	}
@@ -127,7 +127,7 @@ func (f *fetcher) partition(topic string, p *kmsg.FetchRequestTopicPartition, ou
 	if err != nil {
 		return codeOf(err)
 	}
-	if code := epochError(p.CurrentLeaderEpoch, b.LeaderEpoch); code != codeNone {
+	if code := epochError(max(p.CurrentLeaderEpoch, -1), b.LeaderEpoch); code != codeNone {
 		return code
 	}
 	committed := f.req.IsolationLevel == 1
@@ -141,7 +141,10 @@ func (f *fetcher) partition(topic string, p *kmsg.FetchRequestTopicPartition, ou
 	}
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = b.HighWatermark, b.LastStable, b.Start
 	limit := min(int(p.PartitionMaxBytes), f.budget)
-	if p.FetchOffset >= end || f.budget <= 0 || limit <= 0 && f.found > 0 {
+	if code, diverged := f.diverged(part, p, out); diverged || code != codeNone {
+		return code
+	}
+	if p.FetchOffset >= end || (f.budget <= 0 || limit <= 0) && f.found > 0 {
 		return codeNone
 	}
 	before := len(*buf)
@@ -162,6 +165,25 @@ func (f *fetcher) partition(topic string, p *kmsg.FetchRequestTopicPartition, ou
 		out.AbortedTransactions = append(out.AbortedTransactions, t)
 	}
 	return codeNone
+}
+
+// diverged tells a client that says what epoch it has read last, from version
+// 12 on, if its log and ours part before its position.
+func (f *fetcher) diverged(part log.Partition, p *kmsg.FetchRequestTopicPartition, out *kmsg.FetchResponseTopicPartition) (code int16, diverged bool) {
+	if f.req.Version < 12 || p.LastFetchedEpoch < 0 {
+		return codeNone, false
+	}
+	last, end, err := f.c.srv.opts.Log.LeaderEpochEnd(f.c.ctx, part, p.LastFetchedEpoch)
+	switch {
+	case err != nil:
+		return codeOf(err), false
+	case end < 0:
+		return codeOf(log.ErrOffsetRange), false
+	case last < p.LastFetchedEpoch || end < p.FetchOffset:
+		out.DivergingEpoch.Epoch, out.DivergingEpoch.EndOffset = last, end
+		return codeNone, true
+	}
+	return codeNone, false
 }
 
 // waiters are the fetches that wait for records of topics.

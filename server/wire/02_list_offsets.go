@@ -12,13 +12,32 @@ import (
 // and the latest tiered (-5), here none.
 func (c *call) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+	times := map[log.Partition]int{} // that a partition is asked for
+	for _, t := range req.Topics {
+		for _, p := range t.Partitions {
+			times[log.Partition{Topic: t.Topic, Index: p.Partition}]++
+		}
+	}
 	for i := range req.Topics {
 		t := kmsg.NewListOffsetsResponseTopic()
 		t.Topic = req.Topics[i].Topic
 		for j := range req.Topics[i].Partitions {
-			t.Partitions = append(t.Partitions, c.listOffset(req, t.Topic, &req.Topics[i].Partitions[j]))
+			p := &req.Topics[i].Partitions[j]
+			part := log.Partition{Topic: t.Topic, Index: p.Partition}
+			if times[part] == 0 {
+				continue // it has been answered for
+			}
+			out := kmsg.NewListOffsetsResponseTopicPartition()
+			out.Partition, out.ErrorCode = p.Partition, codeInvalidRequest
+			if times[part] == 1 {
+				out = c.listOffset(req, t.Topic, p)
+			}
+			times[part] = 0
+			t.Partitions = append(t.Partitions, out)
 		}
-		resp.Topics = append(resp.Topics, t)
+		if len(t.Partitions) > 0 || len(req.Topics[i].Partitions) == 0 {
+			resp.Topics = append(resp.Topics, t)
+		}
 	}
 	return resp
 }
@@ -51,5 +70,8 @@ func (c *call) listOffset(req *kmsg.ListOffsetsRequest, topic string, p *kmsg.Li
 		return out
 	}
 	out.Offset, out.Timestamp, out.LeaderEpoch = found.Offset, found.Timestamp, found.LeaderEpoch
+	if q.Time == log.TimeEarliest && out.LeaderEpoch < 0 { // an empty partition
+		out.LeaderEpoch = b.LeaderEpoch
+	}
 	return out
 }

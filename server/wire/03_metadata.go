@@ -45,7 +45,14 @@ func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 		}
 		return resp
 	}
+	seen := map[string]bool{}
 	for i := range req.Topics {
+		if t := req.Topics[i].Topic; t != nil {
+			if seen[*t] {
+				continue
+			}
+			seen[*t] = true
+		}
 		resp.Topics = append(resp.Topics, c.askedMetadata(req, &req.Topics[i]))
 	}
 	return resp

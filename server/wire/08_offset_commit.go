@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"errors"
+
 	"karst/log"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -37,7 +39,7 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) answer {
 		c.srv.opts.Groups.CommitOffsets(who, offsets, stored.keep)
 	}
 	return answer{ready: stored.ready, response: func() kmsg.Response {
-		code := codeOf(stored.value)
+		code := c.commitCode(req, stored.value)
 		for i := range resp.Topics {
 			for j := range resp.Topics[i].Partitions {
 				if p := &resp.Topics[i].Partitions[j]; p.ErrorCode == codeNone {
@@ -47,6 +49,17 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) answer {
 		}
 		return resp
 	}}
+}
+
+// commitCode is the code for err; from version 9 on a group that isn't there is
+// told from a generation that isn't the current one.
+func (c *call) commitCode(req *kmsg.OffsetCommitRequest, err error) int16 {
+	if req.Version >= 9 && errors.Is(err, log.ErrIllegalGen) {
+		if _, gone := c.srv.opts.Groups.DescribeGroup(c.ctx, req.Group); errors.Is(gone, log.ErrUnknownGroup) {
+			err = gone
+		}
+	}
+	return codeOf(err)
 }
 
 // checkCommit says why an offset of a partition can't be stored.

@@ -7,7 +7,7 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 func (c *call) findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
 	if req.Version < 4 {
-		resp.ErrorCode, resp.ErrorMessage = coordinatorError(req.CoordinatorType, req.CoordinatorKey)
+		resp.ErrorCode, resp.ErrorMessage = coordinatorError(req.CoordinatorType)
 		resp.NodeID, resp.Port = -1, -1
 		if resp.ErrorCode == codeNone {
 			resp.NodeID, resp.Host, resp.Port = nodeID, c.srv.host, c.srv.port
@@ -17,7 +17,7 @@ func (c *call) findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
 	for _, key := range req.CoordinatorKeys {
 		x := kmsg.NewFindCoordinatorResponseCoordinator()
 		x.Key, x.NodeID, x.Port = key, -1, -1
-		if x.ErrorCode, x.ErrorMessage = coordinatorError(req.CoordinatorType, key); x.ErrorCode == codeNone {
+		if x.ErrorCode, x.ErrorMessage = coordinatorError(req.CoordinatorType); x.ErrorCode == codeNone {
 			x.NodeID, x.Host, x.Port = nodeID, c.srv.host, c.srv.port
 		}
 		resp.Coordinators = append(resp.Coordinators, x)
@@ -27,12 +27,10 @@ func (c *call) findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
 
 // Kinds of coordinators: for groups and for transactions. Share groups, 2, are
 // not served.
-func coordinatorError(kind int8, key string) (int16, *string) {
+func coordinatorError(kind int8) (int16, *string) {
 	switch {
 	case kind < 0 || kind > 1:
 		return codeInvalidRequest, text("there are coordinators of type 0, groups, and 1, transactions")
-	case key == "" && kind == 0:
-		return codeInvalidGroupID, text("the group id is empty")
 	}
 	return codeNone, nil
 }

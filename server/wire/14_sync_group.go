@@ -19,7 +19,9 @@ func (c *call) syncGroup(req *kmsg.SyncGroupRequest) answer {
 		s.Assignments[a.MemberID] = bytes.Clone(a.MemberAssignment)
 	}
 	synced := newPromise[log.SyncedGroup]()
-	if req.Version >= 5 && (req.ProtocolType == nil || req.Protocol == nil) {
+	if req.Group == "" {
+		synced.keep(log.SyncedGroup{Err: log.ErrInvalidGroup})
+	} else if req.Version >= 5 && (req.ProtocolType == nil || req.Protocol == nil) {
 		synced.keep(log.SyncedGroup{Err: log.ErrProtocolMismatch})
 	} else {
 		c.srv.opts.Groups.SyncGroup(s, synced.keep)

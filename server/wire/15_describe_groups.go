@@ -26,6 +26,8 @@ func (c *call) describeGroups(req *kmsg.DescribeGroupsRequest) kmsg.Response {
 			g.State = string(log.GroupDead)
 			if req.Version < 6 {
 				err = nil
+			} else {
+				g.AuthorizedOperations = noOperations
 			}
 		}
 		g.ErrorCode, g.ErrorMessage = codeOf(err), reason(err)

@@ -17,10 +17,22 @@ func (c *call) deleteTopics(req *kmsg.DeleteTopicsRequest) kmsg.Response {
 		t.Topic = text(name)
 		topics = append(topics, t)
 	}
+	seen := map[string]int{}
 	for i := range topics {
+		seen[str(topics[i].Topic)]++
+	}
+	for i := range topics {
+		if t := topics[i].Topic; t != nil && seen[*t] == 0 {
+			continue // it has been answered for
+		}
 		out := kmsg.NewDeleteTopicsResponseTopic()
 		out.Topic, out.TopicID = topics[i].Topic, topics[i].TopicID
-		err := c.deleteTopic(&topics[i], &out)
+		err := error(wireError{codeInvalidRequest, "the topic is named more than once"})
+		if topics[i].Topic == nil || seen[*topics[i].Topic] == 1 {
+			err = c.deleteTopic(&topics[i], &out)
+		} else {
+			seen[*topics[i].Topic] = 0
+		}
 		out.ErrorCode, out.ErrorMessage = codeOf(err), reason(err)
 		resp.Topics = append(resp.Topics, out)
 	}
@@ -28,6 +40,9 @@ func (c *call) deleteTopics(req *kmsg.DeleteTopicsRequest) kmsg.Response {
 }
 
 func (c *call) deleteTopic(t *kmsg.DeleteTopicsRequestTopic, out *kmsg.DeleteTopicsResponseTopic) error {
+	if (t.Topic != nil) == (t.TopicID != log.TopicID{}) {
+		return wireError{codeInvalidRequest, "a topic is named either by name or by id"}
+	}
 	var found log.Topic
 	var err error
 	if t.Topic != nil {

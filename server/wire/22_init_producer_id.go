@@ -23,6 +23,10 @@ func (c *call) initProducerID(req *kmsg.InitProducerIDRequest) kmsg.Response {
 	if req.Version >= 3 {
 		current = log.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch}
 	}
+	if (current.ID < 0) != (current.Epoch < 0) {
+		resp.ErrorCode = codeInvalidRequest
+		return resp
+	}
 	p, err := c.srv.opts.Log.InitProducer(c.ctx, str(req.TransactionalID), milliseconds(req.TransactionTimeoutMillis), current)
 	if err != nil {
 		resp.ErrorCode = fencedCode(err, req.Version, 4)
@@ -30,6 +34,15 @@ func (c *call) initProducerID(req *kmsg.InitProducerIDRequest) kmsg.Response {
 	}
 	resp.ProducerID, resp.ProducerEpoch = p.ID, p.Epoch
 	return resp
+}
+
+// checkTxn refuses a request that names no transactional id, or one of Karst's
+// queries.
+func (c *call) checkTxn(id string) error {
+	if id == "" {
+		return wireError{codeInvalidRequest, "the transactional id is empty"}
+	}
+	return c.ownTxn(id)
 }
 
 // ownTxn refuses to touch the transactions of Karst's queries.

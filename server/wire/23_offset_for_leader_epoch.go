@@ -33,6 +33,9 @@ func (c *call) epochEnd(topic string, p *kmsg.OffsetForLeaderEpochRequestTopicPa
 	if out.ErrorCode = epochError(p.CurrentLeaderEpoch, b.LeaderEpoch); out.ErrorCode != codeNone {
 		return out
 	}
+	if p.LeaderEpoch < 0 {
+		return out
+	}
 	last, end, err := c.srv.opts.Log.LeaderEpochEnd(c.ctx, part, p.LeaderEpoch)
 	if err != nil {
 		out.ErrorCode = codeOf(err)

@@ -64,7 +64,7 @@ func (c *call) joinTxn(version int16, p log.TxnProducer, partitions []log.Partit
 			bad = true
 		}
 	}
-	err := c.ownTxn(p.TransactionalID)
+	err := c.checkTxn(p.TransactionalID)
 	if err == nil && !bad {
 		err = c.srv.opts.Log.JoinTxn(c.ctx, p, partitions)
 	}

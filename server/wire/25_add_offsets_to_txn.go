@@ -5,7 +5,7 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 // addOffsetsToTxn makes a group's offsets part of a transaction.
 func (c *call) addOffsetsToTxn(req *kmsg.AddOffsetsToTxnRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.AddOffsetsToTxnResponse)
-	err := c.ownTxn(req.TransactionalID)
+	err := c.checkTxn(req.TransactionalID)
 	if err == nil {
 		err = c.ownGroup(req.Group)
 	}

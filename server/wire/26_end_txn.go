@@ -8,7 +8,7 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 func (c *call) endTxn(req *kmsg.EndTxnRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.EndTxnResponse)
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
-	if err := c.ownTxn(req.TransactionalID); err != nil {
+	if err := c.checkTxn(req.TransactionalID); err != nil {
 		resp.ErrorCode = codeOf(err)
 		return resp
 	}

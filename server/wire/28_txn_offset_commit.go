@@ -41,6 +41,9 @@ func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) answer {
 		if errors.Is(kept.value, log.ErrFenced) { // never told by this request
 			code = codeOf(log.ErrProducerEpoch)
 		}
+		if errors.Is(kept.value, log.ErrTxnState) && req.Version >= 4 { // who knows that code can go on
+			code = codeOf(log.ErrTxnAbortable)
+		}
 		for i := range resp.Topics {
 			for j := range resp.Topics[i].Partitions {
 				if p := &resp.Topics[i].Partitions[j]; p.ErrorCode == codeNone {

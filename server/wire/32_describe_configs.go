@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -34,7 +35,9 @@ func (c *call) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
 func (c *call) resourceConfig(kind kmsg.ConfigResourceType, name string) (entries []log.ConfigEntry, readOnly bool, err error) {
 	switch kind {
 	case kmsg.ConfigResourceTypeTopic:
-		entries, err = c.srv.opts.Log.TopicConfig(c.ctx, name)
+		if entries, err = c.srv.opts.Log.TopicConfig(c.ctx, name); err != nil {
+			err = c.unlessInvalid(name, err)
+		}
 		return entries, c.srv.opts.Own(name), err
 	case kmsg.ConfigResourceTypeBroker:
 		if name != "" && name != strconv.Itoa(int(nodeID)) {
@@ -45,6 +48,14 @@ func (c *call) resourceConfig(kind kmsg.ConfigResourceType, name string) (entrie
 		return nil, true, nil
 	}
 	return nil, true, wireError{codeInvalidRequest, fmt.Sprintf("resources of type %d have no settings", kind)}
+}
+
+// unlessInvalid returns err, or that no topic can have that name.
+func (c *call) unlessInvalid(topic string, err error) error {
+	if invalid := c.srv.opts.Log.CheckTopic(c.ctx, topic, 1, nil); errors.Is(invalid, log.ErrInvalidTopic) {
+		return invalid
+	}
+	return err
 }
 
 // brokerConfig are the broker's settings that clients make decisions by; they

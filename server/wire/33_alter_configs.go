@@ -28,7 +28,7 @@ func (c *call) alterConfigs(req *kmsg.AlterConfigsRequest) kmsg.Response {
 
 // replacement turns a whole new configuration into changes of the one there is.
 func (c *call) replacement(r *kmsg.AlterConfigsRequestResource) ([]log.ConfigChange, error) {
-	if r.ResourceType != kmsg.ConfigResourceTypeTopic {
+	if r.ResourceType != kmsg.ConfigResourceTypeTopic || r.ResourceName == "" {
 		return nil, nil // alter says so
 	}
 	entries, err := c.srv.opts.Log.TopicConfig(c.ctx, r.ResourceName)
@@ -54,6 +54,9 @@ func (c *call) replacement(r *kmsg.AlterConfigsRequestResource) ([]log.ConfigCha
 func (c *call) alter(kind kmsg.ConfigResourceType, name string, changes []log.ConfigChange, validateOnly bool) error {
 	switch kind {
 	case kmsg.ConfigResourceTypeTopic:
+		if name == "" {
+			return wireError{codeInvalidRequest, "the topic has no name"}
+		}
 		if c.srv.opts.Own(name) {
 			return fmt.Errorf("%w: %s is Karst's own", log.ErrInvalidTopic, name)
 		}

@@ -26,6 +26,15 @@ func (c *call) addPartitions(t *kmsg.CreatePartitionsRequestTopic, validateOnly 
 	if c.srv.opts.Own(t.Topic) {
 		return fmt.Errorf("%w: %s is Karst's own", log.ErrInvalidTopic, t.Topic)
 	}
+	if t.Assignment != nil {
+		now, err := c.srv.opts.Log.Topic(c.ctx, t.Topic)
+		if err != nil {
+			return err
+		}
+		if more := t.Count - now.Partitions; more > 0 && int(more) != len(t.Assignment) {
+			return wireError{codeInvalidAssignment, fmt.Sprintf("%d assignments for %d partitions more", len(t.Assignment), more)}
+		}
+	}
 	for _, a := range t.Assignment {
 		if len(a.Replicas) != 1 || a.Replicas[0] != nodeID {
 			return wireError{codeInvalidAssignment, fmt.Sprintf("each partition has one replica, on broker %d", nodeID)}

@@ -27,6 +27,9 @@ func (c *call) offsetDelete(req *kmsg.OffsetDeleteRequest) kmsg.Response {
 		resp.Topics = append(resp.Topics, x)
 	}
 	err := c.ownGroup(req.Group)
+	if req.Group == "" {
+		err = log.ErrInvalidGroup
+	}
 	var refused map[log.Partition]error
 	if err == nil {
 		refused, err = c.srv.opts.Groups.DeleteOffsets(c.ctx, req.Group, partitions)

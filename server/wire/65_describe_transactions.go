@@ -19,6 +19,8 @@ func (c *call) describeTransactions(req *kmsg.DescribeTransactionsRequest) kmsg.
 		switch {
 		case err != nil:
 			out.ErrorCode = codeOf(err)
+		case id == "":
+			out.ErrorCode = codeInvalidRequest
 		case i < 0:
 			out.ErrorCode = codeOf(log.ErrNoTxnID)
 		default:

@@ -21,6 +21,9 @@ func (c *call) describeTopicPartitions(req *kmsg.DescribeTopicPartitionsRequest)
 	}
 	for _, name := range c.namesFrom(req) {
 		t, err := c.srv.opts.Log.Topic(c.ctx, name)
+		if err != nil {
+			err = c.unlessInvalid(name, err)
+		}
 		out := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		out.Topic, out.TopicID, out.IsInternal, out.AuthorizedOperations = text(name), t.ID, c.srv.opts.Own(name), topicOperations
 		if out.ErrorCode = codeOf(err); err != nil {

@@ -48,7 +48,7 @@ func text(s string) *string { return &s }
 // if it doesn't say.
 func epochError(current, leader int32) int16 {
 	switch {
-	case current < 0 || current == leader:
+	case current == -1 || current == leader:
 		return codeNone
 	case current < leader:
 		return codeFencedLeaderEpoch

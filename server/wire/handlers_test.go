@@ -46,7 +46,7 @@ func TestProduceRefuses(t *testing.T) {
 		{"unknown partition", 9, "t", 1, good(), 3, "partition 1"},
 		{"negative partition", 9, "t", -1, good(), 3, "partition -1"},
 		{"broken CRC", 9, "t", 0, broken, 2, "CRC"},
-		{"cut off", 9, "t", 0, good()[:70], 2, ""},
+		{"cut off", 9, "t", 0, good()[:70], 87, "one whole"},
 		{"nothing", 9, "t", 0, []byte{}, 87, "one record batch"},
 		{"old format", 9, "t", 0, oldFormat, 87, "format 1"},
 		{"two batches", 9, "t", 0, append(good(), good()...), 87, "more than one"},
