@@ -44,6 +44,8 @@ var allowed = map[string][]string{
 	"server/web":      {"server/api"},
 	"shell":           {"sql/", "server/api"},
 	"cmd/ksh":         {"testdata/demo", "cmd/", "exec/", "log/", "planner/", "server/", "shell/", "sql/"},
+
+	"server/wire/wiretest": {"server/wire", "log/"},
 }
 
 // importedOnlyBy restricts who may import a package outside of tests.
@@ -51,6 +53,8 @@ var importedOnlyBy = map[string][]string{
 	"exec/script":   {"cmd/"},
 	"exec/exectest": {},
 	"log/logtest":   {},
+
+	"server/wire/wiretest": {},
 }
 
 // TestImportArrows holds the direction of imports that docs/ARCHITECTURE.md

@@ -8,6 +8,7 @@ import (
 	"karst/log"
 	"karst/log/kafka"
 	"karst/log/logtest"
+	"karst/server/wire/wiretest"
 	realkafka "karst/testdata/kafka"
 )
 
@@ -39,5 +40,14 @@ func TestContractOnKafka(t *testing.T) {
 	b := realkafka.Start(t)
 	logtest.Run(t, logtest.Backend{TooLarge: 2 << 20, Open: func(t testing.TB) log.Log {
 		return open(t, kafka.Options{Brokers: []string{b.Addr}})
+	}})
+}
+
+// TestContractOnKarst runs the suite on our own Kafka door: the log over the
+// protocol over the log.
+func TestContractOnKarst(t *testing.T) {
+	addr := wiretest.Start(t)
+	logtest.Run(t, logtest.Backend{TooLarge: 2 << 20, Open: func(t testing.TB) log.Log {
+		return open(t, kafka.Options{Brokers: []string{addr}})
 	}})
 }

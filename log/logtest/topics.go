@@ -57,6 +57,7 @@ func topicNames(h *harness) {
 	for _, n := range []int32{0, -2} {
 		h.is(ignore(h.CreateTopic(h.ctx, h.name("topic"), n, nil)), log.ErrPartitionsLimit)
 	}
+	h.is(ignore(h.CreateTopic(h.ctx, h.name("topic"), 1, map[string]string{"retention.ms": "soon"})), log.ErrInvalidConfig)
 	long := h.name("A.b_c-") + strings.Repeat("x", 200)
 	h.ok(ignore(h.CreateTopic(h.ctx, long, 1, nil)))
 	h.produce(at(long, 0), "a")

@@ -182,7 +182,9 @@ func fencing(h *harness) {
 	old := h.writer(id)
 	h.ok(old.Append(p, batch("committed")))
 	h.ok(h.commit(old))
-	h.ok(old.Append(p, batch(strings.Repeat("large", 300_000))))
+	for range 2 { // enough that it may have been sent already
+		h.ok(old.Append(p, batch(strings.Repeat("large", 150_000))))
+	}
 	h.ok(old.Append(p, batch("dropped")))
 	h.ok(old.Offsets(group, map[log.Partition]int64{p: 5}))
 	w := h.writer(id)
@@ -217,7 +219,9 @@ func closedWriter(h *harness) {
 	p := at(h.topic(1), 0)
 	id := h.name("writer")
 	w := h.writer(id)
-	h.ok(w.Append(p, batch(strings.Repeat("large", 300_000))))
+	for range 2 { // enough that it may have been sent already
+		h.ok(w.Append(p, batch(strings.Repeat("large", 150_000))))
+	}
 	w.Close()
 	if b := h.bounds(p); b.LastStable != b.HighWatermark {
 		h.Fatalf("the closed writer's transaction is open still: %+v", b)

@@ -1,0 +1,61 @@
+// Package wiretest opens the Kafka door over a new embedded log in memory, for
+// tests.
+package wiretest
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"testing"
+	"time"
+
+	"karst/log/segment"
+	"karst/server/wire"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+type clock struct{}
+
+func (clock) Now() time.Time { return time.Now() }
+
+func (clock) AfterFunc(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
+
+// Start opens a door on the loopback until the test ends, and returns its
+// address. Topics are not made by asking for them, and groups do not wait for
+// more members.
+func Start(t testing.TB) (addr string) {
+	t.Helper()
+	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	l, err := segment.Open(segment.Options{FS: vfs.NewMem(), Dir: "data", Rand: rand.Uint64, Clock: clock{}, Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := segment.NewGroups(segment.GroupOptions{Store: l, Clock: clock{}, Rand: rand.Uint64, InitialDelay: time.Nanosecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	door, err := wire.New(wire.Options{
+		Log: l, Groups: groups, Logger: logger, Now: time.Now, Rand: rand.Uint64, Advertised: listener.Addr().String(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- door.Serve(listener) }() // ends by Close
+	t.Cleanup(func() {
+		door.Close()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		groups.Close()
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return listener.Addr().String()
+}
