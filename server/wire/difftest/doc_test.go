@@ -1,0 +1,12 @@
+// Package difftest sends the same requests to the Kafka door and to a real
+// Apache Kafka broker and compares what they answer: error codes and every
+// field that a client can see, but for texts, addresses, times and ids, which
+// are compared by whether they are the same ones as before.
+//
+// A script (scripts_*_test.go) is run once for each version of its key that
+// the door advertises. What remains different is in testdata/differences.txt,
+// each with the reason; a difference without one fails, and a reason without a
+// difference, too.
+//
+// Where no real broker can be had, the test says so and skips.
+package difftest

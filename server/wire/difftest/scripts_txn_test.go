@@ -1,0 +1,394 @@
+package difftest
+
+import (
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// A txn is a transactional producer with a transaction open.
+type txn struct {
+	name  string
+	id    int64
+	epoch int16
+}
+
+func initRequest(txnID string) *kmsg.InitProducerIDRequest {
+	req := kmsg.NewPtrInitProducerIDRequest()
+	req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = 60_000, -1, -1
+	if txnID != "" {
+		req.TransactionalID = &txnID
+	}
+	return req
+}
+
+// txnProducer makes a transactional producer.
+func (s *session) txnProducer(n string) txn {
+	s.Helper()
+	p := txn{name: s.name(n)}
+	s.silently(func() {
+		resp := s.do(4, initRequest(p.name)).(*kmsg.InitProducerIDResponse)
+		if resp.ErrorCode != 0 {
+			s.Fatalf("producer %s: code %d", p.name, resp.ErrorCode)
+		}
+		p.id, p.epoch = resp.ProducerID, resp.ProducerEpoch
+	})
+	return p
+}
+
+func (s *session) addRequest(p txn, topic string, partitions ...int32) *kmsg.AddPartitionsToTxnRequest {
+	req := kmsg.NewPtrAddPartitionsToTxnRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch = p.name, p.id, p.epoch
+	t := kmsg.NewAddPartitionsToTxnRequestTopic()
+	t.Topic, t.Partitions = topic, partitions
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+func (s *session) endRequest(p txn, commit bool) *kmsg.EndTxnRequest {
+	req := kmsg.NewPtrEndTxnRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = p.name, p.id, p.epoch, commit
+	return req
+}
+
+// join makes a partition part of the producer's transaction.
+func (s *session) join(p txn, topic string, partitions ...int32) {
+	s.Helper()
+	s.silently(func() {
+		resp := s.do(3, s.addRequest(p, topic, partitions...)).(*kmsg.AddPartitionsToTxnResponse)
+		if code := resp.Topics[0].Partitions[0].ErrorCode; code != 0 {
+			s.Fatalf("joining: code %d", code)
+		}
+	})
+}
+
+// openTxn opens a transaction of a new producer, with one record in the topic's
+// first partition.
+func (s *session) openTxn(topic string) txn {
+	s.Helper()
+	s.txns++
+	p := s.txnProducer("txn-" + strconv.Itoa(s.txns))
+	s.join(p, topic, 0)
+	s.silently(func() {
+		req := produceRequest(topic, [16]byte{}, 0, from(batch("in txn"), p.id, p.epoch, 0, true))
+		req.TransactionID = &p.name
+		resp := s.do(9, req).(*kmsg.ProduceResponse)
+		if code := resp.Topics[0].Partitions[0].ErrorCode; code != 0 {
+			s.Fatalf("writing in a transaction: code %d", code)
+		}
+	})
+	return p
+}
+
+// endTxn ends a producer's transaction and waits until its marker is there.
+func (s *session) endTxn(p txn, commit bool) {
+	s.Helper()
+	s.silently(func() {
+		if resp := s.do(3, s.endRequest(p, commit)).(*kmsg.EndTxnResponse); resp.ErrorCode != 0 {
+			s.Fatalf("ending: code %d", resp.ErrorCode)
+		}
+		s.do(4, initRequest(p.name)) // answered once the transaction has ended
+	})
+}
+
+func (s *session) produceIn(p txn, topic string, partition int32, sequence int32, version int16) {
+	s.Helper()
+	req := produceRequest(topic, s.topics[topic], partition, from(batch("in txn"), p.id, p.epoch, sequence, true))
+	req.TransactionID = &p.name
+	s.do(version, req)
+}
+
+func init() {
+	const initProducer = 22
+	define(initProducer, "init producer/plain", func(s *session) {
+		s.try(initRequest(""))
+		s.try(initRequest(""))
+	})
+	define(initProducer, "init producer/transactional", func(s *session) {
+		s.try(initRequest(s.name("id")))
+		s.try(initRequest(s.name("id")))
+		s.try(initRequest(s.name("other")))
+	})
+	define(initProducer, "init producer/bad", func(s *session) {
+		empty := ""
+		req := initRequest("x")
+		req.TransactionalID = &empty
+		s.try(req)
+		for _, ms := range []int32{0, -1, 1, 900_000, 900_001, 1<<31 - 1} {
+			req := initRequest(s.name("id"))
+			req.TransactionTimeoutMillis = ms
+			s.try(req)
+		}
+		for _, ms := range []int32{0, -1} {
+			req := initRequest("")
+			req.TransactionTimeoutMillis = ms
+			s.try(req)
+		}
+	})
+	defineFrom(initProducer, 3, "init producer/current", func(s *session) {
+		p := s.txnProducer("id")
+		bump := func(id int64, epoch int16) {
+			req := initRequest(p.name)
+			req.ProducerID, req.ProducerEpoch = id, epoch
+			s.try(req)
+		}
+		bump(p.id, p.epoch)
+		bump(p.id, p.epoch)
+		bump(p.id, p.epoch+7)
+		bump(p.id+1_000_000, p.epoch)
+		bump(p.id, -1)
+		bump(-1, p.epoch)
+		req := initRequest("")
+		req.ProducerID, req.ProducerEpoch = p.id, p.epoch
+		s.try(req)
+		req = initRequest(s.name("nobody"))
+		req.ProducerID, req.ProducerEpoch = p.id, p.epoch
+		s.try(req)
+	})
+	define(initProducer, "init producer/aborts", func(s *session) {
+		t := s.filled()
+		p := s.openTxn(t)
+		s.try(initRequest(p.name))
+		s.do(11, func() *kmsg.FetchRequest {
+			req := emptyFetch()
+			req.IsolationLevel = 1
+			ft := kmsg.NewFetchRequestTopic()
+			ft.Topic, ft.Partitions = t, append(ft.Partitions, fetchPartition(0, 0))
+			req.Topics = append(req.Topics, ft)
+			return req
+		}())
+		s.produceIn(p, t, 0, 1, 9)
+		s.do(3, s.endRequest(p, true))
+	})
+
+	const add = 24
+	v3 := func(s *session) bool { return s.version < 4 }
+	define(add, "add partitions", func(s *session) {
+		if !v3(s) {
+			s.addBatched()
+			return
+		}
+		t := s.filled()
+		p := s.txnProducer("id")
+		s.try(s.addRequest(p, t, 0))
+		s.try(s.addRequest(p, t, 0, 1))
+		s.try(s.addRequest(p, t, 0, 5))
+		s.try(s.addRequest(p, s.name("nobody"), 0))
+		s.try(s.addRequest(txn{p.name, p.id, p.epoch + 1}, t, 0))
+		s.try(s.addRequest(txn{p.name, p.id + 1_000_000, p.epoch}, t, 0))
+		s.try(s.addRequest(txn{s.name("other"), p.id, p.epoch}, t, 0))
+		s.try(s.addRequest(txn{"", p.id, p.epoch}, t, 0))
+		newer := s.txnProducer("id")
+		s.try(s.addRequest(p, t, 0))
+		s.try(s.addRequest(newer, t, 0))
+	})
+
+	const addOffsets = 25
+	define(addOffsets, "add offsets", func(s *session) {
+		p := s.txnProducer("id")
+		try := func(p txn, group string) {
+			req := kmsg.NewPtrAddOffsetsToTxnRequest()
+			req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = p.name, p.id, p.epoch, group
+			s.try(req)
+		}
+		try(p, s.name("g"))
+		try(p, s.name("g"))
+		try(p, "")
+		try(txn{p.name, p.id, p.epoch + 1}, s.name("g"))
+		try(txn{p.name, p.id + 1_000_000, p.epoch}, s.name("g"))
+		try(txn{s.name("other"), p.id, p.epoch}, s.name("g"))
+		try(txn{"", p.id, p.epoch}, s.name("g"))
+		newer := s.txnProducer("id")
+		try(p, s.name("g"))
+		try(newer, s.name("g"))
+	})
+
+	const end = 26
+	define(end, "end txn/empty", func(s *session) {
+		p := s.txnProducer("id")
+		s.try(s.endRequest(p, true))
+		p = s.txnProducer("id2")
+		s.try(s.endRequest(p, false))
+	})
+	for _, commit := range []bool{true, false} {
+		define(end, "end txn/"+strconv.FormatBool(commit), func(s *session) {
+			t := s.filled()
+			p := s.openTxn(t)
+			s.try(s.endRequest(p, commit))
+			s.try(s.endRequest(p, commit)) // again
+			s.try(s.endRequest(p, !commit))
+		})
+	}
+	define(end, "end txn/wrong producers", func(s *session) {
+		t := s.filled()
+		p := s.openTxn(t)
+		s.try(s.endRequest(txn{p.name, p.id, p.epoch + 1}, true))
+		s.try(s.endRequest(txn{p.name, p.id, p.epoch - 1}, true))
+		s.try(s.endRequest(txn{p.name, p.id + 1_000_000, p.epoch}, true))
+		s.try(s.endRequest(txn{s.name("other"), p.id, p.epoch}, true))
+		s.try(s.endRequest(txn{"", p.id, p.epoch}, true))
+		s.txnProducer("unrelated")
+		s.silently(func() { s.do(4, initRequest(p.name)) })
+		s.try(s.endRequest(p, true)) // a zombie
+		s.try(s.endRequest(p, false))
+	})
+
+	const produce = 0
+	defineFrom(produce, 3, "produce/in transaction", func(s *session) {
+		t := s.topic("t", 2)
+		p := s.txnProducer("id")
+		s.join(p, t, 0)
+		s.produceIn(p, t, 0, 0, s.version)
+		s.produceIn(p, t, 0, 1, s.version)
+		s.produceIn(p, t, 0, 1, s.version) // again
+		s.produceIn(p, t, 0, 5, s.version) // a gap
+		s.endTxn(p, true)
+		s.produceIn(p, t, 0, 2, s.version) // a zombie
+	})
+	defineFrom(produce, 3, "produce/not joined", func(s *session) {
+		t := s.topic("t", 2)
+		p := s.txnProducer("id")
+		s.produceIn(p, t, 1, 0, s.version)
+		wrong := p
+		wrong.name = s.name("other")
+		s.produceIn(wrong, t, 0, 0, s.version)
+	})
+	defineFrom(produce, 3, "produce/plain of a transactional producer", func(s *session) {
+		t := s.topic("t", 2)
+		p := s.txnProducer("id")
+		s.join(p, t, 0)
+		s.produceIn(p, t, 0, 0, s.version)
+		req := produceRequest(t, s.topics[t], 0, from(batch("plain"), p.id, p.epoch, 1, false))
+		s.try(req)
+	})
+
+	const txnOffsets = 28
+	commit := func(s *session, p txn, group, topic string, change ...func(*kmsg.TxnOffsetCommitRequest)) {
+		req := kmsg.NewPtrTxnOffsetCommitRequest()
+		req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = p.name, p.id, p.epoch, group
+		t, tp := kmsg.NewTxnOffsetCommitRequestTopic(), kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		t.Topic, tp.Partition, tp.Offset, tp.Metadata = topic, 0, 3, kmsg.StringPtr("meta")
+		t.Partitions = append(t.Partitions, tp)
+		req.Topics = append(req.Topics, t)
+		for _, f := range change {
+			f(req)
+		}
+		s.try(req)
+	}
+	joinGroup := func(s *session, p txn, group string) {
+		s.silently(func() {
+			req := kmsg.NewPtrAddOffsetsToTxnRequest()
+			req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = p.name, p.id, p.epoch, group
+			s.do(3, req)
+		})
+	}
+	define(txnOffsets, "txn offsets", func(s *session) {
+		t := s.filled()
+		p, g := s.txnProducer("id"), s.name("g")
+		joinGroup(s, p, g)
+		commit(s, p, g, t)
+		s.fetchOffsets(g, t, false)
+		s.fetchOffsets(g, t, true)
+		s.endTxn(p, true)
+		s.fetchOffsets(g, t, true)
+		commit(s, p, g, t) // a zombie
+	})
+	define(txnOffsets, "txn offsets/aborted", func(s *session) {
+		t := s.filled()
+		p, g := s.txnProducer("id"), s.name("g")
+		joinGroup(s, p, g)
+		commit(s, p, g, t)
+		s.endTxn(p, false)
+		s.fetchOffsets(g, t, true)
+	})
+	define(txnOffsets, "txn offsets/bad", func(s *session) {
+		t := s.filled()
+		p, g := s.txnProducer("id"), s.name("g")
+		commit(s, p, g, t) // not joined
+		joinGroup(s, p, g)
+		commit(s, p, g, s.name("nobody"))
+		commit(s, p, g, t, func(r *kmsg.TxnOffsetCommitRequest) { r.Topics[0].Partitions[0].Partition = 9 })
+		commit(s, p, "", t)
+		commit(s, txn{p.name, p.id, p.epoch + 3}, g, t)
+		commit(s, txn{p.name, p.id + 1_000_000, p.epoch}, g, t)
+		commit(s, p, g, t, func(r *kmsg.TxnOffsetCommitRequest) { r.Generation, r.MemberID = 4, "nobody" })
+		commit(s, p, g, t, func(r *kmsg.TxnOffsetCommitRequest) { r.Generation = 4 })
+		commit(s, p, g, t, func(r *kmsg.TxnOffsetCommitRequest) { r.InstanceID = kmsg.StringPtr("nobody") })
+		long := make([]byte, 5000)
+		for i := range long {
+			long[i] = 'x'
+		}
+		commit(s, p, g, t, func(r *kmsg.TxnOffsetCommitRequest) {
+			r.Topics[0].Partitions[0].Metadata = kmsg.StringPtr(string(long))
+		})
+	})
+
+	define(61, "describe producers", func(s *session) {
+		t := s.filled()
+		s.openTxn(t)
+		id, epoch := s.producer()
+		s.fill(t, 1, from(batch("a"), id, epoch, 0, false))
+		req := kmsg.NewPtrDescribeProducersRequest()
+		rt := kmsg.NewDescribeProducersRequestTopic()
+		rt.Topic, rt.Partitions = t, []int32{0, 1, 7}
+		req.Topics = append(req.Topics, rt)
+		rt.Topic, rt.Partitions = s.name("nobody"), []int32{0}
+		req.Topics = append(req.Topics, rt)
+		s.try(req)
+	})
+	define(65, "describe transactions", func(s *session) {
+		t := s.filled()
+		p := s.txnProducer("empty")
+		o := s.openTxn(t)
+		ended := s.openTxn(t)
+		s.silently(func() { s.do(3, s.endRequest(ended, true)); s.settled(ended) })
+		req := kmsg.NewPtrDescribeTransactionsRequest()
+		req.TransactionalIDs = []string{p.name, o.name, ended.name, s.name("nobody"), ""}
+		s.try(req)
+	})
+	define(66, "list transactions", func(s *session) {
+		t := s.filled()
+		o := s.openTxn(t)
+		req := kmsg.NewPtrListTransactionsRequest()
+		req.DurationFilterMillis = -1
+		req.ProducerIDFilters = []int64{o.id}
+		s.try(req)
+		req.StateFilters = []string{"Ongoing", "Nonsense"}
+		s.try(req)
+		req.StateFilters = []string{"Empty"}
+		s.try(req)
+		req.StateFilters, req.DurationFilterMillis = nil, 100_000_000
+		s.try(req)
+	})
+}
+
+// settled waits until a transaction's markers are written.
+func (s *session) settled(p txn) {
+	req := kmsg.NewPtrDescribeTransactionsRequest()
+	req.TransactionalIDs = []string{p.name}
+	for range 1000 {
+		if resp := s.do(0, req).(*kmsg.DescribeTransactionsResponse); resp.TransactionStates[0].State[:7] != "Prepare" {
+			return
+		}
+	}
+}
+
+// addBatched sends versions 4 and later, which brokers send each other.
+func (s *session) addBatched() {
+	t := s.filled()
+	p := s.txnProducer("id")
+	req := kmsg.NewPtrAddPartitionsToTxnRequest()
+	x := kmsg.NewAddPartitionsToTxnRequestTransaction()
+	x.TransactionalID, x.ProducerID, x.ProducerEpoch = p.name, p.id, p.epoch
+	rt := kmsg.NewAddPartitionsToTxnRequestTransactionTopic()
+	rt.Topic, rt.Partitions = t, []int32{0, 1}
+	x.Topics = append(x.Topics, rt)
+	req.Transactions = append(req.Transactions, x)
+	s.try(req)
+	req.Transactions[0].VerifyOnly = true
+	s.try(req)
+	req.Transactions[0].TransactionalID = s.name("nobody")
+	s.try(req)
+}
