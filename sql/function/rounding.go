@@ -13,7 +13,7 @@ import (
 
 // roundingSignatures are those of ROUND and TRUNC: without a number of
 // decimals the result is a whole number, BIGINT or a DECIMAL of scale 0.
-func roundingSignatures(whole func(float64) int64, places func(x float64, n int) float64, decimal func(n *big.Int, scale, places int) *big.Int) []Signature {
+func roundingSignatures(whole func(float64) int64, places func(x float64, n int) float64, decimal decimalCut) []Signature {
 	return []Signature{
 		scalar("val BIGINT", types.Bigint, func(c *Call) (*vector.Vector, error) { return c.Args[0], nil }),
 		scalar("val INT", types.Bigint, bigintKernel(types.Bigint, func(c *Call, i int) (int64, bool) { return int64(c.Args[0].I32[i]), true })),
@@ -38,7 +38,7 @@ func wholeDecimalType(args []Arg, _ map[string]*types.Type) (*types.Type, error)
 
 // decimalPlaces rounds DECIMALs. As in ksqlDB a value rounded up may have one
 // digit more than its type.
-func decimalPlaces(cut func(n *big.Int, scale, places int) *big.Int) func(args []Arg) (ScalarKernel, error) {
+func decimalPlaces(cut decimalCut) func(args []Arg) (ScalarKernel, error) {
 	return func(args []Arg) (ScalarKernel, error) {
 		from, to := args[0].Type, args[0].Type
 		if len(args) == 1 {
@@ -51,11 +51,10 @@ func decimalPlaces(cut func(n *big.Int, scale, places int) *big.Int) func(args [
 				if len(c.Args) == 2 {
 					places = int(c.Args[1].I32[i])
 				}
-				n := c.Args[0].Dec[i].BigInt()
+				v.Dec[i] = c.Args[0].Dec[i]
 				if places = max(places, -types.MaxDecimalPrecision); places < from.Scale() {
-					n = types.Rescale(cut(n, from.Scale(), places), places, to.Scale())
+					v.Dec[i] = cut.apply(v.Dec[i], from.Scale(), places, to.Scale())
 				}
-				v.Dec[i] = decimal128.FromBigInt(n)
 			}
 			return v, nil
 		}, nil
@@ -65,15 +64,50 @@ func decimalPlaces(cut func(n *big.Int, scale, places int) *big.Int) func(args [
 // maxDigits is more than any DOUBLE has.
 const maxDigits = 700
 
-// roundDecimal rounds n / 10^scale, halves up.
-func roundDecimal(n *big.Int, scale, places int) *big.Int {
-	unit := types.PowerOfTen(scale - places)
-	half := new(big.Int).Rsh(unit, 1)
-	return new(big.Int).Div(half.Add(half, n), unit)
+// A decimalCut divides an unscaled value by a unit, rounding in its way: of 64
+// bits, and of any size.
+type decimalCut struct {
+	small func(n, unit int64) int64
+	large func(n, unit *big.Int) *big.Int
 }
 
-func truncDecimal(n *big.Int, scale, places int) *big.Int {
-	return new(big.Int).Quo(n, types.PowerOfTen(scale-places))
+var (
+	floorCut = decimalCut{floorDiv, func(n, unit *big.Int) *big.Int { return new(big.Int).Div(n, unit) }}
+	ceilCut  = decimalCut{func(n, unit int64) int64 { return -floorDiv(-n, unit) }, func(n, unit *big.Int) *big.Int {
+		q := new(big.Int).Div(new(big.Int).Neg(n), unit)
+		return q.Neg(q)
+	}}
+	truncCut = decimalCut{func(n, unit int64) int64 { return n / unit }, func(n, unit *big.Int) *big.Int { return new(big.Int).Quo(n, unit) }}
+	// roundCut rounds halves up.
+	roundCut = decimalCut{func(n, unit int64) int64 { return floorDiv(n+unit/2, unit) }, func(n, unit *big.Int) *big.Int {
+		half := new(big.Int).Rsh(unit, 1)
+		return half.Div(half.Add(half, n), unit)
+	}}
+)
+
+// smallPowers are the powers of ten that leave room for a sum in 64 bits.
+var smallPowers = func() (p [18]int64) {
+	p[0] = 1
+	for i := 1; i < len(p); i++ {
+		p[i] = 10 * p[i-1]
+	}
+	return p
+}()
+
+// apply cuts x, of the scale from, after places decimals, fewer than from, and
+// gives it the scale to, not below places.
+func (cut decimalCut) apply(x decimal128.Num, from, places, to int) decimal128.Num {
+	low := int64(x.LowBits())
+	if fits := x.HighBits() == low>>63 && low > -1<<62 && low < 1<<62; fits && from-places < len(smallPowers) && to-places < len(smallPowers) {
+		return decimal128.FromI64(cut.small(low, smallPowers[from-places])).Mul(decimal128.FromI64(smallPowers[to-places]))
+	}
+	n := cut.large(x.BigInt(), types.PowerOfTen(from-places))
+	return decimal128.FromBigInt(types.Rescale(n, places, to))
+}
+
+// roundDecimal rounds n / 10^scale, halves up.
+func roundDecimal(n *big.Int, scale, places int) *big.Int {
+	return roundCut.large(n, types.PowerOfTen(scale-places))
 }
 
 // javaRound is Java's Math.round: the nearest whole number, halves up. What is

@@ -5,6 +5,9 @@ import (
 	"math/big"
 	"testing"
 
+	"karst/sql/types"
+
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"pgregory.net/rapid"
 )
 
@@ -59,4 +62,23 @@ func TestWholeNumbers(t *testing.T) {
 	if got := truncWhole(math.NaN()); got != 0 {
 		t.Errorf("TRUNC(NaN) is %d", got)
 	}
+}
+
+// TestDecimalCuts holds the way of 64 bits to the one of any size.
+func TestDecimalCuts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := rapid.OneOf(rapid.Int64Range(-2000, 2000), rapid.Int64()).Draw(t, "x")
+		from := rapid.IntRange(1, 30).Draw(t, "from")
+		places := rapid.IntRange(-5, from-1).Draw(t, "places")
+		to := from
+		for name, cut := range map[string]decimalCut{"floor": floorCut, "ceil": ceilCut, "trunc": truncCut, "round": roundCut} {
+			want := types.Rescale(cut.large(big.NewInt(x), types.PowerOfTen(from-places)), places, to)
+			if !types.FitsPrecision(want, types.MaxDecimalPrecision) {
+				continue
+			}
+			if got := cut.apply(decimal128.FromI64(x), from, places, to); got.BigInt().Cmp(want) != 0 {
+				t.Fatalf("%s of %d, scale %d, to %d places is %s, want %s", name, x, from, places, got.BigInt(), want)
+			}
+		}
+	})
 }

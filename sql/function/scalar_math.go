@@ -14,14 +14,14 @@ func mathFunctions() []Def {
 		{Name: "ABS", Kind: Scalar, Category: CategoryMath, Description: "The number without its sign.", Examples: []Example{{"ABS(-3)", "3"}},
 			Signatures: sameNumber(func(x int64) int64 { return max(x, -x) }, math.Abs, func(x decimal128.Num, _ int) decimal128.Num { return x.Abs() })},
 		{Name: "FLOOR", Kind: Scalar, Category: CategoryMath, Description: "The largest whole number not above.", Examples: []Example{{"FLOOR(-1.5E0)", "-2E0"}},
-			Signatures: sameNumber(func(x int64) int64 { return x }, math.Floor, wholeDecimal(-1))},
+			Signatures: sameNumber(func(x int64) int64 { return x }, math.Floor, wholeDecimal(floorCut))},
 		{Name: "CEIL", Kind: Scalar, Category: CategoryMath, Description: "The smallest whole number not below.", Examples: []Example{{"CEIL(1.2E0)", "2E0"}},
-			Signatures: sameNumber(func(x int64) int64 { return x }, math.Ceil, wholeDecimal(1))},
+			Signatures: sameNumber(func(x int64) int64 { return x }, math.Ceil, wholeDecimal(ceilCut))},
 		{Name: "ROUND", Kind: Scalar, Category: CategoryMath, Description: "The nearest whole number, halves up; or rounded to a number of decimals.",
-			Signatures: roundingSignatures(javaRound, roundDouble, roundDecimal),
+			Signatures: roundingSignatures(javaRound, roundDouble, roundCut),
 			Examples:   []Example{{"ROUND(2.5E0)", "CAST(3 AS BIGINT)"}, {"ROUND(1.255E0, 1)", "1.3E0"}, {"ROUND(1.25, 1)", "1.30"}, {"ROUND(1.55) = 2", "TRUE"}}},
 		{Name: "TRUNC", Kind: Scalar, Category: CategoryMath, Description: "The number without its fraction; or cut after a number of decimals.",
-			Signatures: roundingSignatures(truncWhole, truncDouble, truncDecimal),
+			Signatures: roundingSignatures(truncWhole, truncDouble, truncCut),
 			Examples:   []Example{{"TRUNC(-2.7E0)", "CAST(-2 AS BIGINT)"}, {"TRUNC(12345.678E0, 2)", "12345.67E0"}, {"TRUNC(12345.678E0, -1)", "12340E0"}, {"TRUNC(1.29, 1)", "1.20"}}},
 		{Name: "SIGN", Kind: Scalar, Category: CategoryMath, Description: "-1, 0 or 1 by the number's sign.",
 			Signatures: numeric("value", types.Int, signKernel), Examples: []Example{{"SIGN(-7)", "-1"}}},
@@ -112,17 +112,9 @@ func sameNumber(whole func(int64) int64, float func(float64) float64, dec func(d
 	}
 }
 
-// wholeDecimal rounds to a whole number towards a direction.
-func wholeDecimal(direction int) func(decimal128.Num, int) decimal128.Num {
-	return func(x decimal128.Num, scale int) decimal128.Num {
-		unit := types.PowerOfTen(scale)
-		n := x.BigInt()
-		q, r := n.QuoRem(n, unit, types.PowerOfTen(0))
-		if r.Sign() == direction {
-			q.Add(q, types.PowerOfTen(0).SetInt64(int64(direction)))
-		}
-		return decimal128.FromBigInt(q.Mul(q, unit))
-	}
+// wholeDecimal cuts DECIMALs to whole numbers of the same type.
+func wholeDecimal(cut decimalCut) func(decimal128.Num, int) decimal128.Num {
+	return func(x decimal128.Num, scale int) decimal128.Num { return cut.apply(x, scale, 0, scale) }
 }
 
 // orderedTypes are the types whose values have an order.
