@@ -193,6 +193,7 @@ func (e *Engine) apply(r *planner.Result) {
 		e.start(q, e.end(r.Change.Replaces))
 	}
 	if r.DeleteTopic != "" {
+		e.forgetSchemas(r.DeleteTopic)
 		if err := e.opts.Log.DeleteTopic(e.ctx, r.DeleteTopic); err != nil {
 			e.opts.Logger.Warn("deleting a topic", "topic", r.DeleteTopic, "error", err)
 		}

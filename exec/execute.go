@@ -100,6 +100,8 @@ func (e *Engine) answer(ctx context.Context, stmt sql.Statement, s *Session) (An
 		return nil, noConnectors(stmt.Pos())
 	case *sql.AssertTopic:
 		return e.assertTopic(ctx, x)
+	case *sql.AssertSchema:
+		return e.assertSchema(x)
 	case *sql.QueryControl:
 		if x.Action == "TERMINATE" && !x.All && e.CloseQuery(x.ID) {
 			return Done{Message: "Query terminated."}, nil

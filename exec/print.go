@@ -24,7 +24,7 @@ func (e *Engine) Print(ctx context.Context, x *sql.PrintTopic, out func(line str
 	if err != nil {
 		return err
 	}
-	p := &printer{e: e, topic: topic, every: max(x.Interval, 1), limit: -1, out: out}
+	p := &printer{e: e, topic: topic, every: max(x.Interval, 1), limit: -1, out: out, texts: format.NewTexts(e.opts.Registry)}
 	if x.Limit != nil {
 		p.limit = *x.Limit
 	}
@@ -118,6 +118,7 @@ type printer struct {
 	ended  bool
 	out    func(string) bool
 	recs   log.Records
+	texts  *format.Texts
 }
 
 // begin returns where to read from.
@@ -159,7 +160,7 @@ func (p *printer) fetch(ctx context.Context, partition int32, offset int64) (int
 			continue
 		}
 		at := time.UnixMilli(p.recs.Timestamps[i]).UTC().Format("2006/01/02 15:04:05.000 Z")
-		line := fmt.Sprintf("rowtime: %s, key: %s, value: %s, partition: %d, offset: %d", at, p.key(p.recs.Key(i)), printable(p.recs.Value(i)), partition, p.recs.Offsets[i])
+		line := fmt.Sprintf("rowtime: %s, key: %s, value: %s, partition: %d, offset: %d", at, p.key(p.recs.Key(i)), p.text(p.recs.Value(i)), partition, p.recs.Offsets[i])
 		if !p.out(line) {
 			p.ended = true
 		}
@@ -170,11 +171,19 @@ func (p *printer) fetch(ctx context.Context, partition int32, offset int64) (int
 	return next, nil
 }
 
+// text shows what a record holds: by its schema, if it names one.
+func (p *printer) text(b []byte) string {
+	if s, name := p.texts.Text(nil, b); name != "" {
+		return string(s)
+	}
+	return printable(b)
+}
+
 // key shows a key: a number where a source on the topic says that it is one,
 // with its window if it has one.
 func (p *printer) key(key []byte) string {
 	if key == nil || p.source == nil {
-		return printable(key)
+		return p.text(key)
 	}
 	window := ""
 	if w := p.source.Window; w != nil {
@@ -185,7 +194,7 @@ func (p *printer) key(key []byte) string {
 	}
 	cols := p.source.Schema.Keys()
 	if p.source.KeyFormat.Name != "KAFKA" || len(cols) != 1 || cols[0].Type.Kind() == types.KindString {
-		return printable(key) + window
+		return p.text(key) + window
 	}
 	d, err := format.NewDecoder(format.Options{Name: "KAFKA", Key: true}, cols, nil)
 	if err != nil {

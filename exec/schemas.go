@@ -19,6 +19,11 @@ type Registry interface {
 	Latest(subject string) (id int, err error)
 	// Reuse makes the schema with that id a version of a subject too.
 	Reuse(subject string, id int) error
+	// Has reports whether there is a subject ("": any) with a version (0: any)
+	// that is the schema with that id.
+	Has(subject string, id int) (bool, error)
+	// Forget deletes a subject, softly, if it is there.
+	Forget(subject string) error
 }
 
 // notFound reports whether a registry says that what was asked for does not
@@ -88,6 +93,20 @@ func (e *Engine) register(list []planner.Registration) error {
 		}
 	}
 	return nil
+}
+
+// forgetSchemas deletes the subjects of a topic that is deleted with its stream
+// or table.
+func (e *Engine) forgetSchemas(topic string) {
+	if e.opts.Registry == nil {
+		return
+	}
+	for _, key := range []bool{true, false} {
+		subject := format.Subject(topic, key)
+		if err := e.opts.Registry.Forget(subject); err != nil {
+			e.opts.Logger.Warn("deleting a topic's schemas", "subject", subject, "error", err)
+		}
+	}
 }
 
 // formatOptions returns how a source's keys or values are read and written.

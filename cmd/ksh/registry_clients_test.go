@@ -180,6 +180,17 @@ func TestRemoteRegistry(t *testing.T) {
 	if list, err := cl.Subjects(t.Context()); err != nil || strings.Join(list, " ") != "C-key C-value s-key s-value" {
 		t.Errorf("subjects %v, %v", list, err)
 	}
+	for text, ok := range map[string]bool{"ASSERT SCHEMA SUBJECT 's-value';": true, "ASSERT SCHEMA SUBJECT 's-value' ID 99;": false, "ASSERT NOT EXISTS SCHEMA ID 99;": true, "ASSERT NOT EXISTS SCHEMA SUBJECT 's-key';": false} {
+		if _, err := n.engine.Execute(t.Context(), text, session); (err == nil) != ok {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if _, err := n.engine.Execute(t.Context(), "DROP TABLE c DELETE TOPIC;", session); err != nil {
+		t.Error(err)
+	}
+	if list, err := cl.Subjects(t.Context()); err != nil || strings.Join(list, " ") != "s-key s-value" {
+		t.Errorf("subjects after DELETE TOPIC: %v, %v", list, err)
+	}
 	_, err = n.engine.Execute(t.Context(), "CREATE STREAM x WITH (KAFKA_TOPIC='s', FORMAT='AVRO', VALUE_SCHEMA_ID=77);", session)
 	if err == nil || !strings.Contains(err.Error(), "77") {
 		t.Errorf("an unknown schema: %v", err)

@@ -149,3 +149,28 @@ func (c *Client) Reuse(subject string, id int) error {
 	_, err = c.register(subject, s.schema)
 	return err
 }
+
+// Has is as Registry.Has.
+func (c *Client) Has(subject string, id int) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), clientTimeout)
+	defer cancel()
+	if id == 0 {
+		list, err := c.sr.SubjectVersions(ctx, subject)
+		return len(list) > 0, unlessNotFound(fault(err))
+	}
+	list, err := c.sr.SchemaVersionsByID(ctx, id)
+	for _, v := range list {
+		if subject == "" || v.Subject == subject {
+			return true, nil
+		}
+	}
+	return false, unlessNotFound(fault(err))
+}
+
+// Forget is as Registry.Forget.
+func (c *Client) Forget(subject string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), clientTimeout)
+	defer cancel()
+	_, err := c.sr.DeleteSubject(ctx, subject, sr.SoftDelete)
+	return unlessNotFound(fault(err))
+}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 )
@@ -62,6 +63,38 @@ func (r *Registry) Reuse(subject string, id int) error {
 		return err
 	}
 	_, err = r.Add(subject, s, 0, 0)
+	return err
+}
+
+// Has reports whether there is a subject ("": any) with a version (0: any) that
+// is the schema with that id.
+func (r *Registry) Has(subject string, id int) (bool, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, name := range r.names(false) {
+		if subject != "" && subject != name {
+			continue
+		}
+		for _, v := range r.versions(name, false) {
+			if id == 0 || v.ID == id {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// Forget deletes a subject softly, if it is there.
+func (r *Registry) Forget(subject string) error {
+	_, err := r.DeleteSubject(subject, false)
+	return unlessNotFound(err)
+}
+
+func unlessNotFound(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.NotFound() {
+		return nil
+	}
 	return err
 }
 

@@ -372,24 +372,24 @@ func (r *avroReader) value(v *avroValue, depth int) bool {
 	if v.wrong {
 		return r.wrong(v, v.t.kind)
 	}
-	switch v.t.kind {
-	case "null":
+	switch v.t.op {
+	case avroNull:
 		v.b.Null()
 		return true
-	case "boolean":
+	case avroBoolean:
 		return r.boolean(v)
-	case "int", "long":
+	case avroInteger:
 		n, ok := r.number(v.t)
 		return ok && r.integer(v, n)
-	case "float", "double":
+	case avroFloat, avroDouble:
 		return r.float(v)
-	case "bytes", "string":
+	case avroText:
 		b, ok := r.bytes()
 		return ok && r.text(v, b)
-	case "fixed":
+	case avroFixed:
 		b, ok := r.take(v.t.size)
 		return ok && r.text(v, b)
-	case "enum":
+	case avroEnum:
 		n, ok := r.long()
 		if !ok {
 			return false
@@ -399,9 +399,9 @@ func (r *avroReader) value(v *avroValue, depth int) bool {
 		}
 		v.b.String(v.t.symbols[n])
 		return true
-	case "array", "map":
+	case avroArray, avroMap:
 		return r.items(v, depth)
-	case "record":
+	case avroRecordOp:
 		return r.record(v, depth)
 	}
 	return r.union(v, depth)
@@ -465,7 +465,7 @@ func appendInteger(b *vector.Builder, n int64) bool {
 }
 
 func (r *avroReader) float(v *avroValue) bool {
-	if v.t.kind == "double" {
+	if v.t.op == avroDouble {
 		b, ok := r.take(8)
 		if !ok {
 			return false
@@ -646,33 +646,33 @@ func (r *avroReader) skip(t *avroType, depth int) bool {
 		return r.fault(ReasonMalformed, fmt.Sprintf("more than %d levels", maxAvroDepth))
 	}
 	var ok bool
-	switch t.kind {
-	case "null":
+	switch t.op {
+	case avroNull:
 		return true
-	case "boolean":
+	case avroBoolean:
 		_, ok = r.take(1)
-	case "int", "long":
+	case avroInteger:
 		_, ok = r.number(t)
-	case "enum":
+	case avroEnum:
 		_, ok = r.long()
-	case "float":
+	case avroFloat:
 		_, ok = r.take(4)
-	case "double":
+	case avroDouble:
 		_, ok = r.take(8)
-	case "bytes", "string":
+	case avroText:
 		_, ok = r.bytes()
-	case "fixed":
+	case avroFixed:
 		_, ok = r.take(t.size)
-	case "array", "map":
+	case avroArray, avroMap:
 		return r.skipItems(t, depth)
-	case "record":
+	case avroRecordOp:
 		for _, f := range t.fields {
 			if !r.skip(f.typ, depth+1) {
 				return false
 			}
 		}
 		return true
-	case "union":
+	case avroUnion:
 		var n int
 		if n, ok = r.branch(t); ok {
 			return r.skip(t.branches[n], depth+1)

@@ -143,6 +143,7 @@ const (
 // itself is a cycle of pointers.
 type avroType struct {
 	kind             string // null, boolean … record, union
+	op               avroOp // the same, to switch on
 	logical          string
 	name             string // without its namespace
 	precision, scale int
@@ -152,6 +153,27 @@ type avroType struct {
 	elem             *avroType   // of arrays and maps
 	branches         []*avroType // of unions
 }
+
+// An avroOp is a kind of type.
+type avroOp uint8
+
+const (
+	avroNull avroOp = iota
+	avroBoolean
+	avroInteger // int and long
+	avroFloat
+	avroDouble
+	avroText // bytes and string
+	avroFixed
+	avroEnum
+	avroArray
+	avroMap
+	avroRecordOp
+	avroUnion
+)
+
+var avroOps = map[string]avroOp{"null": avroNull, "boolean": avroBoolean, "int": avroInteger, "long": avroInteger, "float": avroFloat, "double": avroDouble, "bytes": avroText,
+	"string": avroText, "fixed": avroFixed, "enum": avroEnum, "array": avroArray, "map": avroMap, "record": avroRecordOp, "error": avroRecordOp, "union": avroUnion}
 
 type avroField struct {
 	name   string
@@ -179,7 +201,7 @@ type avroBuilder struct {
 
 // build turns a node into a type; namespace is the one around it.
 func (b *avroBuilder) build(n *avro.SchemaNode, namespace string) *avroType {
-	t := &avroType{kind: n.Type, logical: n.LogicalType, name: n.Name, precision: n.Precision, scale: n.Scale, size: n.Size, symbols: n.Symbols}
+	t := &avroType{kind: n.Type, op: avroOps[n.Type], logical: n.LogicalType, name: n.Name, precision: n.Precision, scale: n.Scale, size: n.Size, symbols: n.Symbols}
 	switch n.Type {
 	case "null", "boolean", "int", "long", "float", "double", "bytes", "string":
 		return t

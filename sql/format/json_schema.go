@@ -23,7 +23,7 @@ func newJSONSchemaDecoder(o Options, cols []types.Column, needed []bool) Decoder
 // Decode implements Decoder. The text says what it holds, so the schema is not
 // looked up.
 func (d *framedJSONDecoder) Decode(a *vector.Arena, in *Cells, n int, fail Fail) []*vector.Vector {
-	bare := Cells{Buf: in.Buf, Off: make([]int32, n), Len: make([]int32, n)}
+	bare := Cells{Buf: in.Buf, Off: a.Int32s(n), Len: a.Int32s(n)}
 	var unframed []int
 	for i := range n {
 		cell := in.At(i)

@@ -54,12 +54,17 @@ type protoField struct {
 	number protowire.Number
 	fd     protoreflect.FieldDescriptor
 	typ    *types.Type
-	at     int // which of the wanted fields it is
-	path   string
-	b      *vector.Builder
-	wrong  bool
-	well   protoreflect.FullName // of a message with a meaning of its own
-	inner  *protoMessage         // of a STRUCT, or of a map's entry
+	// What the descriptor says, asked once.
+	kind, wrapped protoreflect.Kind // wrapped: of the scalar in a wrapper
+	wire          protowire.Type
+	many, message bool // a list or map; a message
+	presence      bool // absent is null, not a default
+	at            int  // which of the wanted fields it is
+	path          string
+	b             *vector.Builder
+	wrong         bool
+	well          protoreflect.FullName // of a message with a meaning of its own
+	inner         *protoMessage         // of a STRUCT, or of a map's entry
 
 	seen    bool
 	bits    uint64 // of a number
@@ -162,14 +167,9 @@ func (p *protoProgram) root(place []int) (*protoMessage, error) {
 		}
 	}
 	if r == nil {
-		list := p.file.Messages()
-		var md protoreflect.MessageDescriptor
-		for _, i := range place {
-			if i < 0 || i >= list.Len() {
-				return nil, schemaFault("the schema has no message at %v", place)
-			}
-			md = list.Get(i)
-			list = md.Messages()
+		md := messageAt(p.file, place)
+		if md == nil {
+			return nil, schemaFault("the schema has no message at %v", place)
 		}
 		p.messages = append(p.messages, protoRoot{place: place, message: newProtoRoot(md, p.cols, p.needed)})
 		r = &p.messages[len(p.messages)-1]
@@ -179,6 +179,24 @@ func (p *protoProgram) root(place []int) (*protoMessage, error) {
 		r.bound = true
 	}
 	return r.message, nil
+}
+
+// messageAt returns the message at a place, nil if there is none; an empty place
+// is the first one's.
+func messageAt(file protoreflect.FileDescriptor, place []int) protoreflect.MessageDescriptor {
+	if len(place) == 0 {
+		place = firstMessage
+	}
+	list := file.Messages()
+	var md protoreflect.MessageDescriptor
+	for _, i := range place {
+		if i < 0 || i >= list.Len() {
+			return nil
+		}
+		md = list.Get(i)
+		list = md.Messages()
+	}
+	return md
 }
 
 func newProtoRoot(md protoreflect.MessageDescriptor, cols []types.Column, needed []bool) *protoMessage {
@@ -244,7 +262,8 @@ func (m *protoMessage) find(n protowire.Number) *protoField {
 }
 
 func newProtoField(fd protoreflect.FieldDescriptor, typ *types.Type, path string) *protoField {
-	f := &protoField{number: fd.Number(), fd: fd, typ: typ, path: path}
+	f := &protoField{number: fd.Number(), fd: fd, typ: typ, path: path, kind: fd.Kind(), wire: wireOf(fd.Kind()), many: fd.IsList() || fd.IsMap(),
+		message: fd.Message() != nil, presence: fd.HasPresence() && !fd.ContainingMessage().IsMapEntry()}
 	elem := typ
 	switch {
 	case fd.IsMap() || fd.IsList() && typ.Kind() == types.KindMap && fd.Message() != nil && isEntry(fd.Message()):
@@ -263,8 +282,8 @@ func newProtoField(fd protoreflect.FieldDescriptor, typ *types.Type, path string
 		case elem.Kind() == types.KindStruct:
 			f.inner = newProtoMessage(md, elem.Fields(), path)
 		case protoWrappers[md.FullName()]:
-			f.well = md.FullName()
-			f.wrong = !protoReads(md.Fields().Get(0).Kind(), elem)
+			f.well, f.wrapped = md.FullName(), md.Fields().Get(0).Kind()
+			f.wrong = !protoReads(f.wrapped, elem)
 		default:
 			f.well = md.FullName()
 			f.wrong = !wellReads(f.well, elem)
@@ -369,7 +388,7 @@ func (p *protoReader) scan(m *protoMessage, b []byte, depth int) bool {
 			continue
 		}
 		if f.wrong {
-			return p.wrong(f, f.fd.Kind().String())
+			return p.wrong(f, f.kind.String())
 		}
 		if n = p.take(f, wire, b, depth); n < 0 {
 			return false
@@ -392,41 +411,38 @@ func consumeTag(b []byte) (number protowire.Number, wire protowire.Type, n int) 
 // wrong.
 func (p *protoReader) take(f *protoField, wire protowire.Type, b []byte, depth int) int {
 	var n int
-	switch wire {
-	case protowire.VarintType:
+	packed := f.many && f.wire != protowire.BytesType && wire == protowire.BytesType
+	switch {
+	case wire != f.wire && !packed: // as a field that is not known
+		if n = protowire.ConsumeFieldValue(f.number, wire, b); n < 0 {
+			p.malformed(n)
+		}
+		return n
+	case wire == protowire.BytesType:
+		x, n := protowire.ConsumeBytes(b)
+		if n < 0 {
+			p.malformed(n)
+		} else if packed && !p.packed(f, x) || !packed && !p.takeBytes(f, x, depth) {
+			return -1
+		}
+		return n
+	case wire == protowire.VarintType:
 		f.bits, n = protowire.ConsumeVarint(b)
-	case protowire.Fixed32Type:
+	case wire == protowire.Fixed32Type:
 		var x uint32
 		x, n = protowire.ConsumeFixed32(b)
 		f.bits = uint64(x)
-	case protowire.Fixed64Type:
-		f.bits, n = protowire.ConsumeFixed64(b)
-	case protowire.BytesType:
-		var x []byte
-		if x, n = protowire.ConsumeBytes(b); n >= 0 && !p.takeBytes(f, x, depth) {
-			return -1
-		}
-		if n >= 0 {
-			return n
-		}
 	default:
-		if n = protowire.ConsumeFieldValue(f.number, wire, b); n >= 0 {
-			return n // a group, which no schema here has
-		}
+		f.bits, n = protowire.ConsumeFixed64(b)
 	}
-	switch {
-	case n < 0:
+	if n < 0 {
 		p.malformed(n)
 		return -1
-	case wireOf(f.fd.Kind()) != wire:
-		p.wrong(f, fmt.Sprintf("a value of wire type %d", wire))
-		return -1
-	case f.fd.IsList():
-		if !p.scalar(f, f.fd.Kind(), f.b.Kid(0)) {
-			return -1
-		}
 	}
 	f.seen = true
+	if f.many && !p.scalar(f, f.kind, f.b.Kid(0)) {
+		return -1
+	}
 	return n
 }
 
@@ -444,19 +460,22 @@ func wireOf(k protoreflect.Kind) protowire.Type {
 	return protowire.VarintType
 }
 
-// takeBytes takes what stands behind its length: a string, a message, or the
-// packed elements of a list.
+// takeBytes takes what stands behind its length: a string, a message, or one of
+// a list.
 func (p *protoReader) takeBytes(f *protoField, x []byte, depth int) bool {
-	list := f.fd.IsList() || f.fd.IsMap()
+	if f.kind == protoreflect.StringKind && !utf8.Valid(x) {
+		return p.invalidText(f, x)
+	}
 	switch {
-	case wireOf(f.fd.Kind()) != protowire.BytesType:
-		if !list {
-			return p.wrong(f, "a value of wire type 2")
-		}
-		return p.packed(f, x)
-	case list:
+	case f.many:
 		return p.element(f, x, depth)
-	case f.fd.Message() != nil && f.seen: // in pieces: they are one after another
+	case f.message && f.seen: // in pieces, each whole: they are one after another
+		for _, piece := range [][]byte{f.bytes, x} {
+			if _, n := protoFields(piece); n < 0 {
+				p.malformed(n)
+				return false
+			}
+		}
 		if len(f.scratch) == 0 {
 			f.scratch = append(f.scratch, f.bytes...)
 		}
@@ -469,12 +488,16 @@ func (p *protoReader) takeBytes(f *protoField, x []byte, depth int) bool {
 	return true
 }
 
+func (p *protoReader) invalidText(f *protoField, b []byte) bool {
+	return p.fault(ReasonMalformed, f.path+": expected UTF-8, found "+brief(b))
+}
+
 // packed appends the elements of a packed list.
 func (p *protoReader) packed(f *protoField, x []byte) bool {
 	f.seen = true
 	for len(x) > 0 {
 		var n int
-		switch wireOf(f.fd.Kind()) {
+		switch f.wire {
 		case protowire.VarintType:
 			f.bits, n = protowire.ConsumeVarint(x)
 		case protowire.Fixed32Type:
@@ -488,7 +511,7 @@ func (p *protoReader) packed(f *protoField, x []byte) bool {
 			return p.malformed(n)
 		}
 		x = x[n:]
-		if !p.scalar(f, f.fd.Kind(), f.b.Kid(0)) {
+		if !p.scalar(f, f.kind, f.b.Kid(0)) {
 			return false
 		}
 	}
@@ -508,8 +531,8 @@ func (p *protoReader) element(f *protoField, x []byte, depth int) bool {
 		return true
 	}
 	f.bytes = x
-	if f.fd.Message() == nil {
-		return p.scalar(f, f.fd.Kind(), f.b.Kid(0))
+	if !f.message {
+		return p.scalar(f, f.kind, f.b.Kid(0))
 	}
 	return p.single(f, f.b.Kid(0), depth)
 }
@@ -520,21 +543,21 @@ func (p *protoReader) emit(m *protoMessage) bool {
 		switch {
 		case f.wrong:
 			f.b.Null()
-		case f.fd.IsList() || f.fd.IsMap():
+		case f.many:
 			f.b.Close()
-		case f.fd.Message() != nil:
+		case f.message:
 			if !f.seen {
 				f.b.Null()
 			} else if !p.single(f, f.b, 0) {
 				return false
 			}
-		case !f.seen && f.fd.HasPresence() && !f.fd.ContainingMessage().IsMapEntry():
+		case !f.seen && f.presence:
 			f.b.Null()
 		default:
 			if !f.seen {
 				f.bits, f.bytes = 0, nil
 			}
-			if !p.scalar(f, f.fd.Kind(), f.b) {
+			if !p.scalar(f, f.kind, f.b) {
 				return false
 			}
 		}
@@ -567,7 +590,7 @@ func (p *protoReader) wrapper(f *protoField, b *vector.Builder) bool {
 		return p.malformed(n)
 	}
 	f.bits, f.bytes = v.numbers[1], v.bytes
-	return p.scalar(f, f.fd.Message().Fields().Get(0).Kind(), b)
+	return p.scalar(f, f.wrapped, b)
 }
 
 // wellFields are the fields of a message with a meaning of its own: numbers by
@@ -671,8 +694,8 @@ func (p *protoReader) scalar(f *protoField, kind protoreflect.Kind, b *vector.Bu
 	case protoreflect.DoubleKind:
 		ok = appendFloat(b, math.Float64frombits(f.bits), 64)
 	case protoreflect.StringKind:
-		if !utf8.Valid(f.bytes) {
-			return p.fault(ReasonMalformed, f.path+": expected UTF-8, found "+brief(f.bytes))
+		if f.message && !utf8.Valid(f.bytes) { // others were looked at before
+			return p.invalidText(f, f.bytes)
 		}
 		b.Bytes(f.bytes)
 	case protoreflect.BytesKind:

@@ -419,3 +419,84 @@ func one(a *vector.Arena) *vector.Vector {
 	v.I32[0] = 1
 	return v
 }
+
+// TestTexts: records are shown by the schema that they name.
+func TestTexts(t *testing.T) {
+	reg := &testRegistry{}
+	reg.add(Schema{Kind: KindAvro, Text: `{"type":"record","name":"R","fields":[{"name":"a","type":["null","string"]},{"name":"d","type":{"type":"int","logicalType":"date"}}]}`})
+	reg.add(Schema{Kind: KindAvro, Text: `"long"`})
+	reg.add(Schema{Kind: KindProtobuf, Text: `syntax = "proto3"; message A { int32 x = 1; } message B { message C { string s = 1; } }`})
+	reg.add(Schema{Kind: KindJSON, Text: `{"type":"object","properties":{"x":{"type":"array","items":{"type":"number"}}}}`})
+	x := NewTexts(reg)
+	for _, c := range []struct{ record, want string }{
+		{"\x00\x00\x00\x00\x01\x02\x02q\x14", `{"a":"q","d":10}` + " AVRO"},
+		{"\x00\x00\x00\x00\x02\x07", "-4 AVRO"},
+		{"\x00\x00\x00\x00\x03\x00\x08\x05", `{"x":5} PROTOBUF`},
+		{"\x00\x00\x00\x00\x03\x04\x02\x00\x0a\x01z", `{"s":"z"} PROTOBUF`},
+		{"\x00\x00\x00\x00\x03\x02\x08\x08\x05", " "},
+		{"\x00\x00\x00\x00\x04{\"x\":[1.5]}", `{"x":[1.5]} JSON_SR`},
+		{"\x00\x00\x00\x00\x09\x07", " "},
+		{"\x00\x00\x00\x00\x01\x02", " "},
+		{"plain", " "},
+	} {
+		for range 2 {
+			text, name := x.Text(nil, []byte(c.record))
+			if got := string(text) + " " + name; got != c.want {
+				t.Errorf("%q: %s, want %s", c.record, got, c.want)
+			}
+		}
+	}
+}
+
+// BenchmarkSchemas decodes flights in each format with schemas, all columns and
+// two of five.
+func BenchmarkSchemas(b *testing.B) {
+	cols := []types.Column{column("DATE", types.String), column("DELAY", types.Int), column("DISTANCE", types.Int), column("ORIGIN", types.String), column("DESTINATION", types.String)}
+	const n = 4096
+	var vs []*vector.Vector
+	a := vector.NewArena()
+	for k, c := range cols {
+		v := vector.NewBuilder(a, c.Type, n)
+		for i := range n {
+			if c.Type.Kind() == types.KindInt {
+				v.Int32(int32(i * k))
+			} else {
+				v.String(fmt.Sprintf("2001/01/%02d", i%31))
+			}
+		}
+		vs = append(vs, v.Finish())
+	}
+	for _, name := range []string{"AVRO", "PROTOBUF", "JSON_SR", "JSON"} {
+		for _, needed := range [][]bool{nil, {false, true, false, true, false}} {
+			o := Options{Name: name, Registry: &testRegistry{}, Subject: "s"}
+			e, err := NewEncoder(o, cols)
+			if err != nil {
+				b.Fatal(err)
+			}
+			in, rows := &Cells{}, make([]int32, n)
+			for i := range rows {
+				rows[i] = int32(i)
+			}
+			if err := e.Encode(vs, rows, in); err != nil {
+				b.Fatal(err)
+			}
+			d, err := NewDecoder(o, cols, needed)
+			if err != nil {
+				b.Fatal(err)
+			}
+			what := "all"
+			if needed != nil {
+				what = "two"
+			}
+			b.Run(name+"/"+what, func(b *testing.B) {
+				b.ReportAllocs()
+				arena := vector.NewArena()
+				for b.Loop() {
+					arena.Reset()
+					d.Decode(arena, in, n, func(_ int, _, message string) { b.Fatal(message) })
+				}
+				b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mrows/s")
+			})
+		}
+	}
+}
