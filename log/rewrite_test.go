@@ -118,3 +118,47 @@ func TestValidator(t *testing.T) {
 		}
 	}
 }
+
+// FuzzValidate takes what a client may send; what is found right can be
+// rewritten and compressed, and stays the same.
+func FuzzValidate(f *testing.F) {
+	recs := []testRecord{{ts: 9, key: []byte("k"), value: []byte("v"), headers: []Header{{Key: "h", Value: []byte("x")}}}, {ts: 3}}
+	for name := range codecs {
+		f.Add(reference(recs, func(b *kmsg.RecordBatch) { compressBatch(f, name, b) }))
+	}
+	f.Add(build(recs))
+	var v Validator
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if info, err := ReadHeader(data); err == nil && info.Bytes == len(data) {
+			setCRC(data)
+		}
+		info, r, err := v.Check(data)
+		if err != nil {
+			if Code(err) <= 0 {
+				t.Fatalf("error without a code: %v", err)
+			}
+			return
+		}
+		n := r.Len()
+		var whole Records
+		if _, err := whole.DecodeBatch(data); err != nil || whole.Len() != n {
+			t.Fatalf("decoded %d records, %v; checked %d", whole.Len(), err, n)
+		}
+		out, err := whole.Rewrite(info, -1, func(int) bool { return true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err = Recompress(out, None); err != nil {
+			t.Fatal(err)
+		}
+		var again Records
+		if _, err := again.DecodeBatch(out); err != nil || again.Len() != n {
+			t.Fatalf("rewritten: %d records, %v; had %d", again.Len(), err, n)
+		}
+		for i := range n {
+			if !bytes.Equal(again.Key(i), whole.Key(i)) || !bytes.Equal(again.Value(i), whole.Value(i)) || again.Timestamps[i] != whole.Timestamps[i] || again.Offsets[i] != whole.Offsets[i] {
+				t.Fatalf("record %d was changed", i)
+			}
+		}
+	})
+}

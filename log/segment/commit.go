@@ -86,12 +86,45 @@ func (l *Log) commitEntry(batch []*request) error {
 	if len(l.entry) == entryHeaderBytes {
 		return nil
 	}
-	if err := l.journal.write(l.entry); err != nil {
+	if err := l.write(); err != nil {
 		return err
 	}
 	if cap(l.entry) > gatherBytes {
 		l.entry = nil
 	}
+	l.apply(batch)
+	return nil
+}
+
+// write makes the entry durable and puts its batches in their segments. The
+// order of the two does not matter: what is in a segment and not in the journal
+// is cut off at the next start. So the one is done while the other waits for the
+// disk, where that is worth a goroutine.
+func (l *Log) write() error {
+	switch large := len(l.entry) >= l.opts.LargeBatchBytes/16; {
+	case !large:
+		if err := l.journal.write(l.entry); err != nil {
+			return err
+		}
+		return l.fill()
+	case l.opts.Inline:
+		if err := l.fill(); err != nil {
+			return err
+		}
+		return l.journal.write(l.entry)
+	}
+	filled := make(chan error, 1)
+	go func() { filled <- l.fill() }() // waited for below
+	err := l.journal.write(l.entry)
+	if ferr := <-filled; err == nil {
+		err = ferr
+	}
+	return err
+}
+
+// fill writes the entry's batches to their segments, as far as they are not
+// there yet.
+func (l *Log) fill() error {
 	for _, o := range l.ops {
 		if o.kind == opAppend {
 			if err := o.seg.write(o.batch, o.pos); err != nil {
@@ -99,7 +132,6 @@ func (l *Log) commitEntry(batch []*request) error {
 			}
 		}
 	}
-	l.apply(batch)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 
 	"karst/log"
@@ -54,6 +55,7 @@ func (q *committer) run() {
 	var batch []*request
 	for {
 		var closed bool
+		q.gather()
 		q.mu.Lock()
 		batch, q.pending, closed = q.pending, batch[:0], q.closed
 		q.mu.Unlock()
@@ -66,6 +68,23 @@ func (q *committer) run() {
 		}
 		q.work(batch)
 		clear(batch)
+	}
+}
+
+// gather lets the goroutines that are ready to run add their requests, as long as
+// there come more: those that the last commit has answered are about to send
+// their next, and would all have to wait for an fsync of the first one's alone.
+func (q *committer) gather() {
+	before := 0
+	for range 16 {
+		q.mu.Lock()
+		n := len(q.pending)
+		q.mu.Unlock()
+		if n == before {
+			return
+		}
+		before = n
+		runtime.Gosched()
 	}
 }
 

@@ -138,7 +138,7 @@ func TestCrashEverywhere(t *testing.T) {
 	} else if raceDetector {
 		steps = 40
 	}
-	states, err := crashEverywhere(1, steps, random)
+	states, err := crashEverywhere(2, steps, random)
 	if err != nil {
 		t.Fatal(err)
 	}

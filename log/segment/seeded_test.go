@@ -69,6 +69,6 @@ func suite() (err error) {
 	if _, err := flips(4000); err != nil {
 		return fmt.Errorf("bit flips: %w", err)
 	}
-	_, err = crashEverywhere(1, 300, 1)
+	_, err = crashEverywhere(2, 300, 1)
 	return err
 }

@@ -26,19 +26,20 @@ type world struct {
 	l      *Log
 	change func(*Options)
 
-	epoch   int32 // of the log that is open
-	closed  bool  // it was closed in order
-	lossy   bool  // the log does not sync: a power cut may lose what was acknowledged
-	next    int   // number of the next record
-	topics  map[string]*wTopic
-	plain   []*wProducer // idempotent
-	txns    []*wTxnClient
-	writers []*wWriter
-	groups  map[string]*wRegister // by group and partition
-	records map[string]*wRecord   // by number
-	all     []*wTxn
-	making  *wTopic // asked for, not answered
-	err     error   // of the log against the model, found while running
+	epoch     int32 // of the log that is open
+	closed    bool  // it was closed in order
+	manyLarge bool  // batches bypass the journal often
+	lossy     bool  // the log does not sync: a power cut may lose what was acknowledged
+	next      int   // number of the next record
+	topics    map[string]*wTopic
+	plain     []*wProducer // idempotent
+	txns      []*wTxnClient
+	writers   []*wWriter
+	groups    map[string]*wRegister // by group and partition
+	records   map[string]*wRecord   // by number
+	all       []*wTxn
+	making    *wTopic // asked for, not answered
+	err       error   // of the log against the model, found while running
 }
 
 // status of what was asked for.
@@ -125,7 +126,7 @@ type wRegister struct {
 func newWorld(seed uint64, fs *vfs.MemFS, change func(*Options)) *world {
 	return &world{
 		rng: rand.New(rand.NewPCG(seed, 77)), clock: newFakeClock(), fs: fs, change: change,
-		topics: map[string]*wTopic{}, groups: map[string]*wRegister{}, records: map[string]*wRecord{}, closed: true,
+		topics: map[string]*wTopic{}, groups: map[string]*wRegister{}, records: map[string]*wRecord{}, closed: true, manyLarge: seed%2 == 0,
 	}
 }
 
@@ -142,10 +143,13 @@ func (w *world) aside(fs vfs.FS) Options {
 func (w *world) options(fs vfs.FS) Options {
 	o := Options{
 		FS: fs, Dir: "data", Rand: w.rng.Uint64, Inline: true, Clock: w.clock, HousekeepingEvery: 1000 * time.Hour,
-		SegmentBytes: 500, JournalBytes: 3000, LargeBatchBytes: 400, CompactionKeys: 6, ReserveBytes: 4096,
+		SegmentBytes: 500, JournalBytes: 3000, LargeBatchBytes: 1600, CompactionKeys: 6, ReserveBytes: 4096,
 		MaxTxnTimeout: time.Hour, ProducerExpiry: 1000 * time.Hour,
 	}
 	o.NoSync = w.lossy
+	if w.manyLarge {
+		o.LargeBatchBytes = 400
+	}
 	if w.change != nil {
 		w.change(&o)
 	}

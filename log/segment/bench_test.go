@@ -1,0 +1,151 @@
+package segment
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"karst/log"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// BenchmarkDurableAppend compares appends from many producers, acknowledged when
+// they are durable, with writing the same bytes to one file in the same chunks
+// and syncing it after each. The goal is a ratio of 0.9 or more.
+func BenchmarkDurableAppend(b *testing.B) {
+	const chunk, batches = 512 << 10, 32 // one sync for each chunk of as many batches
+	value := make([]byte, 100)
+	var bl log.Builder
+	for bl.Bytes() < chunk/batches-120 {
+		bl.Add(0, nil, value, nil)
+	}
+	proto := bl.Finish()
+	var plain, ours time.Duration
+	var bytes int64
+	for b.Loop() {
+		const rounds = 40
+		plain += plainWrites(b, len(proto)*batches, rounds)
+		ours += durableAppends(b, proto, batches, rounds)
+		bytes += int64(len(proto)) * batches * rounds
+	}
+	b.ReportMetric(plain.Seconds()/ours.Seconds(), "of-plain")
+	b.ReportMetric(float64(bytes)/ours.Seconds()/1e6, "MB/s")
+}
+
+func plainWrites(b *testing.B, chunk, rounds int) time.Duration {
+	f, err := vfs.Default.Create(b.TempDir()+"/plain", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	buf := make([]byte, chunk)
+	began := time.Now()
+	for range rounds {
+		if _, err := f.Write(buf); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.SyncData(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return time.Since(began)
+}
+
+// durableAppends has each of the producers send a batch, wait until it is
+// durable, and so on.
+func durableAppends(b *testing.B, proto []byte, producers, rounds int) time.Duration {
+	l := openTest(b, vfs.Default, func(o *Options) { o.Inline, o.Dir, o.JournalBytes = false, b.TempDir(), 1<<30 })
+	defer l.Close()
+	if _, err := l.CreateTopic(ctx, "t", 8, nil); err != nil {
+		b.Fatal(err)
+	}
+	began := time.Now()
+	var wg sync.WaitGroup
+	for i := range producers {
+		wg.Go(func() {
+			batch := append([]byte(nil), proto...)
+			for range rounds {
+				if err := l.Produce(context.Background(), []log.Append{{Partition: log.Partition{Topic: "t", Index: int32(i % 8)}, Batch: batch}}); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return time.Since(began)
+}
+
+// BenchmarkFirstProduce opens an empty directory, makes a topic and waits for
+// the first record to be durable: what a start costs. The goal is 100 ms.
+func BenchmarkFirstProduce(b *testing.B) {
+	for b.Loop() {
+		l := openTest(b, vfs.Default, func(o *Options) { o.Inline, o.Dir = false, b.TempDir() })
+		if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+			b.Fatal(err)
+		}
+		if err := l.Produce(ctx, []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: encode("v")}}); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
+
+// BenchmarkIdle reports what an open log with 1,000 partitions keeps in memory.
+func BenchmarkIdle(b *testing.B) {
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		l := openTest(b, vfs.NewMem(), func(o *Options) { o.Inline = false })
+		if _, err := l.CreateTopic(ctx, "t", 1000, nil); err != nil {
+			b.Fatal(err)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/1024, "KiB")
+		_ = l.Close()
+	}
+}
+
+// BenchmarkProduceRaw is the path of a Kafka client's batch, without a disk.
+func BenchmarkProduceRaw(b *testing.B) {
+	l := openTest(b, vfs.NewMem(), func(o *Options) { o.SegmentBytes = 4 << 20 })
+	defer l.Close()
+	if _, err := l.CreateTopic(ctx, "t", 1, map[string]string{"retention.ms": "-1"}); err != nil {
+		b.Fatal(err)
+	}
+	var bl log.Builder
+	for bl.Bytes() < 16<<10-200 {
+		bl.Add(0, nil, make([]byte, 100), nil)
+	}
+	n, batch := bl.Len(), bl.Finish()
+	p, _ := l.InitProducer(ctx, "", 0, log.NoProducer)
+	seq := int32(0)
+	b.SetBytes(int64(len(batch)))
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		log.SetProducer(batch, p, seq, false)
+		seq = addSequence(seq, n)
+		l.ProduceRaw(log.RawProduce{Batches: []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: batch}}}, func(r []log.RawResult) {
+			if r[0].Err != nil {
+				b.Fatal(r[0].Err)
+			}
+		})
+		if i%1000 == 999 { // keep memory bounded
+			_ = l.Trim(ctx, log.Partition{Topic: "t"}, r0(l))
+		}
+	}
+	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
+func r0(l *Log) int64 {
+	b, _ := l.Bounds(ctx, log.Partition{Topic: "t"})
+	return b.HighWatermark
+}
