@@ -12,14 +12,13 @@ import (
 	"karst/planner/catalog"
 	"karst/planner/plan"
 	"karst/sql"
-	"karst/sql/expr"
 	"karst/sql/format"
 	"karst/sql/types"
 	"karst/sql/vector"
 )
 
 // nearestName returns the name closest to name, "" if none is near.
-func nearestName(name string, names []string) string { return expr.Nearest(name, names) }
+func nearestName(name string, names []string) string { return types.Nearest(name, names) }
 
 // splitWindow takes the window off a key's bytes and shows it.
 func splitWindow(key []byte, w *plan.Window) (rest []byte, window string, ok bool) {

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"karst/sql/expr"
 	"karst/sql/types"
 )
 
@@ -116,7 +115,7 @@ func unknownProperty(name string, at types.Pos) error {
 		names = append(names, p.name, streamsPrefix+p.name)
 	}
 	e.Hint = "SHOW PROPERTIES lists them."
-	if n := expr.Nearest(name, names); n != "" {
+	if n := types.Nearest(name, names); n != "" {
 		e.Hint = "Did you mean '" + n + "'?"
 	}
 	return e

@@ -11,7 +11,6 @@ import (
 	"karst/planner/catalog"
 	"karst/planner/plan"
 	"karst/sql"
-	"karst/sql/expr"
 	"karst/sql/function"
 	"karst/sql/types"
 )
@@ -219,7 +218,7 @@ func (e *Engine) describe(ctx context.Context, x *sql.Describe) (Answer, error) 
 			for _, d := range function.Default().All() {
 				names = append(names, d.Name)
 			}
-			if n := expr.Nearest(strings.ToUpper(x.Name), names); n != "" {
+			if n := types.Nearest(strings.ToUpper(x.Name), names); n != "" {
 				err.Hint = "Did you mean " + n + "?"
 			}
 			return nil, err
@@ -232,7 +231,7 @@ func (e *Engine) describe(ctx context.Context, x *sql.Describe) (Answer, error) 
 		src, ok := cat.Source(x.Name)
 		if !ok {
 			err := types.Errorf(types.ErrNotFound, x.Pos(), "Could not find STREAM/TABLE '%s' in the Metastore", x.Name)
-			if n := expr.Nearest(x.Name, cat.SourceNames()); n != "" {
+			if n := types.Nearest(x.Name, cat.SourceNames()); n != "" {
 				err.Hint = "Did you mean " + n + "?"
 			}
 			return nil, err

@@ -16,7 +16,7 @@ func InsertTarget(s *sql.InsertValues, c *catalog.Catalog) (*catalog.Source, err
 	src, ok := c.Source(s.Target)
 	if !ok {
 		e := types.Errorf(types.ErrNotFound, s.Pos(), "Cannot insert values into an unknown stream/table: %s", types.QuoteAlways(s.Target))
-		if n := nearest(s.Target, c.SourceNames()); n != "" {
+		if n := types.Nearest(s.Target, c.SourceNames()); n != "" {
 			e.Hint = "Did you mean " + sql.QuoteName(n) + "?"
 		}
 		return nil, e

@@ -158,7 +158,7 @@ func lookupSource(in Input, name string, at types.Pos) (*catalog.Source, error) 
 		return s, nil
 	}
 	e := types.Errorf(types.ErrNotFound, at, "Source %s does not exist.", types.QuoteAlways(name))
-	if n := nearest(name, in.Catalog.SourceNames()); n != "" {
+	if n := types.Nearest(name, in.Catalog.SourceNames()); n != "" {
 		e.Hint = "Did you mean " + n + "?"
 	}
 	return nil, e
@@ -296,35 +296,4 @@ func planAlter(s *sql.AlterSource, in Input) (*Result, error) {
 		return nil, err
 	}
 	return &Result{Change: &catalog.Change{Put: &next, Replace: true}, Message: "Altered " + src.Kind.Lower() + " " + s.Name, Schema: next.Schema}, nil
-}
-
-// nearest returns the name closest to name, "" if none is near.
-func nearest(name string, names []string) string {
-	best, at := len(name)/2+1, ""
-	for _, n := range names {
-		if d := editDistance(name, n); d < best {
-			best, at = d, n
-		}
-	}
-	return at
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			c := diag
-			if a[i] != b[j] {
-				c++
-			}
-			diag = row[j+1]
-			row[j+1] = min(c, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

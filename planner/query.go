@@ -98,7 +98,7 @@ func checkQualifiers(q *sql.Query) error {
 			return true
 		}
 		hint := "The sources are " + strings.Join(aliases, ", ") + "."
-		if n := nearest(c.Source, aliases); n != "" {
+		if n := types.Nearest(c.Source, aliases); n != "" {
 			hint = "Did you mean " + n + "?"
 		}
 		errs = append(errs, fault(c.Pos(), hint, "Column '%s.%s' cannot be resolved: '%s' is not a valid stream/table name or alias.", c.Source, c.Name, c.Source))
@@ -302,7 +302,7 @@ func (p *queryPlanner) resolve(c *sql.ColumnRef) (*sql.ColumnRef, error) {
 		for _, r := range p.sources {
 			if r.alias == c.Source {
 				hint := ""
-				if n := nearest(c.Name, columnNames(r.source.Schema)); n != "" {
+				if n := types.Nearest(c.Name, columnNames(r.source.Schema)); n != "" {
 					hint = "Did you mean " + n + "?"
 				}
 				return nil, fault(c.Pos(), hint, "Column '%s.%s' cannot be resolved.", c.Source, c.Name)

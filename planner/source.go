@@ -34,7 +34,7 @@ func readWith(props []sql.Property, names []string) (with, error) {
 		switch {
 		case !slices.Contains(names, p.Name):
 			hint := "It may have " + strings.Join(names, ", ") + "."
-			if n := nearest(p.Name, names); n != "" {
+			if n := types.Nearest(p.Name, names); n != "" {
 				hint = "Did you mean " + n + "?"
 			}
 			errs = append(errs, fault(p.At, hint, "Invalid config variable(s) in the WITH clause: %s", p.Name))

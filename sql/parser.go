@@ -272,33 +272,11 @@ func closest(t token, words []string) string {
 		if w != strings.ToUpper(w) || len(w) < 3 || w == t.upper {
 			continue
 		}
-		if d := editDistance(t.upper, w); d < least {
+		if d := types.EditDistance(t.upper, w); d < least {
 			best, least = w, d
 		}
 	}
 	return best
-}
-
-// editDistance is the number of bytes to insert, delete or replace to make b
-// of a.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 func (p *parser) failAt(at types.Pos, message, hint string) {

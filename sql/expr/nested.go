@@ -22,7 +22,7 @@ func (k *compiler) field(e *sql.FieldRef) typed {
 			names = append(names, f.Name)
 		}
 		hint := ""
-		if n := Nearest(e.Field, names); n != "" {
+		if n := types.Nearest(e.Field, names); n != "" {
 			hint = "Did you mean " + n + "?"
 		}
 		k.fail(e.Pos(), "Could not find field '"+e.Field+"' in "+sql.PrintExpr(e.Of)+" of type "+of.typ.String(), hint)

@@ -125,43 +125,11 @@ func (k *compiler) nearest(name string) string {
 	for _, c := range k.scope.Columns {
 		names = append(names, c.Name)
 	}
-	if n := Nearest(name, names); n != "" {
+	if n := types.Nearest(name, names); n != "" {
 		return "Did you mean " + n + "?"
 	}
 	if len(names) == 0 {
 		return ""
 	}
 	return "Columns: " + strings.Join(names, ", ") + "."
-}
-
-// Nearest returns the name with the smallest edit distance to name, "" if
-// none is near.
-func Nearest(name string, names []string) string {
-	best, at := len(name)/2+1, ""
-	for _, n := range names {
-		if d := distance(strings.ToUpper(name), strings.ToUpper(n)); d < best {
-			best, at = d, n
-		}
-	}
-	return at
-}
-
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diag
-			if a[i] != b[j] {
-				cost++
-			}
-			diag = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -2,6 +2,7 @@ package function
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"sort"
@@ -267,37 +268,11 @@ func bindArg(p *Pattern, i int, args []Arg, bound binding, bindLambda func(int, 
 var kindNames = map[Kind]string{Scalar: "a scalar function", Aggregate: "an aggregate function", Table: "a table function"}
 
 func (l *Library) unknown(name string) *types.Error {
-	best, at := len(name)/2+1, ""
-	for n := range l.defs {
-		if d := editDistance(name, n); d < best || d == best && n < at {
-			best, at = d, n
-		}
-	}
 	e := types.Errorf(types.ErrStatement, types.Pos{}, "Can't find any functions with the name '%s'", name)
-	if at != "" {
-		e.Hint = "Did you mean " + at + "?"
+	if n := types.Nearest(name, slices.Collect(maps.Keys(l.defs))); n != "" {
+		e.Hint = "Did you mean " + n + "?"
 	}
 	return e
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			c := diag
-			if a[i] != b[j] {
-				c++
-			}
-			diag = row[j+1]
-			row[j+1] = min(c, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 func (d *Def) noMatch(args []Arg) *types.Error {
