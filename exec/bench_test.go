@@ -129,3 +129,42 @@ func BenchmarkFilterProject(b *testing.B) {
 func BenchmarkGroupedCount(b *testing.B) {
 	benchQuery(b, "CREATE TABLE out AS SELECT auction, COUNT(*) AS n FROM bid GROUP BY auction;", "AUCTION")
 }
+
+// BenchmarkRestart opens an engine whose process was killed with much state: what
+// the database had not flushed is read from the changelog.
+func BenchmarkRestart(b *testing.B) {
+	const keys = 500_000
+	fs := vfs.NewCrashableMem()
+	in := open(b, fs, 0)
+	if _, err := in.log.CreateTopic(context.Background(), "bid", 1, nil); err != nil {
+		b.Fatal(err)
+	}
+	in.run(`SET 'auto.offset.reset'='earliest';` + bidStream + `CREATE TABLE out AS SELECT auction, COUNT(*) AS n FROM bid GROUP BY auction;`)
+	for n := 0; n < keys; {
+		var bl log.Builder
+		for range 5000 {
+			bl.Add(int64(n), nil, fmt.Appendf(nil, `{"auction":%d}`, n), nil)
+			n++
+		}
+		if err := in.log.Produce(context.Background(), []log.Append{{Partition: log.Partition{Topic: "bid"}, Batch: bl.Finish()}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := in.e.Quiesce(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	defer in.close()
+	for b.Loop() {
+		b.StopTimer()
+		clone := fs.CrashClone(vfs.CrashCloneCfg{})
+		b.StartTimer()
+		start := time.Now()
+		again := open(b, clone, 0)
+		again.want("SELECT n FROM out WHERE auction = 77;", "1")
+		took := time.Since(start)
+		b.StopTimer()
+		b.ReportMetric(keys/took.Seconds()/1e6, "Mkeys/s")
+		again.close()
+		b.StartTimer()
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -88,11 +89,24 @@ func Open(opts Options) (*Engine, error) {
 		return nil, err
 	}
 	e.un = opts.Log.Watch(e.wake)
+	e.startAll()
+	return e, nil
+}
+
+// startAll starts the catalog's queries; several at a time, since each may have
+// much state to read.
+func (e *Engine) startAll() {
+	var wg sync.WaitGroup
+	turns := make(chan struct{}, 2*runtime.GOMAXPROCS(0))
 	for _, id := range e.cat.QueryIDs() {
 		q, _ := e.cat.Query(id)
-		e.start(q, nil)
+		turns <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-turns }()
+			e.start(q, nil)
+		})
 	}
-	return e, nil
+	wg.Wait()
 }
 
 // replay applies the command log's records to the catalog.

@@ -252,7 +252,7 @@ func openClusterNode(ctx context.Context, dir string, o nodeOptions, logger *slo
 		return nil, errors.Join(err, lock.Close())
 	}
 	n := &node{closeLog: func() error { return errors.Join(l.Close(), lock.Close()) }}
-	if err := n.openEngine(engineFiles{vfs.Default, filepath.Join(dir, "cluster", l.ClusterID())}, l, o.registry, logger); err != nil {
+	if err := n.openEngine(engineFiles{fs: vfs.Default, dir: filepath.Join(dir, "cluster", l.ClusterID())}, l, o.registry, logger); err != nil {
 		return nil, errors.Join(err, n.closeLog())
 	}
 	return n, nil

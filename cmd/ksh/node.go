@@ -25,7 +25,7 @@ import (
 type node struct {
 	log      *segment.Log // nil over a cluster
 	closeLog func() error
-	db       *state.DB
+	closeDB  func() error
 	engine   *exec.Engine
 	server   *server.Server
 	failed   chan error // told why the log can't write any more
@@ -48,8 +48,8 @@ type nodeOptions struct {
 
 // openNode opens the node in dir, in memory if dir is "".
 func openNode(dir string, o nodeOptions, logger *slog.Logger) (*node, error) {
-	fs := vfs.Default
-	if dir == "" {
+	fs, inMemory := vfs.Default, dir == ""
+	if inMemory {
 		fs, dir = vfs.NewMem(), "data"
 	}
 	n := &node{failed: make(chan error, 1)}
@@ -65,7 +65,7 @@ func openNode(dir string, o nodeOptions, logger *slog.Logger) (*node, error) {
 		return nil, err
 	}
 	n.closeLog = n.log.Close
-	if err := n.openEngine(engineFiles{fs, dir}, n.log, o.registry, logger); err != nil {
+	if err := n.openEngine(engineFiles{fs, dir, inMemory}, n.log, o.registry, logger); err != nil {
 		return nil, errors.Join(err, n.log.Close())
 	}
 	return n, nil
@@ -79,6 +79,8 @@ func inUse(dir string) error {
 type engineFiles struct {
 	fs  vfs.FS
 	dir string
+	// none: the log is in memory too, so that nothing would be read again.
+	none bool
 }
 
 // openEngine opens what runs over a log: a schema registry, unless there is one
@@ -87,8 +89,13 @@ func (n *node) openEngine(f engineFiles, l log.Log, remote exec.Registry, logger
 	if err := f.fs.MkdirAll(f.dir, 0o700); err != nil {
 		return fmt.Errorf("making data directory: %w", err)
 	}
-	if n.db, err = state.OpenDB(f.fs, filepath.Join(f.dir, "state"), logger); err != nil {
-		return err
+	n.closeDB = func() error { return nil }
+	var db *state.DB
+	if !f.none {
+		if db, err = state.OpenDB(f.fs, filepath.Join(f.dir, "state"), logger); err != nil {
+			return err
+		}
+		n.closeDB = db.Close
 	}
 	schemas := remote
 	var embedded *registry.Registry
@@ -97,10 +104,10 @@ func (n *node) openEngine(f engineFiles, l log.Log, remote exec.Registry, logger
 		schemas = embedded
 	}
 	if err == nil {
-		n.engine, err = exec.Open(exec.Options{Log: l, DB: n.db, MemoryBytes: memoryBudget(logger), Registry: schemas, Logger: logger, Now: time.Now, Rand: random})
+		n.engine, err = exec.Open(exec.Options{Log: l, DB: db, MemoryBytes: memoryBudget(logger), Registry: schemas, Logger: logger, Now: time.Now, Rand: random})
 	}
 	if err != nil {
-		return errors.Join(err, n.db.Close())
+		return errors.Join(err, n.closeDB())
 	}
 	n.server = server.New(n.engine, logger, time.Now)
 	if embedded != nil {
@@ -111,5 +118,5 @@ func (n *node) openEngine(f engineFiles, l log.Log, remote exec.Registry, logger
 
 // close stops queries, then writes state and log down.
 func (n *node) close() error {
-	return errors.Join(n.engine.Close(), n.db.Close(), n.closeLog())
+	return errors.Join(n.engine.Close(), n.closeDB(), n.closeLog())
 }

@@ -67,6 +67,7 @@ const (
 	ReasonTimestamp  = "timestamp"
 	ReasonLate       = "late"
 	ReasonNullKey    = "null key"
+	ReasonRemoved    = "removed" // from the topic, by retention
 )
 
 // A Fault is one record (or row) that could not be processed in full.

@@ -1,9 +1,9 @@
 package state
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // A store's changes are records, the same in the query's changelog and in the
@@ -55,13 +55,13 @@ func recordKey(kind byte, store string) []byte {
 
 var errRecord = errors.New("a record of the state is malformed")
 
-// RecordStore returns the id of the store that a record belongs to, "" if it
-// belongs to none.
-func RecordStore(key []byte) string {
+// RecordStore returns the id of the store that a record belongs to, nothing if
+// it belongs to none.
+func RecordStore(key []byte) []byte {
 	if len(key) == 0 || key[0] != kindKey && key[0] != kindMeta {
-		return ""
+		return nil
 	}
-	id, _, _ := strings.Cut(string(key[1:]), "\x00")
+	id, _, _ := bytes.Cut(key[1:], []byte{0})
 	return id
 }
 

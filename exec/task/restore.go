@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"karst/exec/operator"
 	"karst/exec/state"
 	"karst/log"
 	"karst/planner/plan"
@@ -284,7 +285,7 @@ func (r *restorer) apply(key, value []byte) error {
 		return json.Unmarshal(value, r.frontier)
 	}
 	// A store that an upgrade has done away with is passed over.
-	if stores := r.u.byStep[state.RecordStore(key)]; int(r.partition) < len(stores) {
+	if stores := r.u.byStep[string(state.RecordStore(key))]; int(r.partition) < len(stores) {
 		return stores[r.partition].Restore(key, value)
 	}
 	return nil
@@ -332,6 +333,10 @@ func (u *Unit) takeUp(ctx context.Context, group map[log.Partition]int64, last *
 				next = b.HighWatermark
 			default:
 				next = b.Start
+			}
+			if ok && next < b.Start {
+				u.cfg.Report(operator.Fault{Step: id, Topic: s.at.Topic, Reason: operator.ReasonRemoved, Partition: s.at.Index, Offset: b.Start - 1,
+					Message: fmt.Sprintf("the topic's records from offset %d to %d were removed before they were read", next, b.Start-1)})
 			}
 			s.seek(min(max(next, b.Start), b.HighWatermark))
 			s.committed = s.position
