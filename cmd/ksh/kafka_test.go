@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -177,5 +178,53 @@ func TestKafkaDoorAndSQL(t *testing.T) {
 	err = writer.ProduceSync(ctx, &kgo.Record{Topic: "_karst_commands", Value: []byte("x")}).FirstErr()
 	if err == nil || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("writing to the command log: %v", err)
+	}
+}
+
+// TestKafkaTLS holds that the door speaks TLS, to those who show a certificate
+// if it wants one.
+func TestKafkaTLS(t *testing.T) {
+	cert, key := testCertificate(t, t.TempDir())
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(text)
+	open := startServer(t, "--kafka-tls-cert", cert, "--kafka-tls-key", key)
+	closed := startServer(t, "--kafka-tls-cert", cert, "--kafka-tls-key", key, "--kafka-tls-client-ca", cert)
+	ask := func(addr string, config *tls.Config) error {
+		opts := []kgo.Opt{kgo.SeedBrokers(addr), kgo.RequestRetries(0), kgo.RetryTimeout(time.Second)}
+		if config != nil {
+			opts = append(opts, kgo.DialTLSConfig(config))
+		}
+		cl, err := kgo.NewClient(opts...)
+		if err != nil {
+			return err
+		}
+		defer cl.Close()
+		return cl.Ping(t.Context())
+	}
+	plain, anonymous, known := (*tls.Config)(nil), &tls.Config{RootCAs: pool}, &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}}
+	for _, x := range []struct {
+		name   string
+		addr   string
+		config *tls.Config
+		ok     bool
+	}{
+		{"TLS", open.Kafka, anonymous, true},
+		{"plain text where TLS is spoken", open.Kafka, plain, false},
+		{"a client that doesn't trust the server", open.Kafka, &tls.Config{RootCAs: x509.NewCertPool()}, false},
+		{"an old version", open.Kafka, &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS11, MaxVersion: tls.VersionTLS11}, false},
+		{"a client's certificate", closed.Kafka, known, true},
+		{"no certificate", closed.Kafka, anonymous, false},
+	} {
+		if err := ask(x.addr, x.config); (err == nil) != x.ok {
+			t.Errorf("%s: %v", x.name, err)
+		}
 	}
 }

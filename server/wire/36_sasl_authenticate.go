@@ -2,13 +2,25 @@ package wire
 
 import (
 	"errors"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // saslAuthenticate is one step of the exchange that proves who the client is. A
-// failure is answered, then the connection is closed.
-func (c *call) saslAuthenticate(req *kmsg.SASLAuthenticateRequest) kmsg.Response {
+// failure is answered after a while, then the connection is closed.
+func (c *call) saslAuthenticate(req *kmsg.SASLAuthenticateRequest) answer {
+	resp := c.authenticate(req)
+	a := answer{response: func() kmsg.Response { return resp }}
+	if c.conn.sasl.failed {
+		p := newPromise[struct{}]()
+		a.ready = p.ready
+		time.AfterFunc(c.srv.opts.FailureDelay, func() { p.keep(struct{}{}) })
+	}
+	return a
+}
+
+func (c *call) authenticate(req *kmsg.SASLAuthenticateRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
 	s := &c.conn.sasl
 	if s.exchange == nil {
@@ -28,6 +40,7 @@ func (c *call) saslAuthenticate(req *kmsg.SASLAuthenticateRequest) kmsg.Response
 	}
 	if user != "" {
 		s.user, s.exchange = user, nil
+		c.conn.known()
 	}
 	return resp
 }

@@ -41,6 +41,7 @@ type conn struct {
 	credit  credit
 	out     []byte    // the writer's
 	sasl    saslState // the reader's
+	once    sync.Once // known
 }
 
 // A pending is a request whose answer may not be there yet.
@@ -95,7 +96,7 @@ func (c *conn) guard(half func() error) {
 }
 
 func (c *conn) read() error {
-	r := bufio.NewReaderSize(c.nc, 64<<10)
+	r := bufio.NewReaderSize(c.nc, smallFrameBytes) // larger ones are read past it
 	opened := c.srv.opts.Now()
 	for {
 		deadline := c.srv.opts.Now().Add(idleTimeout)

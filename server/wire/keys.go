@@ -120,7 +120,7 @@ func init() { // not a literal: ApiVersions reads it
 		32: on(1, 4, (*call).describeConfigs),
 		33: on(0, 2, (*call).alterConfigs),
 		35: on(1, 4, (*call).describeLogDirs),
-		36: anonymous(on(0, 2, (*call).saslAuthenticate)),
+		36: anonymous(later(0, 2, (*call).saslAuthenticate)),
 		37: on(0, 3, (*call).createPartitions),
 		42: on(0, 2, (*call).deleteGroups),
 		44: on(0, 1, (*call).incrementalAlterConfigs),

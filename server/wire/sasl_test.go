@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -34,7 +35,9 @@ func (b *bench) pipes() kgo.Opt {
 
 // TestSASL lets franz-go authenticate by each mechanism.
 func TestSASL(t *testing.T) {
-	b := newBench(t, func(o *Options) { o.Auth = testUsers(t, Plain, ScramSHA256, ScramSHA512) })
+	b := newBench(t, func(o *Options) {
+		o.Auth, o.FailureDelay = testUsers(t, Plain, ScramSHA256, ScramSHA512), time.Millisecond
+	})
 	for _, x := range []struct {
 		name, user, password string
 		ok                   bool
@@ -108,6 +111,32 @@ func TestBeforeAuthentication(t *testing.T) {
 		t.Errorf("%+v", resp)
 	}
 	c.closed("after a failure")
+}
+
+// TestAnonymousLimit holds that one host can't take all connections without
+// saying who it is.
+func TestAnonymousLimit(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Auth, o.MaxAnonymous = testUsers(t, Plain), 2 })
+	enter := func(c *testClient) {
+		shake := kmsg.NewPtrSASLHandshakeRequest()
+		shake.Mechanism = Plain
+		ask[*kmsg.SASLHandshakeResponse](c, 1, shake)
+		auth := kmsg.NewPtrSASLAuthenticateRequest()
+		auth.SASLAuthBytes = []byte("\x00ann\x00secret")
+		if resp := ask[*kmsg.SASLAuthenticateResponse](c, 1, auth); resp.ErrorCode != 0 {
+			t.Fatalf("code %d", resp.ErrorCode)
+		}
+	}
+	one, two := b.dial(), b.dial()
+	b.dial().closed("a third that is not authenticated")
+	enter(one)
+	three := b.dial()
+	enter(three)
+	enter(two)
+	b.dial()
+	if n := b.anonymous["pipe"]; n != 1 {
+		t.Errorf("%d count as not authenticated", n)
+	}
 }
 
 // TestScramNonce holds that the proof is for the server's own nonce.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -39,6 +40,12 @@ type Options struct {
 	Own func(name string) bool
 	// MaxConnections at a time; 10,000 if 0.
 	MaxConnections int
+	// MaxAnonymous connections of one host that have not authenticated yet, where
+	// they have to; 100 if 0.
+	MaxAnonymous int
+	// FailureDelay is how long a failed authentication waits for its answer; 500
+	// ms if 0.
+	FailureDelay time.Duration
 }
 
 // A Server answers the Kafka protocol from a log.
@@ -53,6 +60,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
+	anonymous map[string]int // connections not authenticated, by host
 	listeners map[net.Listener]struct{}
 	closed    bool
 	work      sync.WaitGroup // connections and the ticker
@@ -72,18 +80,16 @@ func New(o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.DefaultPartitions == 0 {
-		o.DefaultPartitions = 1
-	}
-	if o.MaxConnections == 0 {
-		o.MaxConnections = 10_000
-	}
+	o.DefaultPartitions = cmp.Or(o.DefaultPartitions, 1)
+	o.MaxConnections = cmp.Or(o.MaxConnections, 10_000)
+	o.MaxAnonymous = cmp.Or(o.MaxAnonymous, 100)
+	o.FailureDelay = cmp.Or(o.FailureDelay, 500*time.Millisecond)
 	if o.Own == nil {
 		o.Own = func(string) bool { return false }
 	}
 	s := &Server{
 		opts: o, host: host, port: int32(port),
-		conns: map[*conn]struct{}{}, listeners: map[net.Listener]struct{}{},
+		conns: map[*conn]struct{}{}, anonymous: map[string]int{}, listeners: map[net.Listener]struct{}{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.waiters.byTopic = map[string]map[*waiter]struct{}{}
@@ -123,16 +129,17 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) start(nc net.Conn) {
 	c := newConn(s, nc)
 	s.mu.Lock()
-	full := len(s.conns) >= s.opts.MaxConnections
+	full := len(s.conns) >= s.opts.MaxConnections || s.opts.Auth != nil && s.anonymous[c.host] >= s.opts.MaxAnonymous
 	refused := s.closed || full
 	if !refused {
 		s.conns[c] = struct{}{}
+		s.anonymous[c.host]++
 		s.work.Add(1)
 	}
 	s.mu.Unlock()
 	if refused {
 		if full {
-			s.opts.Logger.Warn("Kafka connection refused: too many", "limit", s.opts.MaxConnections)
+			s.opts.Logger.Warn("Kafka connection refused: too many", "client", c.host, "limit", s.opts.MaxConnections, "unauthenticated", s.opts.MaxAnonymous)
 		}
 		_ = nc.Close()
 		return
@@ -140,10 +147,22 @@ func (s *Server) start(nc net.Conn) {
 	go func() {
 		defer s.work.Done()
 		c.serve()
+		c.known()
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
 	}()
+}
+
+// known says that the connection is not an anonymous one any more, or is gone.
+func (c *conn) known() {
+	c.once.Do(func() {
+		c.srv.mu.Lock()
+		defer c.srv.mu.Unlock()
+		if c.srv.anonymous[c.host]--; c.srv.anonymous[c.host] == 0 {
+			delete(c.srv.anonymous, c.host)
+		}
+	})
 }
 
 // Close closes listeners and connections and waits for their ends.
