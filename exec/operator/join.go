@@ -173,14 +173,13 @@ func (j *tableTableJoin) change(out *rowBuilder, b *vector.Batch, k, i int) erro
 		}
 	}
 	after := before
-	if b.Op(i) == vector.Upsert {
+	gone := b.Op(i) == vector.Delete
+	switch {
+	case !gone:
 		j.is = appendRowBytes(j.is[:0], b.Time[i], b.Cols[j.sides[k].nk:], i)
 		after[k] = j.is
 		j.rows[k].put(key, j.is)
-	} else {
-		if before[k] == nil {
-			return nil
-		}
+	case before[k] != nil:
 		after[k] = nil
 		j.rows[k].store.Delete(key)
 	}
@@ -194,7 +193,7 @@ func (j *tableTableJoin) change(out *rowBuilder, b *vector.Batch, k, i int) erro
 	switch {
 	case is:
 		return j.emit(out, b, i, k, after, vector.Upsert, start, end)
-	case was:
+	case was || gone && before[1-k] != nil: // a delete goes on beside a row of the other side, as in Kafka Streams
 		appendRow(out.cols[:j.sides[k].nk], b.Cols, i)
 		nullRow(out.cols[j.sides[k].nk:])
 		out.close(vector.Delete, b.Time[i], start, end)
