@@ -70,34 +70,30 @@ func (o *foreignKeySubscribe) Run(c *Context, in []*vector.Batch) (*vector.Batch
 
 // change tells what row i does to the subscriptions: a change of the foreign
 // key leaves the old one and always asks for an answer from the new one, since
-// what was joined before is to be replaced.
+// what was joined before is to be replaced. An inner join takes a row without
+// foreign key for none.
 func (o *foreignKeySubscribe) change(out *rowBuilder, b *vector.Batch, foreign *vector.Vector, i int) {
 	o.key = appendKey(o.key[:0], b.Cols[:o.nk], i)
 	o.version++
-	table, slot := o.store.Lookup(o.key)
-	had := table != nil
-	if had {
-		cells := table.Cells(0)
-		o.old = append(o.old[:0], cells.Blob(slot, 0)...)
-	}
+	inner := o.step.Type == plan.InnerJoin
+	had := o.present()
+	subscribed := had && o.old[0] != 0 // not null
 	if b.Op(i) == vector.Delete {
 		if had {
 			o.store.Delete(o.key)
+		}
+		if subscribed || had && !inner {
 			o.tell(out, b, i, o.old, noteLeaveAnswer)
 		}
 		return
 	}
 	o.fk = vector.AppendValue(o.fk[:0], foreign, i)
-	slot = o.store.ProbeOne(o.key)
+	slot := o.store.ProbeOne(o.key)
 	cells := o.store.Cells(0)
 	cells.SetBlob(slot, 0, o.fk)
-	moved := had && string(o.old) != string(o.fk)
-	note := int32(noteIfFound)
-	if moved || o.step.Type == plan.LeftJoin {
-		note = noteAlways
-	}
-	switch isNull := foreign.IsNull(i); {
-	case isNull && o.step.Type == plan.InnerJoin:
+	moved := subscribed && string(o.old) != string(o.fk)
+	switch {
+	case foreign.IsNull(i) && inner:
 		if moved {
 			o.tell(out, b, i, o.old, noteLeaveAnswer)
 		}
@@ -105,7 +101,22 @@ func (o *foreignKeySubscribe) change(out *rowBuilder, b *vector.Batch, foreign *
 	case moved:
 		o.tell(out, b, i, o.old, noteLeave)
 	}
+	note := int32(noteIfFound)
+	if moved || !inner {
+		note = noteAlways
+	}
 	o.tell(out, b, i, o.fk, note)
+}
+
+// present sets o.old to the foreign key that o.key has, if it is there.
+func (o *foreignKeySubscribe) present() bool {
+	table, slot := o.store.Lookup(o.key)
+	if table == nil {
+		return false
+	}
+	cells := table.Cells(0)
+	o.old = append(o.old[:0], cells.Blob(slot, 0)...)
+	return true
 }
 
 // tell appends a subscription's row; one that leaves needs no left values.
@@ -221,6 +232,8 @@ func (o *foreignKeyAnswer) subscription(out *rowBuilder, b *vector.Batch, i int)
 		cells := table.Cells(0)
 		if *cells.Int64(slot, rightPresent) != 0 {
 			right = cells.Blob(slot, rightRow)
+		}
+		if right != nil && (note != noteLeaveAnswer || o.step.Type == plan.InnerJoin) {
 			time = max(time, int64(binary.BigEndian.Uint64(right)))
 		}
 	}
@@ -342,6 +355,7 @@ func (o *foreignKeyAnswer) rightChange(out *rowBuilder, b *vector.Batch, i int) 
 }
 
 // answerAll answers the subscribers from first on; right nil: the row is gone.
+// An answer to a change of the right side has its time, whatever the left's is.
 func (o *foreignKeyAnswer) answerAll(out *rowBuilder, first, right []byte, time int64) error {
 	o.found = o.found[:0]
 	for key := first; len(key) > 0; {
@@ -356,11 +370,10 @@ func (o *foreignKeyAnswer) answerAll(out *rowBuilder, first, right []byte, time 
 	slices.SortFunc(o.found, func(a, b subscriber) int { return strings.Compare(a.place, b.place) })
 	left := append(slices.Clone(out.cols[:o.nk+o.left]), out.cols[len(out.cols)-1])
 	for _, s := range o.found {
-		t, _, err := readRowBytes(left, []byte(s.row))
-		if err != nil {
+		if _, _, err := readRowBytes(left, []byte(s.row)); err != nil {
 			return err
 		}
-		if err := o.answer(out, right, max(t, time), right == nil && o.step.Type == plan.InnerJoin); err != nil {
+		if err := o.answer(out, right, time, right == nil && o.step.Type == plan.InnerJoin); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,8 @@
 package operator
 
 import (
+	"encoding/binary"
+
 	"karst/exec/state"
 	"karst/planner/plan"
 	"karst/sql/vector"
@@ -196,7 +198,11 @@ func (j *tableTableJoin) change(out *rowBuilder, b *vector.Batch, k, i int) erro
 	case was || gone && before[1-k] != nil: // a delete goes on beside a row of the other side, as in Kafka Streams
 		appendRow(out.cols[:j.sides[k].nk], b.Cols, i)
 		nullRow(out.cols[j.sides[k].nk:])
-		out.close(vector.Delete, b.Time[i], start, end)
+		time := b.Time[i]
+		if other := before[1-k]; other != nil {
+			time = max(time, int64(binary.BigEndian.Uint64(other)))
+		}
+		out.close(vector.Delete, time, start, end)
 	}
 	return nil
 }
