@@ -33,6 +33,10 @@ type Options struct {
 	MemoryBytes int64
 	// NewArena makes the arenas of batches; nil: vector.NewArena.
 	NewArena func() *vector.Arena
+	// Serial lets queries run only while they are waited for, one after another
+	// in Quiesce: for tests, where the order of what several queries write to one
+	// topic must be the same in each run.
+	Serial bool
 	// Settings are the server's defaults for the session's properties.
 	Settings map[string]string
 }
@@ -88,7 +92,10 @@ func Open(opts Options) (*Engine, error) {
 	if err := e.sweep(); err != nil {
 		return nil, err
 	}
-	e.un = opts.Log.Watch(e.wake)
+	e.un = func() {}
+	if !opts.Serial {
+		e.un = opts.Log.Watch(e.wake)
+	}
 	e.startAll()
 	return e, nil
 }

@@ -349,6 +349,9 @@ func (e *Engine) ends(ctx context.Context, topics map[string]bool) (map[log.Part
 // Quiesce waits until every query has committed everything that was in its
 // topics.
 func (e *Engine) Quiesce(ctx context.Context) error {
+	if e.opts.Serial {
+		return e.settle(ctx)
+	}
 	seen := map[string]bool{}
 	for _, name := range e.Catalog().SourceNames() {
 		if err := e.applied(ctx, name, seen); err != nil {

@@ -46,6 +46,7 @@ type caseRun struct {
 	ctx      context.Context
 	c        *queryCase
 	batch    int
+	serial   bool              // queries run one after another
 	settings map[string]string // the server's
 	stmts    []sql.Statement
 	registry *registry.Registry  // of all the run's engines
@@ -114,7 +115,7 @@ func (r *caseRun) open() (*caseEngine, error) {
 		return nil, err
 	}
 	e := &caseEngine{log: l, session: &exec.Session{Properties: map[string]string{}}}
-	e.engine, err = exec.Open(exec.Options{Log: l, Now: caseClock, Rand: rand.Uint64, Registry: r.registry, BatchRows: r.batch, Settings: r.settings})
+	e.engine, err = exec.Open(exec.Options{Log: l, Now: caseClock, Rand: rand.Uint64, Registry: r.registry, BatchRows: r.batch, Settings: r.settings, Serial: r.serial})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

@@ -96,7 +96,7 @@ func (a *assertion) Error() string { return a.text }
 func (t *sqlTest) runSQL(ctx context.Context) *caseFault {
 	ctx, cancel := context.WithTimeout(ctx, caseTimeout)
 	defer cancel()
-	r := &sqlRun{caseRun: &caseRun{ctx: ctx, c: &t.queryCase, batch: 1, settings: caseSettings(), registry: registry.New()}, dir: filepath.Dir(t.file), cursors: map[string]*cursor{}}
+	r := &sqlRun{caseRun: &caseRun{ctx: ctx, c: &t.queryCase, batch: 1, serial: true, settings: caseSettings(), registry: registry.New()}, dir: filepath.Dir(t.file), cursors: map[string]*cursor{}}
 	var err error
 	if r.caseEngine, err = r.open(); err != nil {
 		return faultf("%v", err)
