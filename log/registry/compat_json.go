@@ -100,20 +100,39 @@ func readsJSON(reader, writer parsedSchema) []string {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	c := jsonComparison{r: jsonRoot{r, reader.imports}, w: jsonRoot{w, writer.imports}}
+	left := maxJSONPairs
+	c := jsonComparison{r: newJSONRoot(r, reader.imports), w: newJSONRoot(w, writer.imports), left: &left}
 	c.compare(r, w, "#", 0)
+	if left < 0 {
+		return []string{fmt.Sprintf("the schemas are too intricate: more than %d pairs to compare", maxJSONPairs)}
+	}
 	return c.faults
 }
 
+// maxJSONPairs bounds the pairs of schemas that are compared, which references
+// and alternatives may multiply.
+const maxJSONPairs = 20_000
+
 type jsonComparison struct {
 	r, w   jsonRoot
+	left   *int // pairs that may still be compared
 	faults []string
 }
 
 // A jsonRoot finds what a $ref names.
 type jsonRoot struct {
-	doc     any
-	imports [][2]string
+	doc  any
+	docs map[string]any // of imports, by name
+}
+
+func newJSONRoot(doc any, imports [][2]string) jsonRoot {
+	j := jsonRoot{doc, map[string]any{}}
+	for _, imp := range imports {
+		if v, err := parseJSON(imp[1]); err == nil {
+			j.docs[imp[0]] = v
+		}
+	}
+	return j
 }
 
 func (j jsonRoot) resolve(v any) any {
@@ -126,12 +145,7 @@ func (j jsonRoot) resolve(v any) any {
 		file, pointer, _ := strings.Cut(ref, "#")
 		doc := j.doc
 		if file != "" {
-			doc = nil
-			for _, imp := range j.imports {
-				if imp[0] == file {
-					doc, _ = parseJSON(imp[1])
-				}
-			}
+			doc = j.docs[file]
 		}
 		for _, part := range strings.Split(strings.Trim(pointer, "/"), "/") {
 			if m, ok := doc.(map[string]any); ok && part != "" {
@@ -152,8 +166,8 @@ const maxJSONDepth = 64
 // compare notes why the reader's schema r does not admit all that the writer's
 // w does.
 func (c *jsonComparison) compare(r, w any, path string, depth int) {
-	if depth > maxJSONDepth {
-		return // it holds itself
+	if *c.left--; depth > maxJSONDepth || *c.left < 0 {
+		return // it holds itself, or see readsJSON
 	}
 	r, w = c.r.resolve(r), c.w.resolve(w)
 	rn, rIs := r.(map[string]any)
@@ -205,7 +219,7 @@ func (c *jsonComparison) sums(r, w jsonNode, path string, depth int) bool {
 }
 
 func (c *jsonComparison) admits(r, w any, depth int) bool {
-	try := jsonComparison{r: c.r, w: c.w}
+	try := jsonComparison{r: c.r, w: c.w, left: c.left}
 	try.compare(r, w, "", depth+1)
 	return len(try.faults) == 0
 }

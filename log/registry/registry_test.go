@@ -271,3 +271,19 @@ func describe(r *Registry) string {
 	}
 	return out
 }
+
+// TestIntricateSchemas: schemas that hold themselves several times over are
+// compared in bounded time.
+func TestIntricateSchemas(t *testing.T) {
+	tree := func(title string) string {
+		node := `{"oneOf":[{"type":"null","title":"` + title + `"},{"type":"object","properties":{"l":{"$ref":"#/definitions/N"},"r":{"$ref":"#/definitions/N"}}},{"type":"object","properties":{"m":{"$ref":"#/definitions/N"}}}]}`
+		return `{"$ref":"#/definitions/N","definitions":{"N":` + node + `}}`
+	}
+	r := New()
+	add(t, r, "s", JSON, tree("a"))
+	faults, err := r.Compatible("s", Schema{Type: JSON, Text: tree("b")}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(faults)
+}

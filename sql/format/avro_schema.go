@@ -189,8 +189,7 @@ func parseAvro(s *Schema) (*avroType, error) {
 		return nil, schemaFault("%v", err)
 	}
 	b := avroBuilder{named: map[string]*avroType{}}
-	root := parsed.Root().ExpandReferences()
-	t := b.build(root, "")
+	t := b.build(parsed.Root(), "")
 	return t, b.err
 }
 
@@ -307,15 +306,16 @@ func avroColumns(o Options, s *Schema) ([]types.Column, error) {
 	}
 	root := t.value()
 	if o.unwraps() {
-		typ, err := root.sql(o.anonymous(), 0)
+		typ, err := root.sql(o.anonymous(), &nesting{})
 		return []types.Column{{Name: o.anonymous(), Type: typ}}, err
 	}
 	if root.kind != "record" {
 		return nil, schemaFault("the schema's root is %s, not a record; WRAP_SINGLE_VALUE = FALSE reads it as one column", root.kind)
 	}
 	var out []types.Column
+	n := &nesting{}
 	for _, f := range root.fields {
-		typ, err := f.typ.sql(f.name, 0)
+		typ, err := f.typ.sql(f.name, n)
 		if err != nil {
 			return nil, err
 		}
@@ -324,15 +324,12 @@ func avroColumns(o Options, s *Schema) ([]types.Column, error) {
 	return out, nil
 }
 
-// maxSchemaDepth bounds the nesting of types, which schemas that hold
-// themselves would exceed.
-const maxSchemaDepth = 50
-
 // sql returns the SQL type that values of t have.
-func (t *avroType) sql(path string, depth int) (*types.Type, error) {
-	if depth > maxSchemaDepth {
-		return nil, schemaFault("%s: a type that holds itself can't be a column", path)
+func (t *avroType) sql(path string, n *nesting) (*types.Type, error) {
+	if err := n.enter(path); err != nil {
+		return nil, err
 	}
+	defer n.leave()
 	t = t.value()
 	switch t.kind {
 	case "boolean":
@@ -353,21 +350,21 @@ func (t *avroType) sql(path string, depth int) (*types.Type, error) {
 		}
 		return typ, err
 	case "map":
-		elem, err := t.elem.sql(path, depth+1)
+		elem, err := t.elem.sql(path, n)
 		return types.Map(types.String, elem), err
 	case "array":
 		if k, v, ok := t.entry(); ok {
-			key, err := k.sql(path, depth+1)
+			key, err := k.sql(path, n)
 			if err != nil {
 				return nil, err
 			}
-			elem, err := v.sql(path, depth+1)
+			elem, err := v.sql(path, n)
 			return types.Map(key, elem), err
 		}
-		elem, err := t.elem.sql(path, depth+1)
+		elem, err := t.elem.sql(path, n)
 		return types.Array(elem), err
 	case "record", "union":
-		return t.sqlStruct(path, depth)
+		return t.sqlStruct(path, n)
 	}
 	return nil, schemaFault("%s: the Avro type %s can't be a column", path, t.kind)
 }
@@ -388,10 +385,10 @@ func (t *avroType) sqlInteger() *types.Type {
 
 // sqlStruct returns the STRUCT of a record, or that of a union of several
 // types, which has a field for each.
-func (t *avroType) sqlStruct(path string, depth int) (*types.Type, error) {
+func (t *avroType) sqlStruct(path string, n *nesting) (*types.Type, error) {
 	var fields []types.Field
 	for _, f := range t.members() {
-		typ, err := f.typ.sql(path+"->"+f.name, depth+1)
+		typ, err := f.typ.sql(path+"->"+f.name, n)
 		if err != nil {
 			return nil, err
 		}

@@ -198,7 +198,7 @@ func jsonColumns(o Options, s *Schema) ([]types.Column, error) {
 		return nil, schemaFault("not a right JSON Schema: %v", err)
 	}
 	scope := jsonScope{&root, s.Imports}
-	t, err := scope.sql([]byte(s.Text), o.anonymous(), 0)
+	t, err := scope.sql([]byte(s.Text), o.anonymous(), &nesting{})
 	if err != nil {
 		return nil, err
 	}
@@ -216,10 +216,11 @@ func jsonColumns(o Options, s *Schema) ([]types.Column, error) {
 }
 
 // sql returns the SQL type of what a schema admits.
-func (sc jsonScope) sql(raw json.RawMessage, path string, depth int) (*types.Type, error) {
-	if depth > maxSchemaDepth {
-		return nil, schemaFault("%s: a type that holds itself can't be a column", path)
+func (sc jsonScope) sql(raw json.RawMessage, path string, n *nesting) (*types.Type, error) {
+	if err := n.enter(path); err != nil {
+		return nil, err
 	}
+	defer n.leave()
 	var s jsonSchema
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return nil, schemaFault("%s: not a right JSON Schema: %v", path, err)
@@ -229,15 +230,15 @@ func (sc jsonScope) sql(raw json.RawMessage, path string, depth int) (*types.Typ
 		if err != nil {
 			return nil, err
 		}
-		return scope.sql(to, path, depth+1)
+		return scope.sql(to, path, n)
 	}
 	for _, list := range [][]json.RawMessage{s.OneOf, s.AnyOf} {
 		if len(list) > 0 {
-			return sc.choice(list, path, depth)
+			return sc.choice(list, path, n)
 		}
 	}
 	if len(s.AllOf) > 0 && s.Properties == nil {
-		return sc.merged(s.AllOf, path, depth)
+		return sc.merged(s.AllOf, path, n)
 	}
 	kind, err := s.kind(path)
 	if err != nil {
@@ -259,13 +260,13 @@ func (sc jsonScope) sql(raw json.RawMessage, path string, depth int) (*types.Typ
 		if s.Items == nil {
 			return nil, schemaFault("%s: an array without items can't be a column", path)
 		}
-		elem, err := sc.sql(s.Items, path+"[]", depth+1)
+		elem, err := sc.sql(s.Items, path+"[]", n)
 		if err == nil && s.ConnectType == "map" && elem.Kind() == types.KindStruct && len(elem.Fields()) == 2 {
 			return types.Map(elem.Fields()[0].Type, elem.Fields()[1].Type), nil
 		}
 		return types.Array(elem), err
 	case "object":
-		return sc.object(&s, path, depth)
+		return sc.object(&s, path, n)
 	}
 	return nil, schemaFault("%s: the JSON Schema type %s can't be a column", path, kind)
 }
@@ -331,7 +332,7 @@ func (s *jsonSchema) number(path string) (*types.Type, error) {
 }
 
 // choice takes the only one of several schemas that is not null.
-func (sc jsonScope) choice(list []json.RawMessage, path string, depth int) (*types.Type, error) {
+func (sc jsonScope) choice(list []json.RawMessage, path string, n *nesting) (*types.Type, error) {
 	var rest []json.RawMessage
 	for _, raw := range list {
 		var s jsonSchema
@@ -342,14 +343,14 @@ func (sc jsonScope) choice(list []json.RawMessage, path string, depth int) (*typ
 	if len(rest) != 1 {
 		return nil, schemaFault("%s: a value of one of %d schemas can't be a column", path, len(rest))
 	}
-	return sc.sql(rest[0], path, depth+1)
+	return sc.sql(rest[0], path, n)
 }
 
 // merged joins the properties of all of several schemas.
-func (sc jsonScope) merged(list []json.RawMessage, path string, depth int) (*types.Type, error) {
+func (sc jsonScope) merged(list []json.RawMessage, path string, n *nesting) (*types.Type, error) {
 	var fields []types.Field
 	for _, raw := range list {
-		t, err := sc.sql(raw, path, depth+1)
+		t, err := sc.sql(raw, path, n)
 		if err != nil {
 			return nil, err
 		}
@@ -363,12 +364,12 @@ func (sc jsonScope) merged(list []json.RawMessage, path string, depth int) (*typ
 
 // object returns a STRUCT of the properties, or a MAP if there are none but
 // additional ones.
-func (sc jsonScope) object(s *jsonSchema, path string, depth int) (*types.Type, error) {
+func (sc jsonScope) object(s *jsonSchema, path string, n *nesting) (*types.Type, error) {
 	if s.Properties == nil {
 		if len(s.Additional) == 0 || s.Additional[0] != '{' {
 			return nil, schemaFault("%s: an object without properties can't be a column", path)
 		}
-		elem, err := sc.sql(s.Additional, path+"[]", depth+1)
+		elem, err := sc.sql(s.Additional, path+"[]", n)
 		return types.Map(types.String, elem), err
 	}
 	props, err := orderedMembers(s.Properties)
@@ -377,7 +378,7 @@ func (sc jsonScope) object(s *jsonSchema, path string, depth int) (*types.Type, 
 	}
 	var fields []types.Field
 	for _, p := range props {
-		t, err := sc.sql(p.value, join(path, p.name), depth+1)
+		t, err := sc.sql(p.value, join(path, p.name), n)
 		if err != nil {
 			return nil, err
 		}

@@ -285,9 +285,10 @@ func protoColumns(o Options, s *Schema) ([]types.Column, error) {
 		return nil, err
 	}
 	var out []types.Column
+	n := &nesting{}
 	for i := range m.Fields().Len() {
 		f := m.Fields().Get(i)
-		t, err := protoSQL(f, 0)
+		t, err := protoSQL(f, n)
 		if err != nil {
 			return nil, err
 		}
@@ -297,19 +298,20 @@ func protoColumns(o Options, s *Schema) ([]types.Column, error) {
 }
 
 // protoSQL returns the SQL type of a field.
-func protoSQL(f protoreflect.FieldDescriptor, depth int) (*types.Type, error) {
-	if depth > maxSchemaDepth {
-		return nil, schemaFault("%s: a message that holds itself can't be a column", f.FullName())
+func protoSQL(f protoreflect.FieldDescriptor, n *nesting) (*types.Type, error) {
+	if err := n.enter(string(f.FullName())); err != nil {
+		return nil, err
 	}
+	defer n.leave()
 	if f.IsMap() {
-		key, err := protoSQL(f.MapKey(), depth+1)
+		key, err := protoSQL(f.MapKey(), n)
 		if err != nil {
 			return nil, err
 		}
-		elem, err := protoSQL(f.MapValue(), depth+1)
+		elem, err := protoSQL(f.MapValue(), n)
 		return types.Map(key, elem), err
 	}
-	t, err := protoSingle(f, depth)
+	t, err := protoSingle(f, n)
 	if err != nil || !f.IsList() {
 		return t, err
 	}
@@ -327,7 +329,7 @@ func isEntry(m protoreflect.MessageDescriptor) bool {
 }
 
 // protoSingle returns the SQL type of one of a field's values.
-func protoSingle(f protoreflect.FieldDescriptor, depth int) (*types.Type, error) {
+func protoSingle(f protoreflect.FieldDescriptor, n *nesting) (*types.Type, error) {
 	switch f.Kind() {
 	case protoreflect.BoolKind:
 		return types.Boolean, nil
@@ -354,12 +356,12 @@ func protoSingle(f protoreflect.FieldDescriptor, depth int) (*types.Type, error)
 		return protoDecimalType(f)
 	}
 	if protoWrappers[m.FullName()] {
-		return protoSingle(m.Fields().Get(0), depth+1)
+		return protoSingle(m.Fields().Get(0), n)
 	}
 	var fields []types.Field
 	for i := range m.Fields().Len() {
 		g := m.Fields().Get(i)
-		t, err := protoSQL(g, depth+1)
+		t, err := protoSQL(g, n)
 		if err != nil {
 			return nil, err
 		}
