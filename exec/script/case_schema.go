@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"karst/log/registry"
@@ -321,4 +322,29 @@ func withoutConnect(x any) any {
 		}
 	}
 	return x
+}
+
+// namedSchema returns the id that a CREATE of the topic names its keys' or
+// values' schema by, 0 if none does.
+func (r *caseRun) namedSchema(topic string, key bool) int {
+	name := "VALUE_SCHEMA_ID"
+	if key {
+		name = "KEY_SCHEMA_ID"
+	}
+	for _, s := range r.stmts {
+		create, ok := s.(*sql.CreateSource)
+		if !ok {
+			continue
+		}
+		if of, _ := createdTopic(create, r.c.Properties); of != topic {
+			continue
+		}
+		for _, p := range create.With {
+			if p.Name == name {
+				id, _ := strconv.Atoi(p.Value.Text)
+				return id
+			}
+		}
+	}
+	return 0
 }
