@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"sync"
@@ -13,13 +14,17 @@ import (
 )
 
 // A Client asks a registry that speaks Confluent's REST API. What an id stands
-// for never changes and is asked for once.
+// for, and which id a schema has under a subject, is asked for once.
 type Client struct {
 	sr *sr.Client
 
-	mu   sync.Mutex
-	byID map[int]*remoteSchema
+	mu         sync.Mutex
+	byID       map[int]*remoteSchema
+	registered map[registration]int
 }
+
+// A registration is a schema without references under a subject.
+type registration struct{ subject, kind, text string }
 
 type remoteSchema struct {
 	schema  sr.Schema
@@ -46,7 +51,7 @@ func NewClient(address string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a client of the schema registry: %w", err)
 	}
-	return &Client{sr: cl, byID: map[int]*remoteSchema{}}, nil
+	return &Client{sr: cl, byID: map[int]*remoteSchema{}, registered: map[registration]int{}}, nil
 }
 
 // fault turns an answer into an Error; what is no answer stays what it is.
@@ -126,11 +131,25 @@ func (c *Client) Latest(subject string) (int, error) {
 
 // Register is as Registry.Register.
 func (c *Client) Register(subject, kind, text string) (int, error) {
+	key := registration{subject, kind, text}
+	c.mu.Lock()
+	id, known := c.registered[key]
+	c.mu.Unlock()
+	if known {
+		return id, nil
+	}
 	s := sr.Schema{Schema: text}
 	if err := s.Type.UnmarshalText([]byte(kind)); err != nil {
 		return 0, fmt.Errorf("schema type %s: %w", kind, err)
 	}
-	return c.register(subject, s)
+	id, err := c.register(subject, s)
+	if err != nil {
+		return 0, err
+	}
+	c.mu.Lock()
+	c.registered[key] = id
+	c.mu.Unlock()
+	return id, nil
 }
 
 func (c *Client) register(subject string, s sr.Schema) (int, error) {
@@ -171,6 +190,9 @@ func (c *Client) Has(subject string, id int) (bool, error) {
 func (c *Client) Forget(subject string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), clientTimeout)
 	defer cancel()
+	c.mu.Lock()
+	maps.DeleteFunc(c.registered, func(r registration, _ int) bool { return r.subject == subject })
+	c.mu.Unlock()
 	_, err := c.sr.DeleteSubject(ctx, subject, sr.SoftDelete)
 	return unlessNotFound(fault(err))
 }
