@@ -119,7 +119,6 @@ func (o *joinOracle) process(side int, r exectest.Record, times [2]map[string]in
 		o.kept[side] = append(o.kept[side], r)
 		slices.SortStableFunc(o.kept[side], func(a, b exectest.Record) int { return int(a.Time - b.Time) })
 	case "table-table":
-		was := o.tables[0][r.Key] != "" && o.tables[1][r.Key] != ""
 		o.tables[side][r.Key], times[side][r.Key] = v, r.Time
 		if v == "null" {
 			delete(o.tables[side], r.Key)
@@ -128,8 +127,8 @@ func (o *joinOracle) process(side int, r exectest.Record, times [2]map[string]in
 		l, x := o.tables[0][r.Key], o.tables[1][r.Key]
 		if l != "" && x != "" {
 			o.emit(r.Key, l, x, max(times[0][r.Key], times[1][r.Key], r.Time))
-		} else if was {
-			o.emit(r.Key, "-", "-", r.Time)
+		} else if v == "null" && o.tables[1-side][r.Key] != "" { // told on, whether there was a row or not
+			o.emit(r.Key, "-", "-", max(r.Time, times[1-side][r.Key]))
 		}
 	}
 }
