@@ -14,6 +14,7 @@ import (
 	"karst/log"
 	"karst/planner"
 	"karst/planner/catalog"
+	"karst/sql"
 	"karst/sql/vector"
 )
 
@@ -58,6 +59,7 @@ type Engine struct {
 	// transients are the push queries that run, by id.
 	transients map[string]*transientQuery
 	pulled     pullCounts
+	system     map[string]string // what ALTER SYSTEM has set
 	closed     bool
 	all        sync.WaitGroup
 	memory     budget
@@ -74,14 +76,18 @@ type command struct {
 	Change  *catalog.Change `json:"change"`
 	Topic   *planner.Topic  `json:"topic,omitempty"`
 	Delete  string          `json:"deleteTopic,omitempty"`
+	// Set is a property that ALTER SYSTEM has given a value for all sessions.
+	Set *setting `json:"set,omitempty"`
 }
+
+type setting struct{ Name, Value string }
 
 // Open folds the command log into a catalog and starts its queries.
 func Open(opts Options) (*Engine, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{opts: opts, memory: budget{limit: opts.MemoryBytes}, cat: catalog.New(), queries: map[string]*running{}, transients: map[string]*transientQuery{}}
+	e := &Engine{opts: opts, memory: budget{limit: opts.MemoryBytes}, cat: catalog.New(), queries: map[string]*running{}, transients: map[string]*transientQuery{}, system: map[string]string{}}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	if _, err := opts.Log.CreateTopic(e.ctx, commandTopic, 1, map[string]string{"retention.ms": "-1"}); err != nil && !errors.Is(err, log.ErrTopicExists) {
 		return nil, fmt.Errorf("making the command log: %w", err)
@@ -138,6 +144,9 @@ func (e *Engine) replay() error {
 				return fmt.Errorf("command at offset %d: %w", r.Offsets[i], err)
 			}
 			e.ended = append(e.ended, c.Change.Stop...)
+			if c.Set != nil {
+				e.system[c.Set.Name] = c.Set.Value
+			}
 			if err := e.makeTopic(c.Topic); err != nil {
 				return err
 			}
@@ -181,7 +190,20 @@ func (e *Engine) commit(text string, r *planner.Result) error {
 	if err := e.makeTopic(r.CreateTopic); err != nil {
 		return err
 	}
-	value, err := json.Marshal(command{Version: 1, Text: text, Change: r.Change, Topic: r.CreateTopic, Delete: r.DeleteTopic})
+	if err := e.write(command{Version: 1, Text: text, Change: r.Change, Topic: r.CreateTopic, Delete: r.DeleteTopic}); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	e.cat = next
+	e.offset++
+	e.mu.Unlock()
+	e.apply(r)
+	return nil
+}
+
+// write appends a command to the command log.
+func (e *Engine) write(c command) error {
+	value, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("encoding the command: %w", err)
 	}
@@ -190,12 +212,26 @@ func (e *Engine) commit(text string, r *planner.Result) error {
 	if err := e.opts.Log.Produce(e.ctx, []log.Append{{Partition: log.Partition{Topic: commandTopic}, Batch: b.Finish()}}); err != nil {
 		return fmt.Errorf("writing the command log: %w", err)
 	}
-	e.mu.Lock()
-	e.cat = next
-	e.offset++
-	e.mu.Unlock()
-	e.apply(r)
 	return nil
+}
+
+// alterSystem gives a property a value for all sessions that set none, and
+// keeps it.
+func (e *Engine) alterSystem(x *sql.AlterSystem) (Answer, error) {
+	if err := CheckProperty(x.Name, x.Value, x.Pos()); err != nil {
+		return nil, err
+	}
+	e.ddl.Lock()
+	defer e.ddl.Unlock()
+	if err := e.write(command{Version: 1, Text: x.Text(), Change: &catalog.Change{}, Set: &setting{x.Name, x.Value}}); err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.system[x.Name] = x.Value
+	done := Done{Message: "System property " + x.Name + " was set to " + x.Value + ".", Command: commandOf(x), Offset: e.offset}
+	e.offset++
+	return done, nil
 }
 
 // apply starts and stops what a change says.

@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"karst/log"
 	"karst/planner"
@@ -21,12 +22,14 @@ type Session struct {
 	Variables  map[string]string
 }
 
-// settings are the session's properties over the server's.
+// settings are the session's properties over those of ALTER SYSTEM, over the
+// server's.
 func (e *Engine) settings(s *Session) map[string]string {
 	m := map[string]string{}
-	for k, v := range e.opts.Settings {
-		m[k] = v
-	}
+	maps.Copy(m, e.opts.Settings)
+	e.mu.RLock()
+	maps.Copy(m, e.system)
+	e.mu.RUnlock()
 	for k, v := range s.Properties {
 		m[k] = v
 	}
@@ -102,6 +105,8 @@ func (e *Engine) answer(ctx context.Context, stmt sql.Statement, s *Session) (An
 		return e.assertTopic(ctx, x)
 	case *sql.AssertSchema:
 		return e.assertSchema(x)
+	case *sql.AlterSystem:
+		return e.alterSystem(x)
 	case *sql.QueryControl:
 		if x.Action == "TERMINATE" && !x.All && e.CloseQuery(x.ID) {
 			return Done{Message: "Query terminated."}, nil

@@ -311,6 +311,8 @@ func commandOf(stmt sql.Statement) string {
 		return fmt.Sprintf("%s/%s/alter", kind(x.Table), x.Name)
 	case *sql.InsertSelect:
 		return fmt.Sprintf("stream/%s/create", types.QuoteAlways(x.Target))
+	case *sql.AlterSystem:
+		return fmt.Sprintf("cluster/%s/alter", x.Name)
 	case *sql.CreateType:
 		return fmt.Sprintf("type/%s/create", x.Name)
 	case *sql.DropType:

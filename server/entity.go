@@ -51,7 +51,10 @@ func entity(r exec.Result) (api.Entity, bool) {
 		if a.Topic != "" {
 			e.TopicName = &a.Topic
 		} else {
-			e.Type, e.Subject, e.ID = "assert_schema", &a.Subject, a.ID
+			e.Type, e.ID = "assert_schema", a.ID
+			if a.Subject != "" {
+				e.Subject = &a.Subject
+			}
 		}
 	default:
 		return e, false

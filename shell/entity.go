@@ -98,7 +98,14 @@ func listings(e api.Entity) []listing {
 	case "assert_topic":
 		return []listing{{before: "Topic " + *e.TopicName + existence(*e.Exists)}}
 	case "assert_schema":
-		return []listing{{before: "Schema " + *e.Subject + existence(*e.Exists)}}
+		what := "Schema"
+		if e.Subject != nil {
+			what += " with subject " + *e.Subject
+		}
+		if e.ID != nil {
+			what += fmt.Sprintf(" id %d", *e.ID)
+		}
+		return []listing{{before: what + existence(*e.Exists)}}
 	}
 	text, err := json.Marshal(e)
 	if err != nil {
