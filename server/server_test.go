@@ -167,7 +167,6 @@ func TestEntities(t *testing.T) {
 		{"SHOW PROPERTIES;", []any{0, "overwrittenProperties"}, []any{"auto.offset.reset"}},
 		{"DEFINE x = 'y'; SHOW VARIABLES;", []any{0, "variables", 0}, map[string]any{"name": "X", "value": "y"}},
 		{"DESCRIBE FUNCTION concat;", []any{0, "functions", 0, "returnType"}, "STRING"},
-		{"ALTER SYSTEM 'ksql.query.pull.consistency'='committed'; SHOW PROPERTIES;", []any{1, "properties", 6, "value"}, "committed"},
 		{"ASSERT TOPIC s WITH (PARTITIONS=2);", []any{0, "exists"}, true},
 		{"ASSERT NOT EXISTS TOPIC nope;", []any{0, "topicName"}, "nope"},
 	} {
