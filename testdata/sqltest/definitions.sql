@@ -27,10 +27,10 @@ DROP STREAM b;
 --@test: after its writers have ended it goes
 CREATE STREAM a (k INT KEY, v INT) WITH (KAFKA_TOPIC='a', VALUE_FORMAT='JSON');
 CREATE STREAM b AS SELECT * FROM a;
-INSERT INTO b SELECT k, v + 1 AS v FROM a;
+INSERT INTO b SELECT k, v FROM a; -- the same rows: which query writes first is open
 INSERT INTO a VALUES (1, 1);
 ASSERT VALUES b (k, v) VALUES (1, 1);
-ASSERT VALUES b (k, v) VALUES (1, 2);
+ASSERT VALUES b (k, v) VALUES (1, 1);
 TERMINATE ALL;
 DROP STREAM b DELETE TOPIC;
 CREATE STREAM b (k INT KEY, v INT) WITH (KAFKA_TOPIC='B', VALUE_FORMAT='JSON', PARTITIONS=1);
