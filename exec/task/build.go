@@ -20,6 +20,7 @@ type node struct {
 	sources  []*source
 	sinks    []*operator.Sink
 	exchange []*operator.Exchange // of the sending side, by its partitions
+	stateful bool                 // it has stores
 	first    bool                 // a table that is read before any stream
 }
 
@@ -53,6 +54,7 @@ func (u *Unit) buildNode(ctx context.Context, s plan.Step, needed operator.Neede
 		n.parts = max(n.parts, u.nodes[i].parts)
 	}
 	var err error
+	stores := len(u.stores)
 	switch s := s.(type) {
 	case *plan.Source:
 		err = u.buildSource(ctx, n, s, needed)
@@ -82,6 +84,7 @@ func (u *Unit) buildNode(ctx context.Context, s plan.Step, needed operator.Neede
 	if j, ok := s.(*plan.StreamTableJoin); ok {
 		u.markFirst(j.Table)
 	}
+	n.stateful = len(u.stores) > stores
 	u.nodes = append(u.nodes, n)
 	return len(u.nodes) - 1, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"karst/exec/operator"
 	"karst/exec/state"
@@ -304,7 +305,7 @@ func (u *Unit) takeUp(ctx context.Context, group map[log.Partition]int64, last *
 			readers[n.sources[0].at.Topic]++
 		}
 	}
-	for _, n := range u.nodes {
+	for i, n := range u.nodes {
 		for p, s := range n.sources {
 			b, err := u.cfg.Log.Bounds(ctx, s.at)
 			if err != nil {
@@ -326,7 +327,7 @@ func (u *Unit) takeUp(ctx context.Context, group map[log.Partition]int64, last *
 			switch {
 			case ok:
 			case len(group) > 0 || last != nil:
-				if next, err = u.newPartition(s, known[s.at.Topic], b); err != nil {
+				if next, err = u.newPartition(i, s, known[s.at.Topic], b); err != nil {
 					return err
 				}
 			case u.plan.FromLatest && (!n.step.Meta().IsTable || u.changesOnly()):
@@ -364,14 +365,28 @@ func (u *Unit) changesOnly() bool {
 
 // newPartition returns where to begin with a partition that has no position
 // though others have.
-func (u *Unit) newPartition(s *source, known int, b log.Bounds) (int64, error) {
+func (u *Unit) newPartition(node int, s *source, known int, b log.Bounds) (int64, error) {
 	switch {
 	case known == 0 || int(s.at.Index) < known:
 		return 0, types.Errorf(types.ErrStatement, types.Pos{}, "query %s has no committed position for topic %s partition %d, though it has run: drop the query and create it again", u.plan.QueryID, s.at.Topic, s.at.Index)
-	case len(u.stores) > 0:
+	case u.placed(node):
 		return 0, types.Errorf(types.ErrStatement, types.Pos{}, "topic %s has got a new partition %d, but the state of query %s was made for %d: drop the query and create it again", s.at.Topic, s.at.Index, u.plan.QueryID, known)
 	}
 	return b.Start, nil
+}
+
+// placed reports whether state's partitions are those of a node's output: no
+// exchange comes before it.
+func (u *Unit) placed(node int) bool {
+	if u.nodes[node].stateful {
+		return true
+	}
+	for i, n := range u.nodes {
+		if n.exchange == nil && slices.Contains(n.inputs, node) && u.placed(i) {
+			return true
+		}
+	}
+	return false
 }
 
 // stateful gives the unit a changelog if it has anything to keep there.

@@ -306,6 +306,13 @@ func (b *bench) command(d *datadriven.TestData) string {
 			return err.Error()
 		}
 		return ""
+	case "add-partitions":
+		total := 0
+		d.ScanArgs(b.t, "total", &total)
+		if err := b.log.AddPartitions(ctx, d.CmdArgs[0].Key, int32(total), false); err != nil {
+			return err.Error()
+		}
+		return ""
 	case "topic":
 		return b.topic(d.CmdArgs[0].Key, showRecord)
 	case "changelog":
