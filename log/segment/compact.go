@@ -49,16 +49,28 @@ type compaction struct {
 	buf    []byte
 }
 
+// compactionRetryMS is how long a partition is left alone whose compaction did
+// not succeed.
+const compactionRetryMS = 10 * 60 * 1000
+
 // compactAll compacts the partitions that need it.
 func (l *Log) compactAll(ctx context.Context) error {
+	if l.full.Load() {
+		return nil // it would take what the reserve gave free
+	}
 	var first error
 	for _, t := range l.allTopics() {
 		if !t.settings.compacts {
 			continue
 		}
 		for i := range t.partitions {
-			if err := l.compact(ctx, t, int32(i)); err != nil && first == nil {
-				first = fmt.Errorf("compacting %s partition %d: %w", t.Name, i, err)
+			p := t.partitions[i]
+			if l.opts.now() < p.noCompactionUntil {
+				continue
+			}
+			if err := l.compact(ctx, t, int32(i)); err != nil {
+				p.noCompactionUntil = l.opts.now() + compactionRetryMS
+				first = cmp.Or(first, fmt.Errorf("compacting %s partition %d: %w", t.Name, i, err))
 			}
 		}
 	}

@@ -98,18 +98,6 @@ func (s *segmentFile) write(batch []byte, pos int64) error {
 	return nil
 }
 
-// holds reports an error if the file is shorter than n.
-func (s *segmentFile) holds(n int64) error {
-	info, err := s.file.Stat()
-	if err != nil {
-		return fmt.Errorf("looking at segment: %w", err)
-	}
-	if info.Size() < n {
-		return fmt.Errorf("%w: segment %s has %d bytes and had %d", log.ErrCorrupt, s.name(), info.Size(), n)
-	}
-	return nil
-}
-
 // extend makes the batch of o, the next one, part of what may be read. The
 // caller holds the partition's lock.
 func (s *segmentFile) extend(o *op) {

@@ -35,6 +35,10 @@ func (p *partition) findTime(ms, start, end int64) (log.TimedOffset, error) {
 // findGreatest returns the first record in [start, end) of those with the
 // greatest timestamp.
 func (p *partition) findGreatest(start, end int64) (log.TimedOffset, error) {
+	if found, err := p.findTime(p.greatestTime(), start, end); err != nil || found.Offset >= 0 {
+		return found, err
+	}
+	// It is of a record that is trimmed, or not to be seen.
 	greatest := int64(math.MinInt64)
 	err := p.eachBatch(start, end, func(b log.BatchInfo, _ []byte) (bool, error) {
 		if b.BaseOffset >= start {
@@ -46,6 +50,17 @@ func (p *partition) findGreatest(start, end int64) (log.TimedOffset, error) {
 		return nowhere, err
 	}
 	return p.findTime(greatest, start, end)
+}
+
+// greatestTime returns the greatest timestamp in the segments.
+func (p *partition) greatestTime() int64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	greatest := int64(math.MinInt64)
+	for _, s := range p.segments {
+		greatest = max(greatest, s.maxTime)
+	}
+	return greatest
 }
 
 // eachBatch calls visit for the batches that begin before end, from the one

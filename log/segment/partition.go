@@ -33,7 +33,9 @@ type partition struct {
 	producers map[int64]*producerState
 	tail      int64 // next offset to give
 	dirMade   bool
-	dirDirty  bool // entries of dirs() are not synced
+
+	noCompactionUntil int64 // ms; the housekeeping's
+	dirDirty          bool  // entries of dirs() are not synced
 }
 
 // An epochStart is where the records of a leader epoch begin.

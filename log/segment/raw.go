@@ -77,7 +77,7 @@ func (l *Log) checkRaw(a log.Append) (op, error) {
 	if limit := min(s.maxBytes, l.opts.MaxBatchBytes); len(a.Batch) > limit {
 		return op{}, fmt.Errorf("%w: batch of %d bytes for %s, at most %d are taken (max.message.bytes)", log.ErrRecordTooLarge, len(a.Batch), a.Partition.Topic, limit)
 	}
-	info, recs, err := v.Check(a.Batch)
+	_, recs, err := v.Check(a.Batch)
 	if err != nil {
 		return op{}, err
 	}
@@ -95,7 +95,8 @@ func (l *Log) checkRaw(a log.Append) (op, error) {
 	} else if err := s.checkTimes(recs, l.opts.now()); err != nil {
 		return op{}, err
 	}
-	if info, err = log.ReadHeader(batch); err != nil {
+	info, err := log.ReadHeader(batch)
+	if err != nil {
 		return op{}, err
 	}
 	return op{kind: opAppend, batch: batch, name: a.Partition.Topic, partition: a.Partition.Index, info: info}, nil
