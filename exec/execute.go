@@ -217,6 +217,10 @@ func (e *Engine) insertValues(ctx context.Context, x *sql.InsertValues, _ *Sessi
 // Constant evaluates an expression without columns, as type t, as INSERT
 // VALUES does: text stands for BYTES in base64. The vector has one row.
 func (e *Engine) Constant(x sql.Expr, t *types.Type, a *vector.Arena) (*vector.Vector, error) {
+	x, err := sql.ResolveCasts(x, e.Catalog().Type)
+	if err != nil {
+		return nil, err
+	}
 	if t.Kind() == types.KindBytes {
 		if p, err := expr.Compile(x, expr.Scope{}); err == nil && p.Type().Kind() == types.KindString {
 			x = &sql.Call{Name: "TO_BYTES", Args: []sql.Expr{x, &sql.Literal{Kind: sql.LitString, Text: "base64"}}}

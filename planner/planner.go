@@ -202,9 +202,10 @@ func planCreateType(s *sql.CreateType, in Input) (*Result, error) {
 	if _, ok := in.Catalog.Type(s.Name); ok && s.IfNotExists {
 		return &Result{Message: s.Name + " is already registered with type"}, nil
 	}
-	t, err := sql.ResolveType(s.Type, in.Catalog.Type)
+	look := typeLookup{cat: in.Catalog}
+	t, err := sql.ResolveType(s.Type, look.find)
 	if err != nil {
-		return nil, err
+		return nil, look.explain(err)
 	}
 	ch := &catalog.Change{PutType: &catalog.NamedType{Name: s.Name, Type: t}}
 	if _, err := in.Catalog.Apply(ch); err != nil {

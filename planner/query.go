@@ -244,7 +244,9 @@ func sourceStep(src *catalog.Source, alias string) *plan.Source {
 
 // rewrite turns the names of a user's expression into those of the plan.
 func (p *queryPlanner) rewrite(e sql.Expr) (sql.Expr, error) {
-	var failed error
+	look := typeLookup{cat: p.in.Catalog}
+	e, failed := sql.ResolveCasts(e, look.find)
+	failed = look.explain(failed)
 	var walk func(e sql.Expr, bound map[string]bool) sql.Expr
 	walk = func(e sql.Expr, bound map[string]bool) sql.Expr {
 		return sql.Transform(e, func(x sql.Expr) sql.Expr {

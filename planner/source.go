@@ -470,9 +470,10 @@ var headersType = types.Array(types.Struct(types.Field{Name: "KEY", Type: types.
 
 func declaredColumn(c sql.ColumnDef, table bool, in Input) (types.Column, error) {
 	col := types.Column{Name: c.Name}
-	t, err := sql.ResolveType(c.Type, in.Catalog.Type)
+	look := typeLookup{cat: in.Catalog}
+	t, err := sql.ResolveType(c.Type, look.find)
 	if err != nil {
-		return col, err
+		return col, look.explain(err)
 	}
 	col.Type = t
 	name := types.QuoteAlways(c.Name)

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -18,7 +19,11 @@ func (k *compiler) cast(e *sql.Cast) typed {
 	of := k.expr(e.Of)
 	to, err := sql.ResolveType(e.To, func(string) (*types.Type, bool) { return nil, false })
 	if err != nil {
-		k.fail(e.Pos(), err.Error(), "")
+		var user *types.Error
+		if !errors.As(err, &user) {
+			user = types.Errorf(types.ErrStatement, e.Pos(), "%v", err)
+		}
+		k.errs = append(k.errs, user)
 		return typed{}
 	}
 	if of.typ == nil {
@@ -337,15 +342,7 @@ func AppendText(buf []byte, x *vector.Vector, i int) []byte {
 	case types.KindDate:
 		return time.Unix(int64(x.I32[i])*86400, 0).UTC().AppendFormat(buf, "2006-01-02")
 	case types.KindTime:
-		ms := int64(x.I32[i])
-		layout := "15:04"
-		switch {
-		case ms%1000 != 0:
-			layout = "15:04:05.000"
-		case ms%60000 != 0:
-			layout = "15:04:05"
-		}
-		return time.UnixMilli(ms).UTC().AppendFormat(buf, layout)
+		return types.AppendTimeOfDay(buf, int64(x.I32[i]))
 	case types.KindTimestamp:
 		return time.UnixMilli(x.I64[i]).UTC().AppendFormat(buf, "2006-01-02T15:04:05.000")
 	case types.KindArray, types.KindMap, types.KindStruct:

@@ -131,6 +131,7 @@ func TestExpressions(t *testing.T) {
 		{"REDUCE(MAP('1' := 1, '2' := 2), L, (s, k, v) => s + v)", "BIGINT 13 null 3"},
 		{"MAP('a' := 1, 'a' := I)", `MAP<STRING, INTEGER> {"a":1} {"a":null} {"a":-7}`},
 		{"ROUND(P)", "DECIMAL(2, 0) 12 null 0"},
+		{"DATEADD(DAY, I, DATE '2020-01-01')", "DATE 18263 null 18255"},
 		{"STRUCT(a := I, b := S)", "STRUCT<`A` INTEGER, `B` STRING> " + `{"A":1,"B":"abc"} {"A":null,"B":null} {"A":-7,"B":"%x"}`},
 		{"COALESCE(I, 0) + 1", "INTEGER 2 1 -6"},
 		{"TIMESTAMP '2001-01-01T00:00:00' < '2001-01-02'", "BOOLEAN true true true"},

@@ -84,8 +84,8 @@ func (k *compiler) column(e *sql.ColumnRef) typed {
 		k.use(metaColumn)
 		return typed{typ: t, at: e.Pos(), eval: pseudo(e.Name)}
 	}
-	if e.Source == "" && intervalUnits[e.Name] {
-		return typed{typ: types.Interval, at: e.Pos(), unit: e.Name}
+	if unit := intervalUnits[e.Name]; e.Source == "" && unit != "" {
+		return typed{typ: types.Interval, at: e.Pos(), unit: unit}
 	}
 	name := e.Name
 	if e.Source != "" {
@@ -117,7 +117,14 @@ func pseudo(name string) evaluator {
 	}
 }
 
-var intervalUnits = map[string]bool{"MILLISECONDS": true, "SECONDS": true, "MINUTES": true, "HOURS": true, "DAYS": true, "WEEKS": true, "MONTHS": true, "YEARS": true}
+// intervalUnits are the bare words for units of time, one or many.
+var intervalUnits = func() map[string]string {
+	units := map[string]string{}
+	for _, u := range []string{"MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS", "WEEKS", "MONTHS", "YEARS"} {
+		units[u], units[strings.TrimSuffix(u, "S")] = u, u
+	}
+	return units
+}()
 
 // nearest returns a hint with the column whose name is closest.
 func (k *compiler) nearest(name string) string {

@@ -21,7 +21,7 @@ var glossary = map[string]string{
 	"pos": "the position of the first character", "position": "where the search begins; a negative one searches backwards from the end", "regexp": "a regular expression of Java's",
 	"right": "the second array", "s": "the text", "separator": "what stands between the parts", "sorted": "whether the entries are sorted by key", "start": "the first number",
 	"initialState": "the value to start with", "step": "how far the numbers are apart; 1 or -1 if it is left out", "str": "the text", "string": "the text", "substring": "the text to look for",
-	"formattedDate": "the date as text", "formattedTime": "the time as text", "formattedTimestamp": "the timestamp as text", "time": "the time", "timestamp": "the timestamp", "unit": "MILLISECONDS, SECONDS, MINUTES, HOURS, DAYS, WEEKS, MONTHS or YEARS, a bare word", "units": "KM or MILES",
+	"formattedDate": "the date as text", "formattedTime": "the time as text", "formattedTimestamp": "the timestamp as text", "time": "the time", "timestamp": "the timestamp", "unit": "MILLISECONDS, SECONDS, MINUTES, HOURS, DAYS, WEEKS, MONTHS or YEARS, or one of it, a bare word", "units": "KM or MILES",
 	"upper": "what stands for a capital letter; NULL keeps them", "val": "the value", "vals": "further values", "value": "the value", "kvDelimiter": "what stands between a key and its value",
 	"values": "the values", "victim": "the value to remove", "x": "the first number", "y": "the second number", "timeZone": "a time zone, such as Europe/Paris or +02:00; UTC if it is left out",
 

@@ -119,7 +119,7 @@ func jsonCollectionFunctions() []Def {
 				}), nil
 			})}},
 		{Name: "TO_JSON_STRING", Kind: Scalar, Category: CategoryJSON, Description: "Any value as JSON text; dates and times in their ISO form, bytes in base64.",
-			Examples: []Example{{"TO_JSON_STRING(ARRAY['a', NULL])", `'["a",null]'`}, {"TO_JSON_STRING(DATE '1972-09-27')", `'"1972-09-27"'`}, {"TO_JSON_STRING(CAST(NULL AS INT))", "'null'"}},
+			Examples: []Example{{"TO_JSON_STRING(ARRAY['a', NULL])", `'["a",null]'`}, {"TO_JSON_STRING(DATE '1972-09-27')", `'"1972-09-27"'`}, {"TO_JSON_STRING(TIME '06:07:08')", `'"06:07:08"'`}, {"TO_JSON_STRING(CAST(NULL AS INT))", "'null'"}},
 			Signatures: []Signature{{Params: params("input T"), Returns: always(types.String), NullTolerant: true, Scalar: plain(stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
 				return appendISOJSON(buf, c.Args[0], i), true
 			}))}}},
@@ -217,7 +217,7 @@ func appendISOJSON(buf []byte, v *vector.Vector, i int) []byte {
 	case types.KindDate:
 		return time.Unix(int64(v.I32[i])*86400, 0).UTC().AppendFormat(buf, `"2006-01-02"`)
 	case types.KindTime:
-		return time.UnixMilli(int64(v.I32[i])).UTC().AppendFormat(buf, `"15:04:05.000"`)
+		return append(types.AppendTimeOfDay(append(buf, '"'), int64(v.I32[i])), '"')
 	case types.KindTimestamp:
 		return time.UnixMilli(v.I64[i]).UTC().AppendFormat(buf, `"2006-01-02T15:04:05.000"`)
 	case types.KindBytes:
