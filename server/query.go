@@ -59,9 +59,9 @@ func (s *Server) queryStream(w http.ResponseWriter, r *http.Request) {
 	case typeProtobuf:
 		out = newProtoRows(w)
 	case typeJSON:
-		out = newLineRows(w, true)
+		out = newLineRows(w, r, true)
 	default:
-		out = newLineRows(w, false)
+		out = newLineRows(w, r, false)
 	}
 	s.run(w, r, api.StatementRequest{Text: req.Text, Properties: req.Properties, Variables: req.Variables}, out)
 }
@@ -142,10 +142,13 @@ type lineRows struct {
 	array bool
 	lines int
 	push  bool
+	// frames has each row of a push query go out on its own: over HTTP/2, where
+	// clients of ksqlDB take a data frame for a row.
+	frames bool
 }
 
-func newLineRows(w http.ResponseWriter, array bool) *lineRows {
-	return &lineRows{out: newStream(w), array: array}
+func newLineRows(w http.ResponseWriter, r *http.Request, array bool) *lineRows {
+	return &lineRows{out: newStream(w), array: array, frames: r.ProtoMajor == 2}
 }
 
 func (l *lineRows) begun() bool { return l.lines > 0 }
@@ -193,7 +196,9 @@ func (l *lineRows) Header(head exec.Header) error {
 }
 
 // Row implements exec.Rows.
-func (l *lineRows) Row(cols [][]byte, _ bool) bool { return l.line(joined(cols)) }
+func (l *lineRows) Row(cols [][]byte, _ bool) bool {
+	return l.line(joined(cols)) && (!l.frames || l.Flush())
+}
 
 // Flush implements exec.Rows.
 func (l *lineRows) Flush() bool { return !l.push || l.out.flush() }

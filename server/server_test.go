@@ -455,3 +455,41 @@ func TestShutdown(t *testing.T) {
 		t.Errorf("%v: %s", err, text)
 	}
 }
+
+// A flushed writer keeps what was written between flushes.
+type flushed struct {
+	header http.Header
+	parts  []string
+	now    strings.Builder
+}
+
+func (f *flushed) Header() http.Header         { return f.header }
+func (f *flushed) WriteHeader(int)             {}
+func (f *flushed) Write(p []byte) (int, error) { return f.now.Write(p) }
+func (f *flushed) Flush() {
+	f.parts = append(f.parts, f.now.String())
+	f.now.Reset()
+}
+
+// TestRowsAreFrames: over HTTP/2 each row of a push query is sent on its own,
+// since ksqlDB's JavaScript clients parse data frame by data frame.
+func TestRowsAreFrames(t *testing.T) {
+	e := exectest.Open(t, exectest.Options{})
+	defer e.Close()
+	e.Run(setUp)
+	e.Settle()
+	w := &flushed{header: http.Header{}}
+	r := httptest.NewRequest(http.MethodPost, "/query-stream", strings.NewReader(`{"sql":"SELECT v FROM s EMIT CHANGES LIMIT 2;","properties":{"auto.offset.reset":"earliest"}}`))
+	r.ProtoMajor = 2
+	r.Host = "localhost"
+	r.Header.Set("Content-Type", "application/json")
+	New(e.Engine, slog.New(slog.DiscardHandler), time.Now).ServeHTTP(w, r)
+	if len(w.parts) < 3 {
+		t.Fatalf("sent in %d parts: %q", len(w.parts), w.parts)
+	}
+	for _, p := range w.parts {
+		if strings.Count(p, "\n") > 1 {
+			t.Errorf("more than a row in %q", p)
+		}
+	}
+}
