@@ -20,9 +20,8 @@
 // cluster has transaction.version 2 (KIP-890), the protocol of that is used: a
 // request of an earlier transaction can then do no harm to a later one.
 //
-// Whatever goes wrong within a transaction, the way out is the same: the
-// producer asks for a new epoch, which aborts the transaction and makes
-// sequence numbers begin again. If the answer to the end of a transaction is
+// Whatever goes wrong within a transaction, the way out is the same: it is
+// aborted, and with a new epoch sequence numbers begin again. If the answer to the end of a transaction is
 // lost for good, the outcome is unknown (log.ErrFailed) and the writer takes
 // nothing more; opening it again settles what became of it.
 //

@@ -115,8 +115,8 @@ func (l *Log) clientOptions() []kgo.Opt {
 	return append(opts, kgo.MaxVersions(v))
 }
 
-// Close drops open transactions and connections. Nobody may use the Log or its
-// writers any more.
+// Close drops connections. Nobody may use the Log any more; what its writers have
+// not ended, unless they were closed before, the cluster drops after TxnTimeout.
 func (l *Log) Close() error {
 	l.stop()
 	l.workers.Wait()

@@ -276,17 +276,27 @@ func (w *writer) clear() {
 	clear(w.offsets)
 }
 
-// abort drops the transaction: a new epoch ends what has been sent of it.
+// abort drops the transaction. After a failure the numbers of what has been sent
+// are not known; with a new epoch they begin again.
 func (w *writer) abort() {
-	recover := w.begun && w.dead == nil
+	begun, failed := w.begun, w.failed != nil
 	w.clear()
-	if !recover {
+	if !begun || w.dead != nil {
 		return
 	}
-	// The Log may be closing; then what is open is aborted still.
-	ctx := context.WithoutCancel(w.log.ctx)
-	if err := w.sender.init(ctx, w.sender.producer); err != nil {
-		w.die(err)
+	_, err := w.endTxn(false)
+	if err == nil {
+		err = w.completed()
+	}
+	if err == nil && (w.log.features.txn2 || !failed) {
+		return
+	}
+	// The coordinator may not have heard of the transaction yet.
+	if err == nil || errors.Is(err, kerr.InvalidTxnState) {
+		err = w.sender.init(w.log.ctx, w.sender.producer)
+	}
+	if err != nil {
+		w.die(w.log.explain(err))
 	}
 }
 
@@ -356,12 +366,29 @@ func (w *writer) joinGroup(group string) error {
 // end commits what has been sent. If the answer to that is lost and none comes
 // later, the outcome is not known.
 func (w *writer) end() error {
+	switch lost, err := w.endTxn(true); {
+	case err == nil:
+		w.clear()
+		return w.completed()
+	case lost:
+		w.clear()
+		w.die(fmt.Errorf("%w: whether a transaction of %s is committed is not known: %w", log.ErrFailed, w.sender.txnID, w.log.explain(err)))
+		return w.dead
+	default:
+		w.failed = err
+		w.abort()
+		return fmt.Errorf("committing a transaction of %s: %w", w.sender.txnID, w.log.explain(err))
+	}
+}
+
+// endTxn tells the coordinator to commit or to abort. lost says that an answer
+// was lost on the way, so that an error need not mean that it has not been done.
+func (w *writer) endTxn(commit bool) (lost bool, err error) {
 	req := kmsg.NewPtrEndTxnRequest()
-	req.TransactionalID, req.Commit = w.sender.txnID, true
+	req.TransactionalID, req.Commit = w.sender.txnID, commit
 	req.ProducerID, req.ProducerEpoch = w.sender.producer.ID, w.sender.producer.Epoch
 	var resp *kmsg.EndTxnResponse
-	lost := false
-	err := w.log.retry(w.log.ctx, func(ctx context.Context) error {
+	err = w.log.retry(w.log.ctx, func(ctx context.Context) error {
 		coordinator, err := w.coordinator(ctx)
 		if err != nil {
 			return err
@@ -374,22 +401,13 @@ func (w *writer) end() error {
 		resp = r.(*kmsg.EndTxnResponse)
 		return codeError(resp.ErrorCode, nil)
 	})
-	switch {
-	case err == nil:
-	case lost:
-		w.clear()
-		w.die(fmt.Errorf("%w: whether a transaction of %s is committed is not known: %w", log.ErrFailed, w.sender.txnID, err))
-		return w.dead
-	default:
-		w.abort()
-		return fmt.Errorf("committing a transaction of %s: %w", w.sender.txnID, w.log.explain(err))
+	if err != nil {
+		return lost, err
 	}
-	if w.log.features.txn2 && resp.ProducerID >= 0 {
+	if clear(w.sender.joined); w.log.features.txn2 && resp.ProducerID >= 0 {
 		w.sender.reset(log.Producer{ID: resp.ProducerID, Epoch: resp.ProducerEpoch})
 	}
-	clear(w.sender.joined)
-	w.clear()
-	return w.completed()
+	return lost, nil
 }
 
 // coordinator returns the broker that runs the writer's transactions.

@@ -12,6 +12,7 @@
 # Maven or the jars cannot be had here.
 #
 #   KSH_KAFKA_JARS       where the jars are kept; ~/.cache/karst/kafka-VERSION
+#   KSH_KAFKA_FORMAT     further options of formatting, such as "--feature transaction.version=1"
 #   KSH_KAFKA_STDIN      if set, run ends at the end of its standard input, too
 #   KSH_KAFKA_JVM        options of the broker's Java; "-Xmx512m -XX:TieredStopAtLevel=1" starts fast and is small
 set -euo pipefail
@@ -70,7 +71,7 @@ run() {
   properties "$dir" "${@:2}" > "$dir/server.properties"
   local jvm=${KSH_KAFKA_JVM--Xmx512m -XX:TieredStopAtLevel=1}
   [ -f "$dir/data/meta.properties" ] ||
-    java_ -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t karstkarstkarstkarstkw -c "$dir/server.properties" >"$dir/format.log" 2>&1 ||
+    java_ -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t karstkarstkarstkarstkw -c "$dir/server.properties" ${KSH_KAFKA_FORMAT:-} >"$dir/format.log" 2>&1 ||
     { cat "$dir/format.log" >&2; exit 1; }
   if [ -n "${KSH_KAFKA_STDIN:-}" ]; then # whoever holds our standard input goes: so do we
     local self=$$; exec 3<&0
