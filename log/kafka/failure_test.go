@@ -43,7 +43,7 @@ func TestBrokerKilled(t *testing.T) {
 	l := open(t, kafka.Options{Brokers: []string{broker.Addr}, Patience: 2 * time.Minute})
 	ctx := t.Context()
 	for _, topic := range []string{"txn", "plain"} {
-		if _, err := l.CreateTopic(ctx, topic, 1, nil); err != nil {
+		if _, err := l.CreateTopic(ctx, topic, 1, map[string]string{"retention.ms": "-1"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -81,11 +81,12 @@ func (h *harness) name(kind string) string {
 	return fmt.Sprintf("%s-%d-%d", strings.ReplaceAll(kind, " ", "-"), time.Now().UnixNano(), names.Add(1)) // the log may outlive the process
 }
 
-// topic makes a topic of n partitions and returns its name.
+// topic makes a topic of n partitions and returns its name. The records' times
+// are long ago, and they are kept all the same.
 func (h *harness) topic(n int32) string {
 	h.Helper()
 	name := h.name("topic")
-	h.ok(ignore(h.CreateTopic(h.ctx, name, n, nil)))
+	h.ok(ignore(h.CreateTopic(h.ctx, name, n, map[string]string{"retention.ms": "-1"})))
 	return name
 }
 

@@ -59,7 +59,7 @@ func topicNames(h *harness) {
 	}
 	h.is(ignore(h.CreateTopic(h.ctx, h.name("topic"), 1, map[string]string{"retention.ms": "soon"})), log.ErrInvalidConfig)
 	long := h.name("A.b_c-") + strings.Repeat("x", 200)
-	h.ok(ignore(h.CreateTopic(h.ctx, long, 1, nil)))
+	h.ok(ignore(h.CreateTopic(h.ctx, long, 1, map[string]string{"retention.ms": "-1"})))
 	h.produce(at(long, 0), "a")
 	h.want(at(long, 0), "a")
 }
@@ -81,12 +81,13 @@ func unknownTopics(h *harness) {
 // recreated: a topic made again is another one.
 func recreated(h *harness) {
 	name := h.name("topic")
-	first, err := h.CreateTopic(h.ctx, name, 1, nil)
+	keep := map[string]string{"retention.ms": "-1"}
+	first, err := h.CreateTopic(h.ctx, name, 1, keep)
 	h.ok(err)
 	h.produce(at(name, 0), "old", "old")
 	h.want(at(name, 0), "old", "old")
 	h.ok(h.DeleteTopic(h.ctx, name))
-	second, err := h.CreateTopic(h.ctx, name, 2, nil)
+	second, err := h.CreateTopic(h.ctx, name, 2, keep)
 	h.ok(err)
 	if first.ID == second.ID {
 		h.Fatalf("the topic made again has the id of the first one, %s", first.ID)

@@ -22,12 +22,12 @@ func (clock) Now() time.Time { return time.Now() }
 func (clock) AfterFunc(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 
 // Start opens a door on the loopback until the test ends, and returns its
-// address. Topics are not made by asking for them, and groups do not wait for
-// more members.
+// address. Topics are not made by asking for them, groups do not wait for more
+// members, and nothing expires meanwhile.
 func Start(t testing.TB) (addr string) {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	l, err := segment.Open(segment.Options{FS: vfs.NewMem(), Dir: "data", Rand: rand.Uint64, Clock: clock{}, Logger: logger})
+	l, err := segment.Open(segment.Options{FS: vfs.NewMem(), Dir: "data", Rand: rand.Uint64, Clock: clock{}, Logger: logger, HousekeepingEvery: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
