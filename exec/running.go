@@ -180,13 +180,20 @@ func (e *Engine) loop(r *running) {
 			r.failures = 0
 		}
 		for err != nil {
-			if r.failed() || errors.Is(err, errMemory) {
+			// Where the log cannot be reached, it is not the query's fault.
+			if r.failed() && !errors.Is(err, log.ErrUnavailable) || errors.Is(err, errMemory) {
 				e.opts.Logger.Error("query stopped after repeated failures", "query", r.id, "error", err)
 				r.unit.Close()
 				r.fail(err)
 				return
 			}
 			e.opts.Logger.Warn("query goes back to its last commit", "query", r.id, "error", err)
+			select {
+			case <-r.quit:
+				r.unit.Close()
+				return
+			default:
+			}
 			if err = r.unit.Recover(e.ctx); err == nil {
 				r.committed() // it may have been
 				r.wake()

@@ -238,7 +238,6 @@ func loopback(hostPort string) bool {
 // openClusterNode opens a node over a Kafka cluster. The directory keeps a
 // cache of state for each cluster it was used with.
 func openClusterNode(ctx context.Context, dir string, o nodeOptions, logger *slog.Logger) (*node, error) {
-	opts := o.cluster
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making data directory: %w", err)
 	}
@@ -246,6 +245,7 @@ func openClusterNode(ctx context.Context, dir string, o nodeOptions, logger *slo
 	if err != nil {
 		return nil, inUse(dir)
 	}
+	opts := o.cluster
 	opts.Logger, opts.Clock = logger, wallClock{}
 	l, err := kafka.Open(ctx, opts)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,57 @@ func TestDemoOnKafka(t *testing.T) {
 	s = startOn(t, t.TempDir(), broker.Addr)
 	if got := s.query("SELECT flights, total_delay FROM delays_by_origin WHERE origin = 'XXX';"); got != "2,101" {
 		t.Errorf("XXX is %s", got)
+	}
+	s.stop()
+}
+
+// A failureLog counts the warnings of queries that went back.
+type failureLog struct {
+	slog.Handler
+	failures chan struct{}
+}
+
+func (l failureLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l failureLog) Handle(ctx context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, "query goes back") {
+		l.failures <- struct{}{}
+	}
+	return nil
+}
+
+// TestQueriesOutliveBroker: while no broker is there queries fail again and
+// again; they go on where they were once there is one.
+func TestQueriesOutliveBroker(t *testing.T) {
+	broker := realkafka.Start(t)
+	opts, err := parseCluster("kafka://"+broker.Addr+"?patience=1s", os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failures := make(chan struct{}, 10_000)
+	s := &clusterServer{t: t}
+	if s.n, err = openClusterNode(t.Context(), t.TempDir(), nodeOptions{cluster: opts}, slog.New(failureLog{slog.DiscardHandler, failures})); err != nil {
+		t.Fatal(err)
+	}
+	client, end := s.n.server.InMemory()
+	s.end, s.run = end, shell.NewRunner(client, &s.out, io.Discard, shell.CSV)
+	s.query(`CREATE STREAM s (k STRING KEY, v INT) WITH (KAFKA_TOPIC = 's', PARTITIONS = 2, VALUE_FORMAT = 'JSON');`)
+	s.query(`CREATE TABLE t AS SELECT k, COUNT(*) AS n FROM s GROUP BY k;`)
+	s.query(`INSERT INTO s VALUES ('a', 1);`)
+	if got := s.query("SELECT n FROM t WHERE k = 'a';"); got != "1" {
+		t.Fatalf("n is %s", got)
+	}
+	broker.Kill()
+	if err := s.run.Run(t.Context(), `INSERT INTO s VALUES ('b', 1);`); err == nil {
+		t.Error("an INSERT goes well without a broker")
+	}
+	for range 4 { // more than a query may fail at one place for its own fault
+		<-failures
+	}
+	broker.Run(t)
+	s.query(`INSERT INTO s VALUES ('a', 1);`)
+	if got := s.query("SELECT n FROM t WHERE k = 'a';"); got != "2" {
+		t.Errorf("n is %s after the outage", got)
 	}
 	s.stop()
 }
