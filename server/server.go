@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +49,7 @@ func New(e *exec.Engine, logger *slog.Logger, now func() time.Time) *Server {
 	s.mux.HandleFunc("GET /is_valid_property/{name}", s.validProperty)
 	s.mux.HandleFunc("POST /topics/{name}/records", s.produce)
 	s.mux.HandleFunc("GET /topics/{name}/records", s.consume)
+	s.mux.HandleFunc("/", s.unknown)
 	return s
 }
 
@@ -65,8 +67,31 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusForbidden, &api.Error{Code: api.CodeForbidden, Message: why})
 		return
 	}
+	defer s.recovered(w, r)
 	s.mux.ServeHTTP(w, r)
 }
+
+// recovered answers a request in which the server's own code has failed; the
+// others go on.
+func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
+	failure := recover()
+	switch failure {
+	case nil:
+		return
+	case http.ErrAbortHandler:
+		panic(failure)
+	}
+	s.logger.Error("a request failed by a fault of the server's", "method", r.Method, "path", r.URL.Path, "failure", failure, "stack", string(debug.Stack()))
+	writeError(w, http.StatusInternalServerError, &api.Error{Code: api.CodeServerError, Message: "the server failed; its log says more"})
+}
+
+// unknown answers requests for what there is not.
+func (s *Server) unknown(w http.ResponseWriter, r *http.Request) {
+	writeError(w, http.StatusNotFound, &api.Error{Code: api.CodeNotFound, Message: "there is no " + r.Method + " " + r.URL.Path})
+}
+
+// bodyTimeout is how long a request's body may take, where it does not stream.
+const bodyTimeout = 30 * time.Second
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
@@ -148,6 +173,9 @@ func session(props, vars map[string]json.RawMessage) (*exec.Session, error) {
 
 // decode reads a request's body.
 func decode(w http.ResponseWriter, r *http.Request, v any) bool {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every reader has one
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBodyBytes)).Decode(v)
 	if err == nil {
 		return true

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -347,6 +348,74 @@ func TestInsertsStream(t *testing.T) {
 	got := s.engine.Query("SELECT * FROM s WHERE k IN ('c', 'd', 'e', 'f');")
 	if want := []string{`"c" 3 1.25 [{"STREET":"x","NO":1}] {"n":7}`, `"d" null null null null`}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// A stalledClient takes the head of an answer and then nothing: writes fail as
+// they do when their time is over.
+type stalledClient struct {
+	header  http.Header
+	begun   chan struct{}
+	flushes int
+	limit   time.Time
+}
+
+func (c *stalledClient) Header() http.Header                 { return c.header }
+func (c *stalledClient) WriteHeader(int)                     {}
+func (c *stalledClient) SetWriteDeadline(at time.Time) error { c.limit = at; return nil }
+func (c *stalledClient) Write(p []byte) (int, error) {
+	if c.flushes > 0 {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return len(p), nil
+}
+
+func (c *stalledClient) FlushError() error {
+	if c.flushes++; c.flushes == 1 {
+		close(c.begun)
+	}
+	return nil
+}
+
+// TestStalledClient gives up a client that takes nothing, while others are
+// served.
+func TestStalledClient(t *testing.T) {
+	e := exectest.Open(t, exectest.Options{})
+	t.Cleanup(e.Close)
+	e.Run("CREATE STREAM s (v INT) WITH (KAFKA_TOPIC='s', PARTITIONS=1, VALUE_FORMAT='JSON');")
+	s := New(e.Engine, slog.New(slog.DiscardHandler), time.Now)
+	client := &stalledClient{header: http.Header{}, begun: make(chan struct{})}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.ServeHTTP(client, httptest.NewRequest(http.MethodPost, "/query-stream", strings.NewReader(`{"sql":"SELECT * FROM s EMIT CHANGES;"}`)))
+	}()
+	<-client.begun
+	e.Run("INSERT INTO s VALUES (1);")
+	if got := e.Query("SELECT * FROM s;"); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("another client gets %v", got)
+	}
+	<-ended
+	if client.limit.IsZero() {
+		t.Error("writes have no time limit")
+	}
+	if s.pushes.Load() != 0 {
+		t.Error("the query is still counted")
+	}
+}
+
+// TestPanics answers a request whose handler fails, and the next.
+func TestPanics(t *testing.T) {
+	e := exectest.Open(t, exectest.Options{})
+	t.Cleanup(e.Close)
+	s := New(e.Engine, slog.New(slog.DiscardHandler), time.Now)
+	s.mux.HandleFunc("GET /fails", func(http.ResponseWriter, *http.Request) { panic("as planned") })
+	for path, status := range map[string]int{"/fails": 500, "/nowhere": 404, "/info": 200} {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if w.Code != status || !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
 	}
 }
 
