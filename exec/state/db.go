@@ -27,7 +27,8 @@ import (
 //
 // Cuts are written by one goroutine, which Close waits for.
 type DB struct {
-	db *pebble.DB
+	db      *pebble.DB
+	flushed int64 // ms; when the cuts so far were last asked to be flushed
 
 	mu      sync.Mutex
 	changed sync.Cond // of what follows
@@ -222,8 +223,17 @@ func (d *DB) writeCut(c *Cut) error {
 	if err := b.Set(dbKey('s', c.Query, c.Partition), c.At.append(nil), nil); err != nil {
 		return err
 	}
-	return b.Commit(pebble.NoSync)
+	if err := b.Commit(pebble.NoSync); err != nil || c.At.TimeMS-d.flushed < flushEveryMS {
+		return err
+	}
+	d.flushed = c.At.TimeMS
+	_, err := d.db.AsyncFlush()
+	return err
 }
+
+// flushEveryMS is how old what a crash takes from the database may get, where
+// little is written. Much is flushed as it comes.
+const flushEveryMS = 10 * 60 * 1000
 
 func dbKey(kind byte, query string, partition int32) []byte {
 	buf := append(append([]byte{kind}, query...), 0)

@@ -36,8 +36,9 @@ type bench struct {
 	plan *plan.Plan
 	unit *task.Unit
 	// What the next commit answers: lost is an error though it has happened.
-	fail string
-	rng  *rand.Rand
+	fail   string
+	rng    *rand.Rand
+	faults []string // since the last open
 }
 
 var ctx = context.Background()
@@ -140,8 +141,11 @@ func (b *bench) define(text string) string {
 }
 
 func (b *bench) open(batch int) string {
+	b.faults = nil
 	u, err := task.New(ctx, b.plan, task.Config{Log: failingLog{b.log, b}, DB: b.db, Now: func() time.Time { return time.UnixMilli(0) }, Rand: b.rng.Uint64,
-		BatchRows: batch, NewArena: vector.NewPoisonedArena, Report: func(operator.Fault) {}})
+		BatchRows: batch, NewArena: vector.NewPoisonedArena, Report: func(f operator.Fault) {
+			b.faults = append(b.faults, fmt.Sprintf("\n%s: %s", f.Reason, f.Message))
+		}})
 	if err != nil {
 		return "error: " + err.Error()
 	}
@@ -154,7 +158,7 @@ func (b *bench) open(batch int) string {
 	if n.Replayed > 0 { // how many records there are is up to compaction
 		out += ", state from the changelog"
 	}
-	return out
+	return out + strings.Join(b.faults, "")
 }
 
 func (b *bench) positions() string {
@@ -303,6 +307,14 @@ func (b *bench) command(d *datadriven.TestData) string {
 		return ""
 	case "delete-topic":
 		if err := b.log.DeleteTopic(ctx, d.CmdArgs[0].Key); err != nil {
+			return err.Error()
+		}
+		return ""
+	case "trim":
+		var p, to int
+		d.ScanArgs(b.t, "partition", &p)
+		d.ScanArgs(b.t, "to", &to)
+		if err := b.log.Trim(ctx, log.Partition{Topic: d.CmdArgs[0].Key, Index: int32(p)}, int64(to)); err != nil {
 			return err.Error()
 		}
 		return ""
