@@ -114,9 +114,9 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
-// BenchmarkProduceRaw is the path of a Kafka client's batch, without a disk.
+// BenchmarkProduceRaw is the path of a Kafka client's batch, without fsync.
 func BenchmarkProduceRaw(b *testing.B) {
-	l := openTest(b, vfs.NewMem(), func(o *Options) { o.SegmentBytes = 4 << 20 })
+	l := openTest(b, vfs.Default, func(o *Options) { o.Dir, o.NoSync, o.SegmentBytes = b.TempDir(), true, 16<<20 })
 	defer l.Close()
 	if _, err := l.CreateTopic(ctx, "t", 1, map[string]string{"retention.ms": "-1"}); err != nil {
 		b.Fatal(err)

@@ -49,6 +49,7 @@ func (l *Log) gather(batch []*request) int {
 		if r.alone {
 			return max(n, 1)
 		}
+		bytes += r.bytes
 		for i := range r.ops {
 			bytes += r.ops[i].journalBytes(l.opts.LargeBatchBytes)
 		}

@@ -15,6 +15,9 @@ type request struct {
 	// sees what all requests before have done, and may refuse the request,
 	// complete its operations or take more (see Log.take).
 	check func(*request) error
+	// bytes is how much of the journal operations may take that check is yet to
+	// add.
+	bytes int
 	// alone requests are the only one of their entry: others are checked against
 	// their outcome.
 	alone bool

@@ -146,3 +146,32 @@ func countRecords(l *Log, topic string) (n int64, err error) {
 	}
 	return n, nil
 }
+
+// TestEntriesAreBounded has more come at once than one journal entry should
+// take.
+func TestEntriesAreBounded(t *testing.T) {
+	l := openTest(t, vfs.NewMem(), func(o *Options) { o.JournalBytes = 1 << 30 })
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	var b log.Builder
+	b.Add(0, nil, make([]byte, 900<<10), nil)
+	batch := b.Finish()
+	const n = 2*gatherBytes/(900<<10) + 1
+	before, acked := l.journal.seq, 0
+	w := &world{l: l}
+	w.together(func() {
+		for range n {
+			r := log.RawProduce{Batches: []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: append([]byte(nil), batch...)}}}
+			l.ProduceRaw(r, func(res []log.RawResult) {
+				if res[0].Err == nil {
+					acked++
+				}
+			})
+		}
+	})
+	if got := l.journal.seq - before; got != 3 || acked != n {
+		t.Errorf("%d of %d batches in %d entries, want 3", acked, n, got)
+	}
+	_ = l.Close()
+}

@@ -80,6 +80,9 @@ func sealEntry(buf []byte, seq uint64) {
 
 // write appends the entry begun in buf and makes it durable.
 func (j *journal) write(buf []byte) error {
+	if len(buf) > maxEntryBytes {
+		return fmt.Errorf("journal entry of %d bytes, which could not be read again", len(buf))
+	}
 	sealEntry(buf, j.seq)
 	if _, err := j.file.Write(buf); err != nil {
 		return fmt.Errorf("writing journal: %w", err)
@@ -155,7 +158,7 @@ func readEntry(data []byte, seq uint64) (payload []byte, size int) {
 		return nil, 0
 	}
 	n := binary.BigEndian.Uint32(data[4:])
-	if n > maxEntryBytes || int(n) > len(data)-entryHeaderBytes {
+	if n > maxEntryBytes-entryHeaderBytes || int(n) > len(data)-entryHeaderBytes {
 		return nil, 0
 	}
 	size = entryHeaderBytes + int(n)

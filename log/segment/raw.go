@@ -39,6 +39,9 @@ func (l *Log) ProduceRaw(r log.RawProduce, done func([]log.RawResult)) {
 		}
 		done(results)
 	}}
+	for i := range ops {
+		req.bytes += ops[i].journalBytes(l.opts.LargeBatchBytes)
+	}
 	req.check = func(q *request) error {
 		for i := range ops {
 			res := &results[at[i]]

@@ -363,8 +363,12 @@ func (p *partition) readPlaced(o *op) error {
 	if n, err := f.ReadAt(o.batch, pos); n < o.length {
 		return fmt.Errorf("reading segment %s: %w", id.name(), err)
 	}
+	epoch := o.epoch
 	if err := o.checkBatch(); err != nil {
 		return &lostBatchError{err}
+	}
+	if o.epoch != epoch {
+		return &lostBatchError{fmt.Errorf("%w: batch says leader epoch %d, journal %d", log.ErrCorrupt, o.epoch, epoch)}
 	}
 	return nil
 }
