@@ -229,6 +229,16 @@ func (r *caseRun) feed(e *caseEngine) error {
 	return nil
 }
 
+// A feeder feeds one query, in an engine of its own, and collects what it
+// writes.
+type feeder struct {
+	*caseRun
+	*caseEngine
+	topics    []string // that the query reads, in the order of its sources
+	sink      string   // topic; "" if it writes none
+	positions map[log.Partition]int64
+}
+
 // runQuery runs one query, in an engine of its own, on its inputs and on the
 // topics that only earlier queries have written.
 func (r *caseRun) runQuery(cat *catalog.Catalog, q *catalog.Query, inputs []*record) error {
@@ -243,62 +253,67 @@ func (r *caseRun) runQuery(cat *catalog.Catalog, q *catalog.Query, inputs []*rec
 	if err := e.control(r.ctx, "RESUME", q.ID); err != nil {
 		return err
 	}
-	sink := ""
+	f := &feeder{caseRun: r, caseEngine: e, positions: map[log.Partition]int64{}}
 	if s, ok := cat.Source(q.Sink); ok {
-		sink = s.Topic
+		f.sink = s.Topic
 	}
-	reads := map[string]bool{}
-	var order []string
 	for _, name := range q.Sources {
-		if s, ok := cat.Source(name); ok && !reads[s.Topic] {
-			reads[s.Topic] = true
-			order = append(order, s.Topic)
+		if s, ok := cat.Source(name); ok && !slices.Contains(f.topics, s.Topic) {
+			f.topics = append(f.topics, s.Topic)
 		}
 	}
-	positions := map[log.Partition]int64{}
-	pipe := func(topic string, recs []record) error {
-		if len(recs) == 0 {
-			return nil
-		}
-		if err := e.produce(r.ctx, topic, recs); err != nil {
-			return err
-		}
-		if err := e.engine.Quiesce(r.ctx); err != nil || sink == "" {
-			return err
-		}
-		more, err := e.read(r.ctx, sink, positions)
-		r.stored[sink] = append(r.stored[sink], more...)
+	if err := f.inputs(inputs); err != nil {
 		return err
 	}
-	var run []record
-	topic := ""
-	for i, rec := range inputs {
-		if rec == nil || !reads[r.c.Inputs[i].Topic] {
-			continue
-		}
-		if r.c.Inputs[i].Topic != topic || len(run) >= r.batch {
-			if err := pipe(topic, run); err != nil {
-				return err
-			}
-			run, topic = nil, r.c.Inputs[i].Topic
-		}
-		run = append(run, *rec)
-	}
-	if err := pipe(topic, run); err != nil {
-		return err
-	}
-	for _, topic := range order {
+	for _, topic := range f.topics {
 		if r.given[topic] {
 			continue
 		}
 		for part := range slices.Chunk(slices.Clone(r.stored[topic]), r.batch) {
-			if err := pipe(topic, part); err != nil {
+			if err := f.pipe(topic, part); err != nil {
 				return err
 			}
 		}
 	}
 	r.reported = r.reported || e.reported(r.ctx)
 	return nil
+}
+
+// inputs feeds the inputs that the query reads, those that follow each other on
+// one topic together.
+func (f *feeder) inputs(inputs []*record) error {
+	var run []record
+	topic := ""
+	for i, rec := range inputs {
+		on := f.c.Inputs[i].Topic
+		if rec == nil || !slices.Contains(f.topics, on) {
+			continue
+		}
+		if on != topic || len(run) >= f.batch {
+			if err := f.pipe(topic, run); err != nil {
+				return err
+			}
+			run, topic = nil, on
+		}
+		run = append(run, *rec)
+	}
+	return f.pipe(topic, run)
+}
+
+// pipe feeds records and waits until all that they lead to is written.
+func (f *feeder) pipe(topic string, recs []record) error {
+	if len(recs) == 0 {
+		return nil
+	}
+	if err := f.produce(f.ctx, topic, recs); err != nil {
+		return err
+	}
+	if err := f.engine.Quiesce(f.ctx); err != nil || f.sink == "" {
+		return err
+	}
+	more, err := f.read(f.ctx, f.sink, f.positions)
+	f.stored[f.sink] = append(f.stored[f.sink], more...)
+	return err
 }
 
 func isInsertValues(s sql.Statement) bool { _, ok := s.(*sql.InsertValues); return ok }

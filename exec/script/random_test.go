@@ -133,10 +133,10 @@ type from struct {
 
 func (g *generator) from() from {
 	side := func() string { return g.one("JOIN", "LEFT JOIN") }
-	any := g.one("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL OUTER JOIN")
+	outer := g.one("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL OUTER JOIN")
 	within := g.one("WITHIN 10 MILLISECONDS", "WITHIN (5 MILLISECONDS, 3 MILLISECONDS)", "WITHIN 10 MILLISECONDS GRACE PERIOD 5 MILLISECONDS")
 	keyed := func(key string) string {
-		if any == "FULL OUTER JOIN" {
+		if outer == "FULL OUTER JOIN" {
 			return "ROWKEY"
 		}
 		return key
@@ -147,13 +147,13 @@ func (g *generator) from() from {
 	case 2:
 		return from{"t", true, []string{"v", "k"}, []string{"w"}, "k"}
 	case 3:
-		return from{"s " + any + " r " + within + " ON s.k = r.k", false, []string{"a", "c", "s.ROWTIME"}, []string{"b", "d"}, keyed("s.k")}
+		return from{"s " + outer + " r " + within + " ON s.k = r.k", false, []string{"a", "c", "s.ROWTIME"}, []string{"b", "d"}, keyed("s.k")}
 	case 4:
-		return from{"s " + any + " r " + within + " ON s.a = r.c", false, []string{"a", "c", "r.k"}, []string{"b", "d"}, keyed("s.a")}
+		return from{"s " + outer + " r " + within + " ON s.a = r.c", false, []string{"a", "c", "r.k"}, []string{"b", "d"}, keyed("s.a")}
 	case 5:
 		return from{"s " + side() + " t ON s.a = t.k " + side() + " u ON s.a = u.k", false, []string{"a", "v", "x"}, []string{"b", "w", "y"}, "s.a"}
 	case 6:
-		return from{"t " + any + " u ON t.k = u.k", true, []string{"v", "x"}, []string{"w", "y"}, keyed("t.k")}
+		return from{"t " + outer + " u ON t.k = u.k", true, []string{"v", "x"}, []string{"w", "y"}, keyed("t.k")}
 	case 7:
 		return from{"t " + side() + " u ON v = u.k " + side() + " q ON " + g.one("t.k = q.k", "x = q.k"), true, []string{"v", "x", "z"}, []string{"w", "y"}, "t.k"}
 	}
@@ -178,7 +178,7 @@ func (g *generator) query() string {
 		by := g.one(f.numbers...) + g.one("", " + 1")
 		return "CREATE STREAM o AS SELECT " + by + " AS p, COALESCE(" + g.one(f.numbers...) + ", 0) AS v FROM " + f.text + where + " PARTITION BY " + by + ";"
 	}
-	what := g.one("STREAM", "STREAM")
+	what := "STREAM"
 	if f.table {
 		what = "TABLE"
 	}
