@@ -267,7 +267,8 @@ func castText(b *vector.Builder, s string) string {
 	bad := func() string { return "can't convert " + strconv.Quote(s) + " to " + t.String() }
 	switch t.Kind() {
 	case types.KindBoolean:
-		b.Bool(len(s) > 0 && strings.HasPrefix("true", strings.ToLower(s)) || strings.EqualFold(s, "yes") || strings.EqualFold(s, "y"))
+		lower := strings.ToLower(s)
+		b.Bool(lower != "" && (strings.HasPrefix("true", lower) || strings.HasPrefix("yes", lower)))
 	case types.KindInt:
 		n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 32)
 		if err != nil {
@@ -281,8 +282,8 @@ func castText(b *vector.Builder, s string) string {
 		}
 		b.Int64(n)
 	case types.KindDouble:
-		f, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
-		if err != nil && !math.IsInf(f, 0) {
+		f, ok := types.ParseDouble(s)
+		if !ok {
 			return bad()
 		}
 		b.Float64(f)

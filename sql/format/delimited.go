@@ -190,9 +190,9 @@ func appendText(b *vector.Builder, text []byte) bool {
 		b.Int64(n)
 		return err == nil
 	case types.KindDouble:
-		f, err := strconv.ParseFloat(s, 64)
+		f, ok := types.ParseDouble(s)
 		b.Float64(f)
-		return err == nil
+		return ok
 	case types.KindDecimal:
 		n, ok := types.ParseDecimal(s, t.Precision(), t.Scale())
 		if ok {

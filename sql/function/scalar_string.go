@@ -21,11 +21,11 @@ func stringFunctions() []Def {
 		{Name: "UCASE", Kind: Scalar, Category: CategoryString, Description: "The text in upper case.",
 			Signatures: []Signature{scalar("input STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
 				return appendUpper(buf, str(c, 0, i)), true
-			}))}, Examples: []Example{{"UCASE('abc')", "'ABC'"}}},
+			}))}, Examples: []Example{{"UCASE('abc')", "'ABC'"}, {"UCASE('straße')", "'STRASSE'"}}},
 		{Name: "LCASE", Kind: Scalar, Category: CategoryString, Description: "The text in lower case.",
 			Signatures: []Signature{scalar("input STRING", types.String, stringKernel(func(c *Call, i int, buf []byte) ([]byte, bool) {
 				return appendLower(buf, str(c, 0, i)), true
-			}))}, Examples: []Example{{"LCASE('AbC')", "'abc'"}}},
+			}))}, Examples: []Example{{"LCASE('AbC')", "'abc'"}, {"LCASE('ΟΔΟΣ')", "'οδος'"}}},
 		{Name: "LEN", Kind: Scalar, Category: CategoryString, Description: "The number of characters of a text, or of bytes.",
 			Signatures: []Signature{
 				scalar("input STRING", types.Int, intKernel(func(c *Call, i int) (int32, bool) { return int32(utf8.RuneCount(str(c, 0, i))), true })),
@@ -111,14 +111,29 @@ func stringFunctions() []Def {
 	}
 }
 
+// upperOfMany are the letters whose capital is several letters.
+var upperOfMany = map[rune]string{
+	'ß': "SS", 'ŉ': "ʼN", 'ǰ': "J\u030c", 'ΐ': "Ι\u0308\u0301", 'ΰ': "Υ\u0308\u0301", 'և': "ԵՒ", 'ẖ': "H\u0331", 'ẗ': "T\u0308", 'ẘ': "W\u030a", 'ẙ': "Y\u030a",
+	'ẚ': "Aʾ", 'ﬀ': "FF", 'ﬁ': "FI", 'ﬂ': "FL", 'ﬃ': "FFI", 'ﬄ': "FFL", 'ﬅ': "ST", 'ﬆ': "ST", 'ﬓ': "ՄՆ", 'ﬔ': "ՄԵ", 'ﬕ': "ՄԻ", 'ﬖ': "ՎՆ", 'ﬗ': "ՄԽ",
+}
+
+// endsWord reports whether the letter at s[at:] stands at the end of a word of
+// several letters, where a small sigma has a form of its own.
+func endsWord(s []byte, at int) bool {
+	before, _ := utf8.DecodeLastRune(s[:at])
+	_, n := utf8.DecodeRune(s[at:])
+	after, _ := utf8.DecodeRune(s[at+n:])
+	return unicode.IsLetter(before) && !unicode.IsLetter(after)
+}
+
 // appendUpper appends s in upper case.
 func appendUpper(buf, s []byte) []byte {
 	for k, c := range s {
 		switch {
 		case c >= utf8.RuneSelf:
 			for _, r := range string(s[k:]) {
-				if r == 'ß' { // which has no single capital
-					buf = append(buf, "SS"...)
+				if many, ok := upperOfMany[r]; ok {
+					buf = append(buf, many...)
 				} else {
 					buf = utf8.AppendRune(buf, unicode.ToUpper(r))
 				}
@@ -137,8 +152,15 @@ func appendLower(buf, s []byte) []byte {
 	for k, c := range s {
 		switch {
 		case c >= utf8.RuneSelf:
-			for _, r := range string(s[k:]) {
-				buf = utf8.AppendRune(buf, unicode.ToLower(r))
+			for at, r := range string(s[k:]) {
+				switch {
+				case r == 'İ':
+					buf = append(buf, "i\u0307"...)
+				case r == 'Σ' && endsWord(s, k+at):
+					buf = append(buf, "ς"...)
+				default:
+					buf = utf8.AppendRune(buf, unicode.ToLower(r))
+				}
 			}
 			return buf
 		case c >= 'A' && c <= 'Z':
