@@ -62,7 +62,7 @@ type fetcher struct {
 	req    *kmsg.FetchRequest
 	names  []string // of the request's topics; "" if not known
 	topics []string // to wait for
-	urgent bool     // the answer must not wait: a partition has an error
+	urgent bool     // the answer must not wait: a partition has an error or diverges
 	budget int      // bytes left
 	found  int      // bytes of records
 }
@@ -181,6 +181,7 @@ func (f *fetcher) diverged(part log.Partition, p *kmsg.FetchRequestTopicPartitio
 		return codeOf(log.ErrOffsetRange), false
 	case last < p.LastFetchedEpoch || end < p.FetchOffset:
 		out.DivergingEpoch.Epoch, out.DivergingEpoch.EndOffset = last, end
+		f.urgent = true
 		return codeNone, true
 	}
 	return codeNone, false

@@ -14,9 +14,14 @@ if ! command -v kcat >/dev/null; then
   { apt-get update -qq && apt-get install -y -qq kcat; } >"$dir/apt.log" 2>&1 || missing kcat
 fi
 
-if [ ! -x "$dir/python/bin/python" ] || ! "$dir/python/bin/python" -c 'import confluent_kafka' 2>/dev/null; then
-  { python3 -m venv "$dir/python" && "$dir/python/bin/pip" install -q confluent-kafka==2.16.1; } >"$dir/pip.log" 2>&1 || missing confluent-kafka
-fi
+[ -x "$dir/python/bin/python" ] || python3 -m venv "$dir/python" || missing python
+python() { # MODULE PACKAGE…
+  local module=$1
+  shift
+  "$dir/python/bin/python" -c "import $module" 2>/dev/null || "$dir/python/bin/pip" install -q "$@" >"$dir/pip.log" 2>&1 || missing "$@"
+}
+python confluent_kafka confluent-kafka==2.16.1
+python aiokafka 'aiokafka[snappy,lz4,zstd]==0.14.0'
 
 if [ ! -d "$dir/node/node_modules/kafkajs" ]; then
   mkdir -p "$dir/node"
