@@ -340,20 +340,3 @@ func cancelled(h *harness) {
 		h.Fatalf("read %q", got)
 	}
 }
-
-// same reports whether two lists hold the same values in any order.
-func same(a, b []string) bool {
-	count := map[string]int{}
-	for _, v := range a {
-		count[v]++
-	}
-	for _, v := range b {
-		count[v]--
-	}
-	for _, n := range count {
-		if n != 0 {
-			return false
-		}
-	}
-	return len(a) == len(b)
-}
