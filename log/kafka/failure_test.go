@@ -15,8 +15,8 @@ import (
 // TestContractOnOldTransactions runs the suite on a cluster that does
 // transactions as before KIP-890.
 func TestContractOnOldTransactions(t *testing.T) {
-	t.Setenv("KSH_KAFKA_FORMAT", "--feature transaction.version=1")
-	b := realkafka.Start(t)
+	t.Parallel()
+	b := realkafka.Start(t, "--feature=transaction.version=1")
 	logtest.Run(t, logtest.Backend{TooLarge: 2 << 20, Open: func(t testing.TB) log.Log {
 		return open(t, kafka.Options{Brokers: []string{b.Addr}})
 	}})
@@ -39,6 +39,7 @@ func committed(w log.Writer) error {
 // starts it again. What was acknowledged is there once; what failed is not, or
 // is as far as the writer's successor can tell.
 func TestBrokerKilled(t *testing.T) {
+	t.Parallel()
 	broker := realkafka.Start(t)
 	l := open(t, kafka.Options{Brokers: []string{broker.Addr}, Patience: 2 * time.Minute})
 	ctx := t.Context()
@@ -137,6 +138,7 @@ func read(t *testing.T, l log.Log, p log.Partition) []string {
 // TestUnavailable: where nobody answers, the error says so in time and what to
 // do.
 func TestUnavailable(t *testing.T) {
+	t.Parallel()
 	_, err := kafka.Open(t.Context(), kafka.Options{Brokers: []string{"127.0.0.1:1"}, Clock: clock{}, Patience: time.Second})
 	if !errors.Is(err, log.ErrUnavailable) {
 		t.Errorf("opening: %v", err)

@@ -94,6 +94,7 @@ func frame(c net.Conn) ([]byte, error) {
 // and for good: each transaction is there once, and the writer never says that
 // it is not.
 func TestLostAnswers(t *testing.T) {
+	t.Parallel()
 	p := newProxy(t)
 	broker := realkafka.Start(t, "advertised.listeners=PLAINTEXT://"+p.Addr().String())
 	p.broker = broker.Addr

@@ -40,7 +40,7 @@ func Script() string {
 }
 
 // Start runs a broker with a new directory until the test ends; settings are
-// KEY=VALUE. Without Java, Maven or the jars it skips the test.
+// KEY=VALUE, or --OPTION=VALUE of formatting. Without Java, Maven or the jars it skips the test.
 func Start(t testing.TB, settings ...string) *Broker {
 	t.Helper()
 	b := &Broker{Dir: t.TempDir(), Addr: "127.0.0.1:" + freePort(t)}

@@ -2,17 +2,17 @@
 # A real Apache Kafka 4.x broker (KRaft, one node) from its Maven jars, for tests and benchmarks.
 #
 #   broker.sh jars                            gather the jars once; print their directory
-#   broker.sh run DIR PORT CONTROLLER_PORT [KEY=VALUE…]    run a broker in the foreground until SIGTERM
+#   broker.sh run DIR PORT CONTROLLER_PORT [KEY=VALUE…] [--OPTION=VALUE…]    run a broker in the foreground until SIGTERM
 #   broker.sh start DIR PORT [CONTROLLER_PORT] [KEY=VALUE…]  run one in the background, return once it is up
 #   broker.sh stop DIR                        stop it, wait until it has ended
 #   broker.sh tool CLASS ARG…                 run a class of kafka-tools
 #
 # DIR keeps the broker's files and is formatted if it is new; both ports are on 127.0.0.1 (CONTROLLER_PORT is PORT+1
-# unless given); KEY=VALUE are broker settings. Needs Java 17 or later, and Maven the first time. Exit code 77: Java,
+# unless given); KEY=VALUE are broker settings, --OPTION=VALUE options of formatting, such as
+# --feature=transaction.version=1. Needs Java 17 or later, and Maven the first time. Exit code 77: Java,
 # Maven or the jars cannot be had here.
 #
 #   KSH_KAFKA_JARS       where the jars are kept; ~/.cache/karst/kafka-VERSION
-#   KSH_KAFKA_FORMAT     further options of formatting, such as "--feature transaction.version=1"
 #   KSH_KAFKA_STDIN      if set, run ends at the end of its standard input, too
 #   KSH_KAFKA_JVM        options of the broker's Java; "-Xmx512m -XX:TieredStopAtLevel=1" starts fast and is small
 set -euo pipefail
@@ -62,16 +62,17 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 P
-  local setting; for setting in "$@"; do echo "$setting"; done
+  local setting; for setting in "$@"; do case $setting in --*) ;; *) echo "$setting" ;; esac; done
 }
 
 run() {
   local dir; mkdir -p "$1"; dir=$(cd "$1" && pwd)
   gather
   properties "$dir" "${@:2}" > "$dir/server.properties"
+  local option format=(); for option in "${@:4}"; do case $option in --*) format+=("$option") ;; esac; done
   local jvm=${KSH_KAFKA_JVM--Xmx512m -XX:TieredStopAtLevel=1}
   [ -f "$dir/data/meta.properties" ] ||
-    java_ -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t karstkarstkarstkarstkw -c "$dir/server.properties" ${KSH_KAFKA_FORMAT:-} >"$dir/format.log" 2>&1 ||
+    java_ -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t karstkarstkarstkarstkw -c "$dir/server.properties" "${format[@]}" >"$dir/format.log" 2>&1 ||
     { cat "$dir/format.log" >&2; exit 1; }
   if [ -n "${KSH_KAFKA_STDIN:-}" ]; then # whoever holds our standard input goes: so do we
     local self=$$; exec 3<&0
