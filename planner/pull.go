@@ -96,7 +96,25 @@ func (p *queryPlanner) checkPull() error {
 		collect(&errs, offsetsRefused(it.Expr, "SELECT"))
 	}
 	collect(&errs, offsetsRefused(q.Where, "WHERE"))
+	collect(&errs, nullRefused(q.Where))
 	return all(errs)
+}
+
+// nullRefused refuses comparisons with NULL, which are never true: what is
+// meant is IS NULL.
+func nullRefused(where sql.Expr) error {
+	var found *sql.Comparison
+	sql.Walk(where, func(e sql.Expr) bool {
+		c, ok := e.(*sql.Comparison)
+		if ok && mirrored[c.Op] != "" && (isNull(c.Left) || isNull(c.Right)) {
+			found = c
+		}
+		return found == nil
+	})
+	if found == nil {
+		return nil
+	}
+	return fault(found.Pos(), "Use IS NULL or IS NOT NULL.", "Comparison with NULL not supported: %s", sql.PrintExpr(found))
 }
 
 // offsetsRefused refuses the pseudo columns that only a record has: a row of a

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -42,4 +43,31 @@ func BenchmarkPullByKey(b *testing.B) {
 			b.Fatalf("%v: %s", err, text)
 		}
 	}
+}
+
+// BenchmarkPushRow sends a record and waits for the row that a push query on
+// the stream gives over HTTP.
+func BenchmarkPushRow(b *testing.B) {
+	e := exectest.Open(b, exectest.Options{})
+	b.Cleanup(e.Close)
+	e.Run("CREATE STREAM s (v INT) WITH (KAFKA_TOPIC='s', PARTITIONS=1, VALUE_FORMAT='JSON');")
+	srv := httptest.NewServer(New(e.Engine, slog.New(slog.DiscardHandler), time.Now))
+	b.Cleanup(srv.Close)
+	resp, err := http.Post(srv.URL+"/query-stream", "application/json", strings.NewReader(`{"sql":"SELECT v FROM s EMIT CHANGES;"}`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { resp.Body.Close() })
+	lines := bufio.NewScanner(resp.Body)
+	lines.Scan() // the header
+	var worst time.Duration
+	for b.Loop() {
+		start := time.Now()
+		e.Produce("s", exectest.Record{Value: `{"V":1}`})
+		if !lines.Scan() || lines.Text() != "[1]" {
+			b.Fatalf("got %q", lines.Text())
+		}
+		worst = max(worst, time.Since(start))
+	}
+	b.ReportMetric(float64(worst.Microseconds()), "worst-µs")
 }
