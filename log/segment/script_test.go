@@ -106,6 +106,25 @@ func (s *scripted) run(f []string) string {
 		return s.create(args)
 	case "delete":
 		return errText(s.log.DeleteTopic(ctx, args[0]))
+	case "check":
+		return errText(s.log.CheckTopic(ctx, args[0], int32(atoi(args[1])), nil))
+	case "delete-by-id":
+		t, err := s.log.Topic(ctx, args[0])
+		if err == nil {
+			t, err = s.log.TopicByID(ctx, t.ID)
+		}
+		if err == nil {
+			err = s.log.DeleteTopicID(ctx, t.ID)
+		}
+		if err == nil {
+			_, err = s.log.TopicByID(ctx, t.ID)
+		}
+		return errText(err)
+	case "size":
+		n, err := s.log.Size(ctx, at(args[0]))
+		return orError(err, "%d", n)
+	case "cluster":
+		return s.log.ClusterID()
 	case "add-partitions":
 		return errText(s.log.AddPartitions(ctx, args[0], int32(atoi(args[1])), false))
 	case "config", "alter":
