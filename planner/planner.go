@@ -271,6 +271,7 @@ func planAlter(s *sql.AlterSource, in Input) (*Result, error) {
 	next := *src
 	next.Schema.Columns = slices.Clone(src.Schema.Columns)
 	next.Version = in.Offset
+	next.ValueFormat.SchemaID = 0 // the registry's schema lacks the new columns
 	var errs types.Errors
 	for _, c := range s.Add {
 		col, err := declaredColumn(c, s.Table, in)

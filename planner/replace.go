@@ -40,7 +40,7 @@ func checkUpgrade(old, next *catalog.Source, at types.Pos) error {
 		return refuse("A source made by a query can't take the place of one that is not, nor the other way round.")
 	case old.Topic != next.Topic:
 		return refuse("Its topic is %s.", old.Topic)
-	case !sameJSON(old.KeyFormat, next.KeyFormat) || !sameJSON(old.ValueFormat, next.ValueFormat):
+	case !sameFormat(old.KeyFormat, next.KeyFormat) || !sameFormat(old.ValueFormat, next.ValueFormat):
 		return refuse("Its formats must stay as they are.")
 	case !sameJSON(old.Window, next.Window):
 		return refuse("The window of its key must stay as it is.")
@@ -82,6 +82,13 @@ func changed(old, next []types.Column) string {
 		return ""
 	}
 	return out.String()
+}
+
+// sameFormat compares formats but for the id that the registry gives to a
+// schema: it changes with the columns.
+func sameFormat(a, b plan.Format) bool {
+	a.SchemaID, b.SchemaID = 0, 0
+	return sameJSON(a, b)
 }
 
 func sameJSON(a, b any) bool { return encoded(a) == encoded(b) }

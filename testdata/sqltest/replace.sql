@@ -90,3 +90,67 @@ INSERT INTO a VALUES (2, 2);
 CREATE OR REPLACE STREAM b WITH (KAFKA_TOPIC='b') AS SELECT k, v, v + 1 AS w FROM a;
 ASSERT VALUES b (k, v, w) VALUES (1, 1, 2);
 ASSERT VALUES b (k, v, w) VALUES (2, 2, 3);
+
+--@test: a column is added all along a chain
+CREATE STREAM a (k INT KEY, v INT) WITH (KAFKA_TOPIC='a', VALUE_FORMAT='JSON');
+CREATE STREAM b AS SELECT * FROM a;
+CREATE STREAM c AS SELECT * FROM b;
+INSERT INTO a VALUES (1, 1);
+ALTER STREAM a ADD COLUMN w STRING;
+CREATE OR REPLACE STREAM b AS SELECT * FROM a;
+CREATE OR REPLACE STREAM c AS SELECT * FROM b WHERE v > 1;
+INSERT INTO a VALUES (1, 2, 'x');
+INSERT INTO a VALUES (1, 0, 'y');
+ASSERT VALUES c (k, v) VALUES (1, 1);
+ASSERT VALUES c (k, v, w) VALUES (1, 2, 'x');
+ASSERT STREAM c (k INT KEY, v INT, w STRING) WITH (KAFKA_TOPIC='C', VALUE_FORMAT='JSON');
+
+--@test: in a format with schemas too
+CREATE STREAM a (k INT KEY, v INT) WITH (KAFKA_TOPIC='a', VALUE_FORMAT='AVRO');
+CREATE STREAM b AS SELECT * FROM a;
+INSERT INTO a VALUES (1, 1);
+CREATE OR REPLACE STREAM a (k INT KEY, v INT, w STRING) WITH (KAFKA_TOPIC='a', VALUE_FORMAT='AVRO');
+CREATE OR REPLACE STREAM b AS SELECT k, v, w FROM a WHERE v > 1;
+INSERT INTO a VALUES (1, 0, 'x');
+INSERT INTO a VALUES (1, 2, 'y');
+ASSERT VALUES b (k, v) VALUES (1, 1);
+ASSERT VALUES b (k, v, w) VALUES (1, 2, 'y');
+ASSERT STREAM b (k INT KEY, v INT, w STRING) WITH (KAFKA_TOPIC='B', VALUE_FORMAT='AVRO');
+
+--@test: a stream does not become a table
+--@expected.error: io.confluent.ksql.util.KsqlException
+--@expected.message: upgrade of B
+CREATE STREAM a (k INT KEY, v INT) WITH (KAFKA_TOPIC='a', VALUE_FORMAT='JSON');
+CREATE STREAM b AS SELECT * FROM a;
+CREATE OR REPLACE TABLE b AS SELECT k, COUNT(*) AS n FROM a GROUP BY k;
+
+--@test: nor is it filled from another
+--@expected.error: io.confluent.ksql.util.KsqlException
+--@expected.message: upgrade of B from A2
+CREATE STREAM a (k INT KEY, v INT) WITH (KAFKA_TOPIC='a', VALUE_FORMAT='JSON');
+CREATE STREAM a2 (k INT KEY, v INT) WITH (KAFKA_TOPIC='a2', VALUE_FORMAT='JSON');
+CREATE STREAM b AS SELECT * FROM a;
+CREATE OR REPLACE STREAM b AS SELECT * FROM a2;
+
+--@test: nor written in another format
+--@expected.error: io.confluent.ksql.util.KsqlException
+--@expected.message: upgrade of B
+CREATE STREAM a (k INT KEY, v INT) WITH (KAFKA_TOPIC='a', VALUE_FORMAT='JSON');
+CREATE STREAM b AS SELECT * FROM a;
+CREATE OR REPLACE STREAM b WITH (VALUE_FORMAT='AVRO') AS SELECT * FROM a;
+
+--@test: an altered stream is written with its new columns, by a schema that has them
+CREATE STREAM a (k INT KEY, v INT) WITH (KAFKA_TOPIC='a', VALUE_FORMAT='AVRO');
+CREATE STREAM p (k INT KEY, v INT) WITH (KAFKA_TOPIC='p', VALUE_FORMAT='PROTOBUF');
+INSERT INTO a VALUES (1, 1);
+INSERT INTO p VALUES (1, 1);
+ALTER STREAM a ADD COLUMN w STRING;
+ALTER STREAM p ADD COLUMN w STRING;
+INSERT INTO a VALUES (1, 2, 'y');
+INSERT INTO p VALUES (1, 2, 'y');
+CREATE STREAM b AS SELECT * FROM a;
+CREATE STREAM q AS SELECT * FROM p;
+ASSERT VALUES b (k, v, w) VALUES (1, 1, NULL);
+ASSERT VALUES b (k, v, w) VALUES (1, 2, 'y');
+ASSERT VALUES q (k, v) VALUES (1, 1);
+ASSERT VALUES q (k, v, w) VALUES (1, 2, 'y');
