@@ -180,8 +180,11 @@ func (e *Engine) loop(r *running) {
 			r.failures = 0
 		}
 		for err != nil {
-			// Where the log cannot be reached, it is not the query's fault.
-			if r.failed() && !errors.Is(err, log.ErrUnavailable) || errors.Is(err, errMemory) {
+			// Where the log or the schema registry cannot be reached, it is not
+			// the query's fault.
+			if errors.Is(err, format.ErrUnavailable) {
+				e.await(r, err)
+			} else if r.failed() && !errors.Is(err, log.ErrUnavailable) || errors.Is(err, errMemory) {
 				e.opts.Logger.Error("query stopped after repeated failures", "query", r.id, "error", err)
 				r.unit.Close()
 				r.fail(err)
@@ -199,6 +202,22 @@ func (e *Engine) loop(r *running) {
 				r.wake()
 			}
 		}
+	}
+}
+
+// registryPause is how long a query waits before it asks a schema registry again
+// that does not answer.
+const registryPause = time.Second
+
+// await waits before a query is tried again that failed for want of the schema
+// registry.
+func (e *Engine) await(r *running, err error) {
+	e.opts.Logger.Warn("query waits for the schema registry", "query", r.id, "error", err)
+	pause, cancel := context.WithTimeout(e.ctx, registryPause)
+	defer cancel()
+	select {
+	case <-pause.Done():
+	case <-r.quit:
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	engine "karst/exec"
 	"karst/log/registry"
@@ -220,4 +221,91 @@ func (*textRows) Header(engine.Header) error { return nil }
 func (r *textRows) Row(columns [][]byte, _ bool) bool {
 	*r = append(*r, "["+string(bytes.Join(columns, []byte(",")))+"]")
 	return true
+}
+
+// A messageHandler tells of each message that is logged.
+type messageHandler struct {
+	slog.Handler
+	heard func(message string)
+}
+
+// Enabled implements slog.Handler.
+func (h messageHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+// Handle implements slog.Handler.
+func (h messageHandler) Handle(ctx context.Context, r slog.Record) error {
+	h.heard(r.Message)
+	return h.Handler.Handle(ctx, r)
+}
+
+// TestRegistryAway: while the registry does not answer a query waits for it, and
+// goes on when it is back.
+func TestRegistryAway(t *testing.T) {
+	home, err := openNode("", nodeOptions{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer home.close()
+	serve := func(addr string) (string, func()) {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv, ended := home.server.HTTP(), make(chan struct{})
+		go func() { // ends by Close
+			defer close(ended)
+			_ = srv.Serve(l)
+		}()
+		return l.Addr().String(), func() { _ = srv.Close(); <-ended }
+	}
+	addr, stop := serve("127.0.0.1:0")
+	client, err := registry.NewClient("http://" + addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan struct{}, 1)
+	logger := slog.New(messageHandler{slog.DiscardHandler, func(message string) {
+		if strings.Contains(message, "waits for the schema registry") {
+			select {
+			case waits <- struct{}{}:
+			default:
+			}
+		}
+	}})
+	n, err := openNode("", nodeOptions{registry: client}, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.close()
+	session := &engine.Session{Properties: map[string]string{"auto.offset.reset": "earliest"}}
+	if _, err := n.engine.Execute(t.Context(), "CREATE STREAM s (v INT, w INT) WITH (KAFKA_TOPIC='s', PARTITIONS=1, VALUE_FORMAT='AVRO'); CREATE STREAM t AS SELECT v + w AS x, w FROM s;", session); err != nil {
+		t.Fatal(err)
+	}
+	cl, err := sr.NewClient(sr.URLs("http://" + addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := cl.CreateSchema(t.Context(), "other", sr.Schema{Schema: `{"type":"record","name":"R","fields":[{"name":"w","type":"long"},{"name":"v","type":"int"}]}`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := n.engine.Produce(ctx, "s", []engine.Record{{Value: []byte{0, 0, 0, 0, byte(other.ID), 6, 8}}}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-waits:
+	case <-ctx.Done():
+		t.Fatal("the query does not wait")
+	}
+	_, stop = serve(addr)
+	defer stop()
+	if err := n.engine.Quiesce(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := query(t, n.engine, "SELECT * FROM t;"); got != "[7,3]" {
+		t.Errorf("the stream has %s", got)
+	}
 }

@@ -54,10 +54,11 @@ func NewClient(address string) (*Client, error) {
 	return &Client{sr: cl, byID: map[int]*remoteSchema{}, registered: map[registration]int{}}, nil
 }
 
-// fault turns an answer into an Error; what is no answer stays what it is.
+// fault turns an answer into an Error; what is no answer, or that of a registry
+// in trouble, stays what it is.
 func fault(err error) error {
 	var e *sr.ResponseError
-	if err == nil || !errors.As(err, &e) {
+	if err == nil || !errors.As(err, &e) || e.StatusCode >= http.StatusInternalServerError {
 		return err
 	}
 	code := e.ErrorCode

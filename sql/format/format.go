@@ -187,11 +187,11 @@ func NewEncoder(o Options, cols []types.Column) (Encoder, error) {
 	case "KAFKA":
 		return &kafkaEncoder{cols: cols}, nil
 	case "AVRO":
-		return newAvroEncoder(o, cols)
+		return orLate(func() (Encoder, error) { return newAvroEncoder(o, cols) })
 	case "PROTOBUF", "PROTOBUF_NOSR":
-		return newProtoEncoder(o, cols)
+		return orLate(func() (Encoder, error) { return newProtoEncoder(o, cols) })
 	case "JSON_SR":
-		return newJSONSchemaEncoder(o, cols)
+		return orLate(func() (Encoder, error) { return newJSONSchemaEncoder(o, cols) })
 	}
 	return noneCodec{}, nil
 }

@@ -65,7 +65,7 @@ func (o Options) lookup(id int) (*Schema, error) {
 	}
 	kind, text, imports, err := o.Registry.Schema(id)
 	if err != nil {
-		return nil, fmt.Errorf("looking up schema %d: %w", id, err)
+		return nil, fmt.Errorf("looking up schema %d: %w", id, asked(err))
 	}
 	if want := SchemaKind(o.Name); kind != want {
 		return nil, schemaFault("schema %d is of type %s, the format %s needs %s", id, kind, o.Name, want)
@@ -93,9 +93,55 @@ func (o Options) writerSchema(cols []types.Column) (*Schema, int, error) {
 	}
 	id, err := o.Registry.Register(o.Subject, s.Kind, text)
 	if err != nil {
-		err = fmt.Errorf("registering the schema of %s: %w", o.Subject, err)
+		err = fmt.Errorf("registering the schema of %s: %w", o.Subject, asked(err))
 	}
 	return s, id, err
+}
+
+// ErrUnavailable says that a registry gave no answer: what asked for one is to
+// be done again later.
+var ErrUnavailable = errors.New("the schema registry does not answer")
+
+// asked marks a registry's error that is no answer.
+func asked(err error) error {
+	var answer interface{ NotFound() bool }
+	if errors.As(err, &answer) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+func isGone(err error) bool {
+	var answer interface{ NotFound() bool }
+	return errors.As(err, &answer) && answer.NotFound()
+}
+
+// A lateEncoder stands for one whose schema could not be had when it was made.
+type lateEncoder struct {
+	make func() (Encoder, error)
+	real Encoder
+}
+
+// orLate returns an encoder that asks the registry again, if that gave no
+// answer.
+func orLate(make func() (Encoder, error)) (Encoder, error) {
+	e, err := make()
+	if errors.Is(err, ErrUnavailable) {
+		return &lateEncoder{make: make}, nil
+	}
+	return e, err
+}
+
+// Encode implements Encoder.
+func (e *lateEncoder) Encode(cols []*vector.Vector, rows []int32, out *Cells) error {
+	if e.real == nil {
+		real, err := e.make()
+		if err != nil {
+			return err
+		}
+		e.real = real
+	}
+	return e.real.Encode(cols, rows, out)
 }
 
 // Derive returns the text of the schema that a format with a registry, or
@@ -187,8 +233,9 @@ type framedDecoder struct {
 
 type boundProgram struct {
 	program
-	batch   int    // that it is bound to
+	batch   int    // that it is bound to, or was asked for in
 	message string // why there is none
+	gone    bool   // the registry does not know the schema, yet
 }
 
 func newFramedDecoder(o Options, cols []types.Column, needed []bool, compile func(*Schema) (program, error)) *framedDecoder {
@@ -226,7 +273,7 @@ func (d *framedDecoder) Decode(a *vector.Arena, in *Cells, n int, fail Fail) []*
 
 func (d *framedDecoder) row(id int, payload []byte, builders []*vector.Builder) (reason, message string) {
 	p := d.programs[id]
-	if p == nil {
+	if p == nil || p.gone && p.batch != d.batch { // once a batch
 		if p = d.load(id); p == nil {
 			return ReasonSchema, d.err.Error()
 		}
@@ -244,13 +291,14 @@ func (d *framedDecoder) row(id int, payload []byte, builders []*vector.Builder) 
 // load makes the program of a schema; nil if the registry can't tell it now.
 func (d *framedDecoder) load(id int) *boundProgram {
 	s, err := d.o.lookup(id)
-	var gone interface{ NotFound() bool }
-	var user *types.Error
-	if err != nil && !(errors.As(err, &gone) && gone.NotFound()) && !errors.As(err, &user) {
+	if errors.Is(err, ErrUnavailable) {
 		d.err = err
 		return nil
 	}
-	p := &boundProgram{}
+	p := &boundProgram{gone: isGone(err)}
+	if p.gone {
+		p.batch = d.batch
+	}
 	if err == nil {
 		p.program, err = d.compile(s)
 	}

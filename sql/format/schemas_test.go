@@ -3,6 +3,7 @@ package format
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -320,8 +321,11 @@ func TestRegistryFaults(t *testing.T) {
 		t.Errorf("faults\n%s\nwant\n%s", faults, want)
 	}
 	asked := reg.asked
-	if run("\x00\x00\x00\x00\x02\x06", "\x00\x00\x00\x00\x09\x06"); reg.asked != asked {
+	if run("\x00\x00\x00\x00\x02\x06", "\x00\x00\x00\x00\x01\x06"); reg.asked != asked {
 		t.Error("what is known was asked for again")
+	}
+	if run("\x00\x00\x00\x00\x09\x06", "\x00\x00\x00\x00\x09\x06"); reg.asked != asked+1 {
+		t.Error("what is not known was asked for twice in a batch")
 	}
 	reg.down = fmt.Errorf("connection refused")
 	if _, faults := run("\x00\x00\x00\x00\x07\x06"); Err(d) == nil {
@@ -332,6 +336,23 @@ func TestRegistryFaults(t *testing.T) {
 	reg.schemas = append(reg.schemas[:6], reg.schemas[1])
 	if values, _ := run("\x00\x00\x00\x00\x07\x06"); Err(d) != nil || values != "3" {
 		t.Errorf("the registry is back, but %s, %v", values, Err(d))
+	}
+	reg.schemas = append(reg.schemas, Schema{}, reg.schemas[1])
+	if values, _ := run("\x00\x00\x00\x00\x09\x06"); values != "3" {
+		t.Errorf("the schema is there now, but the value is %s", values)
+	}
+	reg.down = fmt.Errorf("connection refused")
+	e, err := NewEncoder(Options{Name: "AVRO", Registry: reg, SchemaID: 2}, cols)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, out := []*vector.Vector{one(vector.NewArena())}, &Cells{}
+	if err := e.Encode(v, []int32{0}, out); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("encoding without a registry: %v", err)
+	}
+	reg.down = nil
+	if err := e.Encode(v, []int32{0}, out); err != nil || string(out.At(0)) != "\x00\x00\x00\x00\x02\x02" {
+		t.Errorf("the registry is back, but %q, %v", out.At(0), err)
 	}
 }
 
