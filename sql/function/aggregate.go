@@ -296,33 +296,48 @@ func newAvg([]Arg) AggregateKernel {
 		}}}
 }
 
-// newExtreme keeps the best value so far in a blob, so that it serves all
-// types; want is the sign of a comparison that the better value wins.
+// newExtreme keeps the best value so far; want is the sign of a comparison
+// that the better value wins.
 func newExtreme(args []Arg, want int) AggregateKernel {
-	t := args[0].Type
-	f := &fold{fixed: vector.BlobCellBytes, blobs: []int{0}, result: t}
-	better := func(c *AggregateCall, v *vector.Vector, row int, g int32) bool {
-		old := c.Cells.Blob(g, 0)
-		return old == nil || vector.Compare(v, row, decodeOne(t, old), 0) == want
-	}
-	f.step = func(c *AggregateCall, row int, g int32) {
-		if !c.Args[0].IsNull(row) && better(c, c.Args[0], row, g) {
-			c.Cells.SetBlob(g, 0, vector.AppendValue(nil, c.Args[0], row))
-		}
-	}
-	f.value = oneBlobValue
-	f.merge = func(c *AggregateCall, into, from int32) {
-		if blob := c.Cells.Blob(from, 0); blob != nil && better(c, decodeOne(t, blob), 0, into) {
-			c.Cells.SetBlob(into, 0, blob)
-		}
-	}
-	switch t.Kind() {
-	case types.KindInt, types.KindBigint, types.KindDouble, types.KindDate, types.KindTime, types.KindTimestamp:
-		return newNumberExtreme(t, want)
+	switch t := args[0].Type; t.Kind() {
 	case types.KindString, types.KindBytes:
 		return newTextExtreme(t, want)
+	case types.KindDecimal:
+		return newDecimalExtreme(t, want)
+	default:
+		return newNumberExtreme(t, want)
 	}
-	return f
+}
+
+// newDecimalExtreme keeps a flag and the value's two halves in place.
+func newDecimalExtreme(t *types.Type, want int) AggregateKernel {
+	read := func(c *AggregateCall, g int32) decimal128.Num {
+		return decimal128.New(*c.Cells.Int64(g, 16), uint64(*c.Cells.Int64(g, 8)))
+	}
+	offer := func(c *AggregateCall, g int32, n decimal128.Num) {
+		seen := c.Cells.Int64(g, 0)
+		if *seen == 0 || n.Cmp(read(c, g)) == want {
+			*seen, *c.Cells.Int64(g, 8), *c.Cells.Int64(g, 16) = 1, int64(n.LowBits()), n.HighBits()
+		}
+	}
+	return &fold{fixed: 24, result: t,
+		step: func(c *AggregateCall, row int, g int32) {
+			if !c.Args[0].IsNull(row) {
+				offer(c, g, c.Args[0].Dec[row])
+			}
+		},
+		value: func(c *AggregateCall, b *vector.Builder, g int32) {
+			if *c.Cells.Int64(g, 0) == 0 {
+				b.Null()
+			} else {
+				b.Decimal(read(c, g))
+			}
+		},
+		merge: func(c *AggregateCall, into, from int32) {
+			if *c.Cells.Int64(from, 0) != 0 {
+				offer(c, into, read(c, from))
+			}
+		}}
 }
 
 // newTextExtreme keeps the value behind a byte that tells it from no value.
@@ -405,14 +420,6 @@ func newNumberExtreme(t *types.Type, want int) AggregateKernel {
 		}
 	}
 	return f
-}
-
-func decodeOne(t *types.Type, blob []byte) *vector.Vector {
-	b := vector.NewBuilder(vector.NewArena(), t, 1)
-	if _, err := vector.ReadValue(b, blob); err != nil {
-		panic("function: state of an aggregate: " + err.Error())
-	}
-	return b.Finish()
 }
 
 // oneBlobValue gives the value that the blob holds.

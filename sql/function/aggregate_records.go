@@ -165,33 +165,44 @@ func newCollectSet(args []Arg, limit int) AggregateKernel {
 	}
 }
 
+// changeCount counts rec up or down: it is kept once, its count in the eight
+// bytes behind it, and goes when that falls to 0. rec may be appended to.
+func changeCount(c *AggregateCall, g int32, rec []byte, by int64) {
+	start, end := findRecord(c.Cells.Blob(g, 0), rec, 8)
+	if start < 0 {
+		if by > 0 {
+			addRecord(c, g, binary.LittleEndian.AppendUint64(rec, uint64(by)))
+		}
+		return
+	}
+	blob := c.Cells.ResizeBlob(g, 0, len(c.Cells.Blob(g, 0)))
+	n := int64(binary.LittleEndian.Uint64(blob[end-8:])) + by
+	if n <= 0 {
+		removeRecord(c, g, start, end)
+		return
+	}
+	binary.LittleEndian.PutUint64(blob[end-8:], uint64(n))
+}
+
+// mergeCounts adds from's counts to into's.
+func mergeCounts(c *AggregateCall, into, from int32) {
+	mergeRecords(c, into, from, func(c *AggregateCall, g int32, rec []byte) {
+		n := len(rec) - 8
+		changeCount(c, g, bytes.Clone(rec[:n]), int64(binary.LittleEndian.Uint64(rec[n:])))
+	})
+}
+
 // newAttr gives the value that all rows share, null if they differ. It counts
-// the rows of each value, behind the value, so that rows can be taken back.
+// the rows of each value, so that rows can be taken back.
 func newAttr(args []Arg) AggregateKernel {
 	var scratch []byte
-	change := func(c *AggregateCall, g int32, rec []byte, by int64) {
-		start, end := findRecord(c.Cells.Blob(g, 0), rec, 8)
-		if start < 0 {
-			if by > 0 {
-				addRecord(c, g, binary.LittleEndian.AppendUint64(rec, uint64(by)))
-			}
-			return
-		}
-		blob := c.Cells.ResizeBlob(g, 0, len(c.Cells.Blob(g, 0)))
-		n := int64(binary.LittleEndian.Uint64(blob[end-8:])) + by
-		if n <= 0 {
-			removeRecord(c, g, start, end)
-			return
-		}
-		binary.LittleEndian.PutUint64(blob[end-8:], uint64(n))
-	}
 	signed := func(by int64) func(c *AggregateCall, row int, g int32) {
 		return func(c *AggregateCall, row int, g int32) {
 			scratch = vector.AppendValue(scratch[:0], c.Args[0], row)
-			change(c, g, scratch, by)
+			changeCount(c, g, scratch, by)
 		}
 	}
-	return &undoFold{fold{fixed: vector.BlobCellBytes, blobs: []int{0}, result: args[0].Type, step: signed(1), undo: signed(-1),
+	return &undoFold{fold{fixed: vector.BlobCellBytes, blobs: []int{0}, result: args[0].Type, step: signed(1), undo: signed(-1), merge: mergeCounts,
 		value: func(c *AggregateCall, b *vector.Builder, g int32) {
 			blob := c.Cells.Blob(g, 0)
 			if recordCount(blob) != 1 {
@@ -200,12 +211,30 @@ func newAttr(args []Arg) AggregateKernel {
 			}
 			from, to := nextRecord(blob, recordsHead)
 			readRecord(b, blob[from:to-8])
-		},
-		merge: func(c *AggregateCall, into, from int32) {
-			mergeRecords(c, into, from, func(c *AggregateCall, g int32, rec []byte) {
-				n := len(rec) - 8
-				change(c, g, bytes.Clone(rec[:n]), int64(binary.LittleEndian.Uint64(rec[n:])))
-			})
+		}}}
+}
+
+// newHistogram counts each text, in the order of first arrival.
+func newHistogram([]Arg) AggregateKernel {
+	var scratch []byte
+	signed := func(by int64) func(c *AggregateCall, row int, g int32) {
+		return func(c *AggregateCall, row int, g int32) {
+			if !c.Args[0].IsNull(row) {
+				scratch = append(scratch[:0], c.Args[0].Str(row)...)
+				changeCount(c, g, scratch, by)
+			}
+		}
+	}
+	return &undoFold{fold{fixed: vector.BlobCellBytes, blobs: []int{0}, result: types.Map(types.String, types.Bigint), step: signed(1), undo: signed(-1), merge: mergeCounts,
+		value: func(c *AggregateCall, b *vector.Builder, g int32) {
+			blob := c.Cells.Blob(g, 0)
+			for at := recordsHead; at < len(blob); {
+				from, to := nextRecord(blob, at)
+				b.Kid(0).Bytes(blob[from : to-8])
+				b.Kid(1).Int64(int64(binary.LittleEndian.Uint64(blob[to-8:])))
+				at = to
+			}
+			b.Close()
 		}}}
 }
 
