@@ -153,6 +153,19 @@ func (k *kafkaFlags) checkRemote(s *kafkaSecurity) error {
 	return nil
 }
 
+// checkHTTP refuses an address of the HTTP API that others can reach: it asks
+// nobody who they are.
+func (k *kafkaFlags) checkHTTP(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return &usageError{fmt.Errorf("--http: %w", err)}
+	}
+	if isLoopback(host) || k.allowRemote {
+		return nil
+	}
+	return &usageError{fmt.Errorf("--http %s can be reached from other machines and lets everybody in; put a proxy that authenticates in front of a loopback address, or give --insecure-allow-remote if that is meant", addr)}
+}
+
 // isLoopback reports whether only this machine can reach the host.
 func isLoopback(host string) bool {
 	if host == "localhost" {

@@ -72,6 +72,15 @@ func TestKafkaSecurity(t *testing.T) {
 			t.Errorf("%s: %v, want %q", x.name, err, x.want)
 		}
 	}
+	for addr, want := range map[string]string{"127.0.0.1:1": "", "localhost:1": "", "[::1]:1": "", "0.0.0.0:1": "lets everybody in", ":1": "lets everybody in", "x": "--http"} {
+		err := (&kafkaFlags{}).checkHTTP(addr)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("HTTP on %s: %v, want %q", addr, err, want)
+		}
+	}
+	if err := (&kafkaFlags{allowRemote: true}).checkHTTP("0.0.0.0:1"); err != nil {
+		t.Errorf("HTTP for all on purpose: %v", err)
+	}
 	k := kafkaFlags{addr: local, users: users}
 	if s, err := k.security(); err != nil || slices.Contains(s.auth.Mechanisms(), wire.Plain) {
 		t.Errorf("without TLS and with no mechanisms named: %v, %v", s.auth.Mechanisms(), err)

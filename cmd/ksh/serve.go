@@ -71,6 +71,9 @@ const stopTimeout = 5 * time.Second
 func serve(ctx context.Context, f *flags, addr string, kafka *kafkaFlags, open func(context.Context, *slog.Logger) (*node, error)) (err error) {
 	f.log = levelOr(f.log, "info")
 	logger := f.logger(os.Stderr)
+	if err := kafka.checkHTTP(addr); err != nil {
+		return err
+	}
 	security, err := kafka.security()
 	if err != nil {
 		return err
