@@ -18,7 +18,9 @@ import (
 // A proxy stands between a client and a broker and loses answers.
 type proxy struct {
 	net.Listener
-	broker string
+	// broker is the address of the broker, nil until that has one: it is told the
+	// proxy's first, and clients may come before.
+	broker atomic.Pointer[string]
 	// lose is how many answers to EndTxn are still to be lost: the request goes
 	// through, then the connection breaks.
 	lose atomic.Int32
@@ -52,7 +54,11 @@ func newProxy(t *testing.T) *proxy {
 // serve passes on requests one at a time, each with its answer.
 func (p *proxy) serve(client net.Conn) {
 	defer client.Close()
-	broker, err := net.Dial("tcp", p.broker)
+	addr := p.broker.Load()
+	if addr == nil {
+		return
+	}
+	broker, err := net.Dial("tcp", *addr)
 	if err != nil {
 		return
 	}
@@ -97,7 +103,7 @@ func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t)
 	broker := realkafka.Start(t, "advertised.listeners=PLAINTEXT://"+p.Addr().String())
-	p.broker = broker.Addr
+	p.broker.Store(&broker.Addr)
 	l := open(t, kafka.Options{Brokers: []string{p.Addr().String()}, Patience: 2 * time.Second})
 	at := log.Partition{Topic: "t"}
 	if _, err := l.CreateTopic(t.Context(), "t", 1, map[string]string{"retention.ms": "-1"}); err != nil {
