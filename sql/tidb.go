@@ -43,6 +43,9 @@ func (p *parser) query() QueryExpr {
 	if p.failed {
 		return nil
 	}
+	if one, ok := q.(*Query); ok && one.From == nil {
+		p.fail("FROM") // also in parentheses: a query reads from something
+	}
 	return c.emitWhole(q)
 }
 
