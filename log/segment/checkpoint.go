@@ -16,9 +16,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// formatVersion of the data directory; a newer one is refused. Version 1 had no
-// producers, transactions and compacted segments.
-const formatVersion = 2
+// formatVersion of the data directory. A newer one is refused, and so are those
+// from before the first release.
+const formatVersion, oldestVersion = 3, 3
 
 // A checkpointFile is the log's state as of the start of a journal. It is
 // stored as a line of JSON and a line with that line's CRC-32C.
@@ -105,6 +105,9 @@ func readCheckpoint(fs vfs.FS, dir string) (*checkpointFile, error) {
 	if c.Version > formatVersion {
 		return nil, fmt.Errorf("the data directory %s has format %d, newer than this program's %d; use a newer program", dir, c.Version, formatVersion)
 	}
+	if c.Version < oldestVersion {
+		return nil, fmt.Errorf("the data directory %s has format %d, which this program no longer reads (%d is the oldest); use the program that wrote it", dir, c.Version, oldestVersion)
+	}
 	return &c, nil
 }
 
@@ -146,6 +149,7 @@ type cut struct {
 	unsynced []string // files
 	dirs     []string // whose entries are not synced
 	remove   []string // files and directories that the checkpoint no longer needs
+	spare    string   // journal that the next one may be written over
 }
 
 // startCheckpoint begins a new journal and leaves the rest to a goroutine that
@@ -188,17 +192,26 @@ func (l *Log) checkpointNow(clean bool) error {
 // cut begins a new journal.
 func (l *Log) cut(clean bool) (*cut, error) {
 	fs, old := l.opts.FS, l.journal
-	next, err := createJournal(fs, l.opts.Dir, old.number+1, old.seq, l.opts.NoSync)
+	if seeded("journal-written-over-early") && old.file != nil {
+		l.spare = journalName(fs, l.opts.Dir, old.number)
+	}
+	if clean { // a directory at rest needs no space for a journal to come
+		l.dropSpare()
+	}
+	next, err := createJournal(fs, l.opts.Dir, l.spare, old.number+1, old.seq, l.salt, l.opts.NoSync)
 	if err != nil {
 		return nil, err
 	}
+	l.spare = ""
 	c := &cut{file: l.snapshot(), remove: l.oldFiles}
 	c.file.Journal, c.file.Seq, c.file.Clean = next.number, next.seq, clean
 	if old.file != nil {
 		_ = old.file.Close()
 	}
-	if old.number > 0 {
+	if old.number > 0 && clean {
 		c.remove = append(c.remove, journalName(fs, l.opts.Dir, old.number))
+	} else if old.number > 0 && !seeded("journal-written-over-early") {
+		c.spare = journalName(fs, l.opts.Dir, old.number)
 	}
 	l.journal, l.oldFiles, l.largeBytes = next, nil, 0
 	for _, t := range l.topics {
@@ -263,7 +276,16 @@ func (l *Log) finishCheckpoint(c *cut) error {
 			l.opts.Logger.Warn("could not remove an old file; it goes at the next start", "file", name, "error", err)
 		}
 	}
+	l.spare = c.spare
 	return nil
+}
+
+// dropSpare removes the journal kept to be written over.
+func (l *Log) dropSpare() {
+	if l.spare != "" {
+		_ = l.opts.FS.Remove(l.spare) // else it goes at the next start
+		l.spare = ""
+	}
 }
 
 // snapshot describes the state for a checkpoint.

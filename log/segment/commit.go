@@ -1,8 +1,10 @@
 package segment
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"karst/log"
 )
@@ -32,10 +34,11 @@ func (l *Log) commit(batch []*request) (int, error) {
 	n := l.gather(batch)
 	err := l.commitEntry(batch[:n])
 	clear(l.ops) // they hold the batches
+	clear(l.appends)
 	if err != nil {
 		return n, err
 	}
-	if l.journal.bytes+l.largeBytes/16 >= l.opts.JournalBytes || len(l.oldFiles) > 0 {
+	if l.journal.bytes+l.largeBytes/8 >= l.opts.JournalBytes || len(l.oldFiles) > 0 {
 		l.startCheckpoint()
 	}
 	return n, nil
@@ -51,7 +54,7 @@ func (l *Log) gather(batch []*request) int {
 		}
 		bytes += r.bytes
 		for i := range r.ops {
-			bytes += r.ops[i].journalBytes(l.opts.LargeBatchBytes)
+			bytes += r.ops[i].journalBytes(l.opts.LargeRunBytes)
 		}
 		if n > 0 && bytes > gatherBytes {
 			return n
@@ -61,37 +64,33 @@ func (l *Log) gather(batch []*request) int {
 }
 
 func (l *Log) commitEntry(batch []*request) error {
-	l.ops = l.ops[:0]
+	l.ops, l.appends = l.ops[:0], l.appends[:0]
 	for _, r := range batch {
 		if r.err = l.prepare(r); l.broken != nil {
 			r.err = nil // it is not refused, nobody knows
 			return l.broken
 		}
 		for i := range r.ops {
-			if o := &r.ops[i]; r.err == nil && o.kind == opAppend {
+			if o := &r.ops[i]; r.err == nil {
 				l.ops = append(l.ops, o)
+				if o.kind == opAppend {
+					l.appends = append(l.appends, o)
+				}
 			}
 		}
+	}
+	if len(l.ops) == 0 {
+		return nil
 	}
 	if err := l.writeLarge(); err != nil {
 		return err
 	}
-	l.entry = beginEntry(l.entry)
-	for _, r := range batch {
-		for i := range r.ops {
-			if r.err == nil {
-				l.entry = r.ops[i].append(l.entry)
-			}
-		}
-	}
-	if len(l.entry) == entryHeaderBytes {
-		return nil
-	}
+	l.entry.encode(l.ops)
 	if err := l.write(); err != nil {
 		return err
 	}
-	if cap(l.entry) > gatherBytes {
-		l.entry = nil
+	if cap(l.entry.buf) > gatherBytes {
+		l.entry.buf = nil
 	}
 	l.apply(batch)
 	return nil
@@ -102,9 +101,9 @@ func (l *Log) commitEntry(batch []*request) error {
 // is cut off at the next start. So the one is done while the other waits for the
 // disk, where that is worth a goroutine.
 func (l *Log) write() error {
-	switch large := len(l.entry) >= l.opts.LargeBatchBytes/16; {
+	switch large := len(l.entry.buf) >= l.opts.LargeRunBytes/16; {
 	case !large:
-		if err := l.journal.write(l.entry); err != nil {
+		if err := l.journal.write(l.entry.buf); err != nil {
 			return err
 		}
 		return l.fill()
@@ -112,11 +111,11 @@ func (l *Log) write() error {
 		if err := l.fill(); err != nil {
 			return err
 		}
-		return l.journal.write(l.entry)
+		return l.journal.write(l.entry.buf)
 	}
 	filled := make(chan error, 1)
 	go func() { filled <- l.fill() }() // waited for below
-	err := l.journal.write(l.entry)
+	err := l.journal.write(l.entry.buf)
 	if ferr := <-filled; err == nil {
 		err = ferr
 	}
@@ -126,11 +125,10 @@ func (l *Log) write() error {
 // fill writes the entry's batches to their segments, as far as they are not
 // there yet.
 func (l *Log) fill() error {
-	for _, o := range l.ops {
-		if o.kind == opAppend {
-			if err := o.seg.write(o.batch, o.pos); err != nil {
-				return err
-			}
+	for i := range l.entry.runs {
+		r := &l.entry.runs[i]
+		if err := r.seg.write(l.entry.batches(r), r.pos); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -146,7 +144,7 @@ func (l *Log) prepare(r *request) error {
 	bytes := 0
 	for i := range r.ops {
 		o := &r.ops[i]
-		if bytes += o.journalBytes(l.opts.LargeBatchBytes); bytes > l.opts.MaxTxnBytes {
+		if bytes += o.journalBytes(l.opts.LargeRunBytes); bytes > l.opts.MaxTxnBytes {
 			return fmt.Errorf("%w: a transaction of more than %d bytes", log.ErrRecordTooLarge, l.opts.MaxTxnBytes)
 		}
 		if o.kind == opAppend && !o.taken {
@@ -222,39 +220,59 @@ func (l *Log) place(o *op) error {
 	return nil
 }
 
-// writeLarge writes the large batches of an entry to their segments and makes
-// them durable there, so that the journal needs only to name them.
+// writeLarge writes the large runs of an entry to their segments and makes them
+// durable there, so that the journal needs only to name their batches.
 func (l *Log) writeLarge() error {
+	l.entry.layOut(l.appends)
 	var parts []*partition
-	for _, o := range l.ops {
-		if o.length < l.opts.LargeBatchBytes {
-			continue
+	for _, o := range l.appends {
+		if r := &l.entry.runs[o.run]; r.bytes >= l.opts.LargeRunBytes {
+			o.kind = opPlaced
+			l.largeBytes += int64(o.length)
+			if !slices.Contains(parts, o.part) {
+				parts = append(parts, o.part)
+			}
 		}
-		if err := o.seg.write(o.batch, o.pos); err != nil {
-			return err
+	}
+	if l.opts.Inline || len(parts) < 2 {
+		for _, p := range parts {
+			if err := l.writePlaced(p); err != nil {
+				return err
+			}
 		}
-		o.kind = opPlaced
-		l.largeBytes += int64(o.length)
-		if n := len(parts); n == 0 || parts[n-1] != o.part {
-			parts = append(parts, o.part)
+		return nil
+	}
+	errs := make(chan error, len(parts))
+	for _, p := range parts {
+		go func() { errs <- l.writePlaced(p) }() // waited for below
+	}
+	var err error
+	for range parts {
+		err = cmp.Or(err, <-errs)
+	}
+	return err
+}
+
+// writePlaced writes the placed batches of a partition.
+func (l *Log) writePlaced(p *partition) error {
+	for _, o := range l.appends {
+		if o.part == p && o.kind == opPlaced {
+			if err := o.seg.write(o.batch, o.pos); err != nil {
+				return err
+			}
 		}
 	}
 	if l.opts.NoSync || seeded("no-sync-of-large-batches") {
 		return nil
 	}
-	for _, p := range parts {
-		if err := p.sync(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.sync()
 }
 
 // apply makes a durable entry's effects visible, all at once, and tells the
 // watchers.
 func (l *Log) apply(batch []*request) {
 	l.mu.Lock()
-	for _, o := range l.ops {
+	for _, o := range l.appends {
 		o.part.publish(o)
 		l.touched[o.name] = struct{}{}
 	}

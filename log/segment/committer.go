@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"karst/log"
 )
@@ -42,13 +43,20 @@ type committer struct {
 	closed  bool
 	ready   chan struct{} // nil if inline
 	ended   chan struct{}
+
+	// The goroutine's.
+	now      func() time.Time // nil if inline
+	answered int              // requests that the last commit took in
+	took     time.Duration    // the last commit
 }
 
 func newCommitter(commit func([]*request) (int, error)) *committer {
 	return &committer{commit: commit}
 }
 
-func (q *committer) start() {
+// start has a goroutine work the queue, which measures by the clock now.
+func (q *committer) start(now func() time.Time) {
+	q.now = now
 	q.ready, q.ended = make(chan struct{}, 1), make(chan struct{})
 	go q.run()
 }
@@ -69,24 +77,31 @@ func (q *committer) run() {
 			<-q.ready
 			continue
 		}
+		began := q.now()
 		q.work(batch)
+		q.answered, q.took = len(batch), q.now().Sub(began)
 		clear(batch)
 	}
 }
 
-// gather lets the goroutines that are ready to run add their requests, as long as
-// there come more: those that the last commit has answered are about to send
-// their next, and would all have to wait for an fsync of the first one's alone.
+// gather waits a little for as many requests as the last commit has answered:
+// those who got the answers are about to send their next, and would all have to
+// wait for an fsync of the first one's alone. A little is an eighth of what the
+// last commit took, and bounded where the clock stands still.
 func (q *committer) gather() {
-	before := 0
-	for range 16 {
+	var began time.Time
+	for i := range 1000 {
 		q.mu.Lock()
 		n := len(q.pending)
 		q.mu.Unlock()
-		if n == before {
+		if n == 0 || n >= q.answered {
 			return
 		}
-		before = n
+		if now := q.now(); i == 0 {
+			began = now
+		} else if now.Sub(began) > q.took/8 {
+			return
+		}
 		runtime.Gosched()
 	}
 }

@@ -21,9 +21,16 @@
 //
 //	magic "KSTJ"  uint32          magic "KSTE"  uint32
 //	version       uint32          length        uint32   of the payload
-//	flags         uint32          CRC-32C       uint32   of sequence and payload
+//	flags         uint32          CRC-32C       uint32   of sequence and payload, see below
 //	CRC-32C       uint32          sequence      uint64   counts on without gaps
-//	sequence      uint64          payload       operations, see op.go and detail.go
+//	sequence      uint64          payload       operations and batches, see entry.go and op.go
+//	number        uint64
+//	salt          uint64
+//
+// A journal that is no longer needed is written over by a later one. The CRC of
+// an entry goes on from that of its journal's header, which the salt makes
+// another for each, so what the file held before is no entry. Zeros of an entry's
+// header follow the last entry.
 //
 // # Requests
 //
@@ -59,8 +66,8 @@
 // What is in the journal has happened. Segments are filled from it without
 // fsync. A checkpoint begins a new journal, syncs the segments while appends
 // go on, then names the new journal in place of the old ones and drops those.
-// Batches of LargeBatchBytes or more are written and synced to their segment
-// first and the journal only says where they are. Files of deleted topics,
+// Batches of a segment that come to LargeRunBytes or more are written and synced
+// there first and the journal only says where they are. Files of deleted topics,
 // trimmed and compacted segments go once no checkpoint names them.
 //
 // On open segments are cut back to what the checkpoint says, and the journals

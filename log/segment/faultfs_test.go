@@ -39,6 +39,13 @@ func (f *faultFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.O
 	return f.file(name)(f.FS.OpenReadWrite(name, c, o...))
 }
 
+func (f *faultFS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := f.hook(fsOp{kind: "rename", path: to}); err != nil {
+		return nil, err
+	}
+	return f.file(to)(f.FS.ReuseForWrite(from, to, c))
+}
+
 func (f *faultFS) OpenDir(name string) (vfs.File, error) {
 	d, err := f.FS.OpenDir(name)
 	if err != nil {

@@ -37,6 +37,7 @@ type segmentFile struct {
 	end     int64 // bytes of placed batches
 	fileEnd int64 // where a sequential write goes, -1 if not known
 	dirty   bool  // has bytes or an entry that is not synced
+	run     int   // of the entry being made, from 1; see entryEncoder
 
 	// The index is derived: an entry for the first batch of about every
 	// indexEveryBytes, up to indexed, and the last positions that readers went
@@ -81,15 +82,15 @@ func (s *segmentFile) release() {
 	}
 }
 
-// write puts a batch at its place.
-func (s *segmentFile) write(batch []byte, pos int64) error {
+// write puts batches at their place.
+func (s *segmentFile) write(batches []byte, pos int64) error {
 	s.dirty = true
 	var err error
 	if pos == s.fileEnd {
-		_, err = s.file.Write(written(batch))
-		s.fileEnd += int64(len(batch))
+		_, err = s.file.Write(written(batches))
+		s.fileEnd += int64(len(batches))
 	} else {
-		_, err = s.file.WriteAt(batch, pos)
+		_, err = s.file.WriteAt(batches, pos)
 		s.fileEnd = -1
 	}
 	if err != nil {

@@ -68,7 +68,7 @@ func fuzzDisk(fs vfs.FS, journal, segment []byte, sealed bool) error {
 	if err := writeCheckpoint(fs, "data", c); err != nil {
 		return err
 	}
-	j, err := createJournal(fs, "data", 1, 5, false)
+	j, err := createJournal(fs, "data", "", 1, 5, 7, false)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func fuzzDisk(fs vfs.FS, journal, segment []byte, sealed bool) error {
 	if sealed {
 		return j.write(append(beginEntry(nil), journal...))
 	}
-	_, err = j.file.Write(journal)
+	_, err = j.file.WriteAt(journal, journalHeaderBytes)
 	return err
 }
 
@@ -101,21 +101,25 @@ func fuzzSeeds(f *testing.F) (segment []byte, payloads [][]byte) {
 		log.SetBase(b, int64(2*i), 0)
 		segment = append(segment, b...)
 	}
-	add := func(o op) { payloads = append(payloads, o.append(nil)) }
+	add := func(ops ...*op) {
+		var e entryEncoder
+		e.encode(ops)
+		payloads = append(payloads, e.payload())
+	}
 	batch := encode("c")
 	log.SetProducer(batch, log.Producer{ID: 7}, 0, true)
 	log.SetBase(batch, 4, 0)
-	add(op{kind: opAppend, topic: fuzzTopic.ID, base: 4, length: len(batch), batch: batch})
-	add(op{kind: opAppend, topic: fuzzTopic.ID, base: 4, length: len(batch), batch: batch, roll: true})
-	add(op{kind: opPlaced, topic: fuzzTopic.ID, base: 4, length: len(batch), info: log.BatchInfo{LastOffset: 4}})
+	add(&op{kind: opAppend, topic: fuzzTopic.ID, base: 4, length: len(batch), batch: batch})
+	add(&op{kind: opAppend, topic: fuzzTopic.ID, base: 4, length: len(batch), batch: batch, roll: true})
+	add(&op{kind: opPlaced, topic: fuzzTopic.ID, base: 4, length: len(batch), info: log.BatchInfo{LastOffset: 4}})
 	offsets := map[log.Partition]log.GroupOffset{{Topic: "t"}: {Offset: 5, Metadata: "m"}}
-	add(op{kind: opGroupOffsets, group: "g", offsets: offsets})
-	add(op{kind: opTxnOffsets, group: "g", producer: 7, offsets: offsets})
-	add(op{kind: opCreateTopic, created: log.Topic{Name: "u", ID: log.TopicID{2}, Partitions: 3}})
-	add(op{kind: opDeleteTopic, topic: fuzzTopic.ID})
-	add(op{kind: opDeleteGroup, group: "g"})
-	add(op{kind: opTrim, topic: fuzzTopic.ID, base: 2})
-	all := []byte{}
+	add(&op{kind: opGroupOffsets, group: "g", offsets: offsets})
+	add(&op{kind: opTxnOffsets, group: "g", producer: 7, offsets: offsets})
+	add(&op{kind: opCreateTopic, created: log.Topic{Name: "u", ID: log.TopicID{2}, Partitions: 3}})
+	add(&op{kind: opDeleteTopic, topic: fuzzTopic.ID})
+	add(&op{kind: opDeleteGroup, group: "g"})
+	add(&op{kind: opTrim, topic: fuzzTopic.ID, base: 2})
+	var all []*op
 	for _, d := range []detail{
 		&producerIDs{Next: 1000}, &txnInit{ID: "w", Producer: log.Producer{ID: 7}, TimeoutMS: 5},
 		&txnJoin{ProducerID: 7, Partitions: []partitionID{{Topic: fuzzTopic.ID}}, Groups: []string{"g"}},
@@ -126,8 +130,9 @@ func fuzzSeeds(f *testing.F) (segment []byte, payloads [][]byte) {
 		&txnForget{ID: "w"},
 	} {
 		o := detailOp(d)
-		all = o.append(all)
-		add(o)
+		all = append(all, &o)
+		add(&o)
 	}
-	return segment, append(payloads, all, binary.AppendUvarint(nil, 1<<62))
+	add(all...)
+	return segment, append(payloads, binary.AppendUvarint(nil, 1<<62))
 }

@@ -42,12 +42,14 @@ type Log struct {
 	nextProducer, endProducer int64
 	broken                    error // of the entry being made: the log's failure
 	journal                   journal
-	entry                     []byte
-	ops                       []*op // appends of the entry being committed
+	salt                      uint64 // of the journals made by this Log
+	entry                     entryEncoder
+	ops, appends              []*op // of the entry being committed, and its appends
 	touched                   map[string]struct{}
 	oldFiles                  []string      // to be removed once no checkpoint names them
 	largeBytes                int64         // of batches that bypassed the current journal
 	checkpoint                chan struct{} // closed when the checkpoint under way has ended
+	spare                     string        // journal to be written over, "" if none; of the checkpoint under way
 	replayed                  int           // journal entries, by Open
 }
 
@@ -67,6 +69,7 @@ var _ log.Broker = (*Log)(nil)
 func Open(opts Options) (*Log, error) {
 	opts.setDefaults()
 	l := &Log{opts: opts, writers: map[string]uint64{}, touched: map[string]struct{}{}, checkpoint: make(chan struct{})}
+	l.salt = opts.Rand()
 	l.reset()
 	close(l.checkpoint)
 	l.watchSpace()
@@ -92,7 +95,7 @@ func Open(opts Options) (*Log, error) {
 	}
 	l.checkSpace()
 	if !opts.Inline {
-		l.queue.start()
+		l.queue.start(l.opts.time)
 	}
 	l.keeper.start(l)
 	return l, nil

@@ -65,7 +65,7 @@ func readAll(t testing.TB, l *Log, p log.Partition) []string {
 
 func TestProduceFetchReopen(t *testing.T) {
 	fs := vfs.NewMem()
-	l := openTest(t, fs, func(o *Options) { o.SegmentBytes, o.LargeBatchBytes = 300, 200 })
+	l := openTest(t, fs, func(o *Options) { o.SegmentBytes, o.LargeRunBytes = 300, 200 })
 	if _, err := l.CreateTopic(ctx, "t", 2, map[string]string{"retention.ms": "-1"}); err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func (c *crashPoint) String() string { return "crash point" }
 // how many operations on the filesystem it made. Every transaction i writes i
 // to a, i to b and offset i+1 to the group.
 func workload(t *testing.T, fs vfs.FS, acked *int) {
-	l := openTest(t, fs, func(o *Options) { o.SegmentBytes, o.JournalBytes, o.LargeBatchBytes = 400, 700, 250 })
+	l := openTest(t, fs, func(o *Options) { o.SegmentBytes, o.JournalBytes, o.LargeRunBytes = 400, 700, 250 })
 	for _, topic := range []string{"a", "b"} {
 		if _, err := l.CreateTopic(ctx, topic, 1, nil); err != nil && !errors.Is(err, log.ErrTopicExists) {
 			t.Fatal(err)
@@ -379,7 +379,7 @@ func TestErrorAtEveryOperation(t *testing.T) {
 }
 
 func tryWorkload(fs vfs.FS) (acked int) {
-	l, err := Open(Options{FS: fs, Dir: "data", Rand: rand.Uint64, Inline: true, SegmentBytes: 400, JournalBytes: 700, LargeBatchBytes: 250})
+	l, err := Open(Options{FS: fs, Dir: "data", Rand: rand.Uint64, Inline: true, SegmentBytes: 400, JournalBytes: 700, LargeRunBytes: 250})
 	if err != nil {
 		return 0
 	}

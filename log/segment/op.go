@@ -16,7 +16,6 @@ import (
 const (
 	opAppend      = 1 // a batch, inside the entry
 	opPlaced      = 2 // a batch that already stands in its segment
-	opOffsets     = 3 // offsets of a group; of format 1, no longer written
 	opCreateTopic = 4
 	opDeleteTopic = 5
 	opDeleteGroup = 6
@@ -38,7 +37,7 @@ const (
 
 // An op is one change of the log's state.
 //
-//	append   kind topic partition base roll length batch
+//	append   kind topic partition base roll length place
 //	placed   kind topic partition base roll length last maxTime epoch
 //	offsets  kind group n {topic name, partition, offset, epoch, metadata, time}…
 //	pending  kind producer group n {…}…   offsets of a transaction
@@ -49,7 +48,8 @@ const (
 //	others   kind JSON of the detail
 //
 // A topic is 16 bytes, kind and roll one; other numbers are uvarints (those of
-// offsets varints), strings and batches have their length in front.
+// offsets varints), strings have their length in front. The place of a batch is
+// among the entry's (entry.go).
 type op struct {
 	kind      byte
 	roll      bool // the batch begins a new segment
@@ -73,6 +73,8 @@ type op struct {
 	length int
 	info   log.BatchInfo
 	epoch  int32
+	run    int // that of its batch in the entry
+	at     int // of its batch, behind the entry's operations
 }
 
 // append encodes o.
@@ -121,7 +123,7 @@ func (o *op) appendBatch(buf []byte) []byte {
 	buf = append(buf, roll)
 	buf = binary.AppendUvarint(buf, uint64(o.length))
 	if o.kind == opAppend {
-		return append(buf, o.batch...)
+		return binary.AppendUvarint(buf, uint64(o.at))
 	}
 	buf = binary.AppendUvarint(buf, uint64(o.info.LastOffset))
 	buf = binary.AppendUvarint(buf, uint64(o.info.MaxTime))
@@ -172,25 +174,10 @@ func (o *op) journalBytes(large int) int {
 	return n
 }
 
-// decodeOps calls apply for each operation of an entry's payload. Batches are
-// slices of payload.
-func decodeOps(payload []byte, apply func(*op) error) error {
-	d := opDecoder{buf: payload}
-	for len(d.buf) > 0 {
-		o, err := d.next()
-		if err != nil {
-			return err
-		}
-		if err := apply(o); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 type opDecoder struct {
-	buf []byte
-	bad bool
+	buf     []byte
+	batches []byte // of the whole entry
+	bad     bool
 }
 
 func (d *opDecoder) next() (*op, error) {
@@ -198,14 +185,6 @@ func (d *opDecoder) next() (*op, error) {
 	switch o.kind {
 	case opAppend, opPlaced:
 		d.batch(o)
-	case opOffsets:
-		o.kind = opGroupOffsets
-		o.group = d.string()
-		o.offsets = map[log.Partition]log.GroupOffset{}
-		for n := d.uvarint(); n > 0 && !d.bad; n-- {
-			p := log.Partition{Topic: d.string(), Index: d.int32()}
-			o.offsets[p] = log.GroupOffset{Offset: int64(d.uvarint()), LeaderEpoch: -1}
-		}
 	case opGroupOffsets:
 		d.groupOffsets(o)
 	case opTxnOffsets:
@@ -243,7 +222,12 @@ func (d *opDecoder) batch(o *op) {
 	o.roll = d.byte() != 0
 	o.length = int(d.int32())
 	if o.kind == opAppend {
-		o.batch = d.bytes(o.length)
+		at := int(d.int32())
+		if d.bad || at > len(d.batches) || o.length > len(d.batches)-at {
+			d.bad = true
+			return
+		}
+		o.batch = d.batches[at:][:o.length:o.length]
 		return
 	}
 	last := d.int63()

@@ -30,12 +30,12 @@ type Options struct {
 	// Inline commits in the goroutine that asks, for deterministic tests.
 	Inline bool
 
-	SegmentBytes    int64 // a segment is closed when it would exceed this; 256 MiB
-	JournalBytes    int64 // a checkpoint is made when the journal exceeds this; 64 MiB
-	LargeBatchBytes int   // batches from this size on bypass the journal; 1 MiB
-	MaxBatchBytes   int   // 64 MiB
-	MaxTxnBytes     int   // of a transaction's small batches and offsets; 256 MiB
-	MaxPartitions   int32 // of a topic; 1,000
+	SegmentBytes  int64 // a segment is closed when it would exceed this; 256 MiB
+	JournalBytes  int64 // a checkpoint is made when the journal exceeds this; 128 MiB
+	LargeRunBytes int   // batches of a segment that come to this together bypass the journal; 1 MiB
+	MaxBatchBytes int   // 64 MiB
+	MaxTxnBytes   int   // of a transaction's small batches and offsets; 256 MiB
+	MaxPartitions int32 // of a topic; 1,000
 
 	HousekeepingEvery time.Duration // 5 s
 	MaxTxnTimeout     time.Duration // greatest that a producer may ask for; 15 min
@@ -66,8 +66,8 @@ func (o *Options) setDefaults() {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	setDefault(&o.SegmentBytes, 256<<20)
-	setDefault(&o.JournalBytes, 64<<20)
-	setDefault(&o.LargeBatchBytes, 1<<20)
+	setDefault(&o.JournalBytes, 128<<20)
+	setDefault(&o.LargeRunBytes, 1<<20)
 	setDefault(&o.MaxBatchBytes, 64<<20)
 	setDefault(&o.MaxTxnBytes, 256<<20)
 	o.MaxTxnBytes = min(o.MaxTxnBytes, maxEntryBytes/2)

@@ -40,7 +40,7 @@ func (l *Log) ProduceRaw(r log.RawProduce, done func([]log.RawResult)) {
 		done(results)
 	}}
 	for i := range ops {
-		req.bytes += ops[i].journalBytes(l.opts.LargeBatchBytes)
+		req.bytes += ops[i].journalBytes(l.opts.LargeRunBytes)
 	}
 	req.check = func(q *request) error {
 		for i := range ops {

@@ -72,11 +72,19 @@ func listJournals(names []string) map[int]bool {
 func (l *Log) checkUnused(names []string, journals map[int]bool) error {
 	used := slices.Contains(names, "topics")
 	for n := range journals {
-		j, ok, err := readJournal(l.opts.FS, journalName(l.opts.FS, l.opts.Dir, n))
+		j, err := openJournal(l.opts.FS, l.opts.Dir, n)
 		if err != nil {
 			return err
 		}
-		used = used || ok && len(j.data) > 0
+		if j == nil {
+			continue
+		}
+		ended, err := j.ended()
+		_ = j.file.Close()
+		if err != nil {
+			return err
+		}
+		used = used || !ended
 	}
 	if used {
 		return fmt.Errorf("%w: the data directory %s has lost its checkpoint; restore it from a copy", log.ErrCorrupt, l.opts.Dir)
@@ -122,51 +130,64 @@ func (l *Log) replay(c *checkpointFile, exists map[int]bool, end uint64) (uint64
 	if !exists[c.Journal] {
 		return 0, brokenJournal(fmt.Sprintf("journal-%d", c.Journal), seq, "the checkpoint names it")
 	}
-	for n := c.Journal; exists[n]; n++ {
-		name := fs.PathBase(journalName(fs, l.opts.Dir, n))
-		j, ok, err := readJournal(fs, journalName(fs, l.opts.Dir, n))
+	for more, n := true, c.Journal; more && exists[n]; n++ {
+		j, err := openJournal(fs, l.opts.Dir, n)
 		if err != nil {
 			return 0, err
 		}
-		if !ok {
+		name := fs.PathBase(journalName(fs, l.opts.Dir, n))
+		if j == nil {
 			if n == c.Journal || exists[n+1] {
 				return 0, brokenJournal(name, seq, "it was in use")
 			}
 			break // it was made, then came the crash
 		}
-		if j.seq != seq {
-			if j.nosync {
-				break
-			}
-			return 0, brokenJournal(name, seq, fmt.Sprintf("the journal after it begins with entry %d", j.seq))
-		}
-		l.journal.number = n
-		var rest []byte
-		seq, rest, err = j.entries(end, func(payload []byte) error {
-			l.replayed++
-			return decodeOps(payload, l.redo)
-		})
-		if lost := (*lostBatchError)(nil); err != nil && (!j.nosync || !errors.As(err, &lost)) {
-			return 0, fmt.Errorf("%w: %w", log.ErrCorrupt, err)
-		}
-		if err != nil || seq == end {
+		seq, more, err = l.replayJournal(j, name, seq, end)
+		_ = j.file.Close()
+		if err != nil {
 			return seq, err
-		}
-		if len(rest) == 0 {
-			continue
-		}
-		if !j.nosync {
-			if later := findEntry(rest, seq); later >= 0 {
-				return 0, brokenJournal(name, seq, fmt.Sprintf("goes on %d bytes later", later))
-			}
-		}
-		l.opts.Logger.Warn("dropped the journal's last entry, which is not whole: it was cut off by a crash and then never acknowledged, or damaged since",
-			"journal", name, "entry", seq, "bytes", len(rest))
-		if j.nosync {
-			break
 		}
 	}
 	return seq, nil
+}
+
+// replayJournal applies the entries of a journal, which must begin with number
+// seq. It returns the number after the last one, and whether the next journal may
+// go on from there.
+func (l *Log) replayJournal(j *journalFile, name string, seq, end uint64) (next uint64, more bool, err error) {
+	if j.seq != seq {
+		if j.nosync {
+			return seq, false, nil
+		}
+		return 0, false, brokenJournal(name, seq, fmt.Sprintf("the journal after it begins with entry %d", j.seq))
+	}
+	l.journal.number = j.number
+	err = j.entries(end, func(payload []byte) error {
+		l.replayed++
+		return decodeOps(payload, l.redo)
+	})
+	if lost := (*lostBatchError)(nil); err != nil && (!j.nosync || !errors.As(err, &lost)) {
+		return 0, false, fmt.Errorf("%w: %w", log.ErrCorrupt, err)
+	}
+	if err != nil || j.seq == end {
+		return j.seq, false, err
+	}
+	switch ended, err := j.ended(); {
+	case err != nil:
+		return 0, false, err
+	case ended:
+		return j.seq, true, nil
+	}
+	if !j.nosync {
+		if later, err := j.laterEntry(); err != nil {
+			return 0, false, err
+		} else if later >= 0 {
+			return 0, false, brokenJournal(name, j.seq, fmt.Sprintf("goes on at byte %d", later))
+		}
+	}
+	l.opts.Logger.Warn("dropped the journal's last entry, which is not whole: it was cut off by a crash and then never acknowledged, or damaged since",
+		"journal", name, "entry", j.seq, "position", j.pos)
+	return j.seq, !j.nosync, nil
 }
 
 // load sets the state that a checkpoint describes.
@@ -179,9 +200,7 @@ func (l *Log) load(c *checkpointFile) error {
 			}
 		}
 	}
-	if c.Version > 1 {
-		l.clusterID = c.Cluster
-	}
+	l.clusterID = c.Cluster
 	l.nextProducer, l.endProducer = c.Producers, c.Producers
 	for name, list := range c.Groups {
 		l.group(name).load(list)
@@ -348,14 +367,17 @@ func (o *op) checkBatch() error {
 // that is next.
 func (p *partition) readPlaced(o *op) error {
 	id, pos := segmentID{Base: o.base}, int64(0)
+	var f vfs.File
 	if n := len(p.segments); !o.roll && n > 0 {
-		id, pos = p.segments[n-1].segmentID, p.segments[n-1].end
+		id, pos, f = p.segments[n-1].segmentID, p.segments[n-1].end, p.segments[n-1].file
+	} else {
+		opened, err := p.fs.Open(p.path(id))
+		if err != nil {
+			return &lostBatchError{fmt.Errorf("opening segment of a batch that the journal names: %w", err)}
+		}
+		defer opened.Close()
+		f = opened
 	}
-	f, err := p.fs.Open(p.path(id))
-	if err != nil {
-		return &lostBatchError{fmt.Errorf("opening segment of a batch that the journal names: %w", err)}
-	}
-	defer f.Close()
 	if info, err := f.Stat(); err != nil || info.Size() < pos+int64(o.length) {
 		return &lostBatchError{fmt.Errorf("segment %s ends before a batch that the journal names", id.name())}
 	}
@@ -377,10 +399,10 @@ func (p *partition) readPlaced(o *op) error {
 // nor the journal names.
 func (l *Log) removeStray(names []string) error {
 	fs := l.opts.FS
-	current := fs.PathBase(journalName(fs, l.opts.Dir, l.journal.number))
+	current := journalName(fs, l.opts.Dir, l.journal.number)
 	for _, name := range names {
-		if strings.HasPrefix(name, "journal-") && name != current {
-			_ = fs.Remove(fs.PathJoin(l.opts.Dir, name))
+		if path := fs.PathJoin(l.opts.Dir, name); strings.HasPrefix(name, "journal-") && path != current && path != l.spare {
+			_ = fs.Remove(path)
 		}
 	}
 	if !slices.Contains(names, "topics") {

@@ -73,7 +73,7 @@ type scripted struct {
 func (s *scripted) open() {
 	l, err := Open(Options{
 		FS: s.fs, Dir: "data", Rand: s.rng.Uint64, Inline: true, Clock: s.clock, HousekeepingEvery: time.Hour * 24 * 365,
-		SegmentBytes: 300, JournalBytes: 100_000, LargeBatchBytes: 1000, CompactionKeys: 10,
+		SegmentBytes: 300, JournalBytes: 100_000, LargeRunBytes: 1000, CompactionKeys: 10,
 	})
 	if err != nil {
 		s.t.Fatal(err)

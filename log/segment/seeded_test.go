@@ -63,8 +63,10 @@ func suite() (err error) {
 			return fmt.Errorf("random crashes, seed %d: %w", s, err)
 		}
 	}
-	if _, err := faultEverywhere(3, 60); err != nil {
-		return fmt.Errorf("faults: %w", err)
+	for s := range uint64(8) { // workloads differ in whether a fault meets a compaction
+		if _, err := faultEverywhere(s, 60); err != nil {
+			return fmt.Errorf("faults, seed %d: %w", s, err)
+		}
 	}
 	if _, err := flips(4000); err != nil {
 		return fmt.Errorf("bit flips: %w", err)

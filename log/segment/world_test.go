@@ -143,12 +143,12 @@ func (w *world) aside(fs vfs.FS) Options {
 func (w *world) options(fs vfs.FS) Options {
 	o := Options{
 		FS: fs, Dir: "data", Rand: w.rng.Uint64, Inline: true, Clock: w.clock, HousekeepingEvery: 1000 * time.Hour,
-		SegmentBytes: 500, JournalBytes: 3000, LargeBatchBytes: 1600, CompactionKeys: 6, ReserveBytes: 4096,
+		SegmentBytes: 500, JournalBytes: 3000, LargeRunBytes: 1600, CompactionKeys: 6, ReserveBytes: 4096,
 		MaxTxnTimeout: time.Hour, ProducerExpiry: 1000 * time.Hour,
 	}
 	o.NoSync = w.lossy
 	if w.manyLarge {
-		o.LargeBatchBytes = 400
+		o.LargeRunBytes = 400
 	}
 	if w.change != nil {
 		w.change(&o)

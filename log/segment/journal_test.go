@@ -1,0 +1,162 @@
+package segment
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"karst/log"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// readJournal returns the payloads of a journal's whole entries, whether it says that
+// nothing follows them, and where a later entry is.
+func readJournal(t *testing.T, fs vfs.FS, number int) (payloads []string, ended bool, later int64) {
+	t.Helper()
+	j, err := openJournal(fs, "", number)
+	if err != nil || j == nil {
+		t.Fatal(j, err)
+	}
+	defer j.file.Close()
+	err = j.entries(math.MaxUint64, func(p []byte) error {
+		payloads = append(payloads, string(p))
+		return nil
+	})
+	if err == nil {
+		ended, err = j.ended()
+	}
+	if err == nil {
+		later, err = j.laterEntry()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payloads, ended, later
+}
+
+// TestJournalOverAnother writes a journal over one with entries of the same
+// sizes and numbers, which must never be taken for its own.
+func TestJournalOverAnother(t *testing.T) {
+	fs := vfs.NewMem()
+	write := func(j *journal, payloads ...string) {
+		for _, p := range payloads {
+			if err := j.write(append(beginEntry(nil), p...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	old, err := createJournal(fs, "", "", 1, 7, 42, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(&old, "old 7", "old 8", "old 9")
+	before, err := readFile(fs, "journal-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := createJournal(fs, "", "journal-1", 2, 7, 42, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(wantEnded bool, want ...string) {
+		t.Helper()
+		got, ended, later := readJournal(t, fs, 2)
+		if !slices.Equal(got, want) || ended != wantEnded || later != -1 {
+			t.Fatalf("got %q, ended %v, a later entry at %d; want %q, ended %v", got, ended, later, want, wantEnded)
+		}
+	}
+	check(true)
+	write(&j, "new 7")
+	check(true, "new 7")
+	// A power cut may leave the first entry, and the block behind it as it was.
+	at := journalHeaderBytes + j.bytes
+	if _, err := j.file.WriteAt(before[at:], at); err != nil {
+		t.Fatal(err)
+	}
+	check(false, "new 7")
+	write(&j, "new 8", "new 9", "new 10")
+	check(true, "new 7", "new 8", "new 9", "new 10")
+	if _, err := fs.Stat("journal-1"); err == nil {
+		t.Error("the old journal is still there")
+	}
+	// The header is what is written first; without it there is no journal.
+	if _, err := j.file.WriteAt(before[:journalHeaderBytes], 0); err != nil {
+		t.Fatal(err)
+	}
+	if j, err := openJournal(fs, "", 2); j != nil || err != nil {
+		t.Errorf("a journal with another's header: %v, %v", j, err)
+	}
+}
+
+// TestLaterEntry finds an entry behind a broken one, wherever it begins.
+func TestLaterEntry(t *testing.T) {
+	for _, n := range []int{0, 1, 1<<20 - 2*entryHeaderBytes - 1, 1<<20 - 2*entryHeaderBytes, 1<<20 - entryHeaderBytes - 2, 1<<20 - entryHeaderBytes, 1 << 20, 5 << 20} {
+		fs := vfs.NewMem()
+		j, err := createJournal(fs, "", "", 1, 1, 3, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range []int{n, 3} {
+			if err := j.write(append(beginEntry(nil), make([]byte, size)...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := j.file.WriteAt([]byte{1}, journalHeaderBytes); err != nil {
+			t.Fatal(err)
+		}
+		if got, ended, later := readJournal(t, fs, 1); len(got) != 0 || ended || later != int64(journalHeaderBytes+entryHeaderBytes+n) {
+			t.Errorf("behind an entry of %d bytes: %q, ended %v, later entry at %d", n, got, ended, later)
+		}
+	}
+}
+
+// TestJournalFilesAreUsedAgain looks at the names in a directory over many
+// checkpoints: one journal in use, one that waits for its next use.
+func TestJournalFilesAreUsedAgain(t *testing.T) {
+	created := 0
+	fs := &faultFS{FS: vfs.NewMem(), hook: func(op fsOp) error {
+		if op.kind == "create" && len(op.path) > 13 && op.path[:13] == "data/journal-" {
+			created++
+		}
+		return nil
+	}}
+	l := openTest(t, fs, func(o *Options) { o.JournalBytes = 1000 })
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	produce := func() {
+		for i := range 100 {
+			if err := l.Produce(ctx, []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: encode(fmt.Sprint("v", i))}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	produce()
+	if n := l.journal.number; created != 2 || n < 8 {
+		t.Errorf("%d files made for %d journals, want 2", created, n)
+	}
+	journals := func() int {
+		names, err := fs.List("data")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(listJournals(names))
+	}
+	if n := journals(); n != 2 {
+		t.Errorf("%d journal files, want 2", n)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := journals(); n != 1 {
+		t.Errorf("%d journal files after Close, want 1", n)
+	}
+	l = openTest(t, fs, func(o *Options) { o.JournalBytes = 1000 })
+	defer l.Close()
+	produce()
+	if b, err := l.Bounds(ctx, log.Partition{Topic: "t"}); err != nil || b.HighWatermark != 200 {
+		t.Errorf("%+v, %v; want 200 records", b, err)
+	}
+}
