@@ -99,8 +99,11 @@ func (s *kshServer) kill() {
 	_ = s.cmd.Wait()
 }
 
-// stop ends the server in order.
+// stop ends the server in order, if it runs.
 func (s *kshServer) stop() {
+	if s.cmd.ProcessState != nil {
+		return
+	}
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	s.read.Wait()
 	if err := s.cmd.Wait(); err != nil || s.t.Failed() {
