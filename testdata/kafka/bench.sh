@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# kafka-producer-perf-test against ksh and a real Apache Kafka broker in turn: records a second, and the broker's CPU
-# seconds for a gigabyte of record values. Client and broker share this machine.
+# kafka-producer-perf-test, then kafka-consumer-perf-test over what that wrote, against ksh and a real Apache Kafka broker
+# in turn: records a second, and the broker's CPU seconds for a gigabyte of record values. Client and broker share this machine.
 #
 #   bench.sh [RECORDS [SIZE [PARTITIONS]]]    5000000 records of 100 bytes to 8 partitions
 #
@@ -59,22 +59,38 @@ perf() { # RECORDS PORT: records a second
   grep -q "^$1 records sent" "$work/perf" || { cat "$work/perf" "$work/perf.err" >&2; return 1; }
 }
 
+consume() { # RECORDS PORT: records a second, fetching alone
+  tool org.apache.kafka.tools.ConsumerPerformance --topic bench --num-records "$1" --bootstrap-server "127.0.0.1:$2" \
+    --timeout 60000 2>"$work/perf.err" | tee "$work/perf" | awk -F', *' '$5 + 0 > 0 { print $10 }' | tail -n 1
+  [ -s "$work/perf" ] || { cat "$work/perf.err" >&2; return 1; }
+}
+
+per_gb() { # BEFORE NOW BYTES: CPU seconds
+  awk -v before="$1" -v now="$2" -v bytes="$3" 'BEGIN { print (now - before) / (bytes / 1e9) }'
+}
+
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 echo "$records records of $size bytes, $partitions partitions, acks=all${producer:+ $producer}; $(nproc) cores"
-printf '%-10s %14s %18s %12s\n' server records/s 'broker CPU s/GB' 'resident MB'
+printf '%-10s %16s %14s %16s %14s %12s\n' server 'write records/s' 'CPU s/GB' 'read records/s' 'CPU s/GB' 'resident MB'
 port=$((20000 + RANDOM % 20000))
 for s in $servers; do
   start "$s" "$port"
   tool org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" --create --topic bench --partitions "$partitions" --replication-factor 1 >/dev/null 2>&1
   perf $((records / 10)) "$port" >/dev/null
-  : >"$work/rates"; : >"$work/cpus"
+  : >"$work/rates"; : >"$work/cpus"; : >"$work/read"; : >"$work/readcpus"
   for _ in $(seq "$runs"); do
     before=$(cpu "$server")
     perf "$records" "$port" >>"$work/rates"
-    cpu "$server" | awk -v before="$before" -v bytes=$((records * size)) '{ print ($1 - before) / (bytes / 1e9) }' >>"$work/cpus"
+    per_gb "$before" "$(cpu "$server")" $((records * size)) >>"$work/cpus"
   done
-  printf '%-10s %14.0f %18.1f %12d\n' "$s" "$(median <"$work/rates")" "$(median <"$work/cpus")" "$(resident "$server")"
+  for _ in $(seq "$runs"); do
+    before=$(cpu "$server")
+    consume "$records" "$port" >>"$work/read"
+    per_gb "$before" "$(cpu "$server")" $((records * size)) >>"$work/readcpus"
+  done
+  printf '%-10s %16.0f %14.1f %16.0f %14.1f %12d\n' "$s" "$(median <"$work/rates")" "$(median <"$work/cpus")" \
+    "$(median <"$work/read")" "$(median <"$work/readcpus")" "$(resident "$server")"
   stop "$s"
   port=$((port + 10))
 done
