@@ -98,7 +98,7 @@ func (e *Engine) pull(ctx context.Context, stmt *sql.SelectStmt, in planner.Inpu
 	}
 	run := func() error { return e.pullStream(ctx, p.Plan, name, in.Settings, out) }
 	if source.IsTable() {
-		q, stores, err := e.pullTable(source, p)
+		q, stores, err := e.pullTable(ctx, source, p)
 		if err != nil {
 			return "", err
 		}
@@ -141,14 +141,22 @@ func maxRows(settings map[string]string) (int64, error) {
 	return n, nil
 }
 
-// pullTable makes a pull query ready for the query that fills its table.
-func (e *Engine) pullTable(table *catalog.Source, p *planner.Pull) (*pull.Query, pull.Stores, error) {
+// pullTable makes a pull query ready for the query that fills its table, once
+// that has begun.
+func (e *Engine) pullTable(ctx context.Context, table *catalog.Source, p *planner.Pull) (*pull.Query, pull.Stores, error) {
 	e.mu.RLock()
 	r := e.queries[table.CreatedBy]
 	e.mu.RUnlock()
+	err := fmt.Errorf("query %s does not run", table.CreatedBy)
+	if r != nil {
+		err = r.waitFor(ctx, nil)
+	}
+	if ctx.Err() != nil {
+		return nil, nil, err
+	}
 	unit := r.running()
 	if unit == nil {
-		return nil, nil, types.Errorf(types.ErrStatement, types.Pos{}, "the query %s that fills %s does not run", table.CreatedBy, types.QuoteAlways(table.Name))
+		return nil, nil, types.Errorf(types.ErrStatement, types.Pos{}, "%s cannot be read: %v", types.QuoteAlways(table.Name), err)
 	}
 	q, err := pull.New(unit.Plan().Root, p.Plan, p.Lookup, pull.Env{Now: e.opts.Now, Rand: e.opts.Rand, NewArena: e.opts.NewArena})
 	return q, unit.Stores, err

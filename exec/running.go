@@ -58,26 +58,56 @@ func (e *Engine) start(q *catalog.Query, before *task.Unit) {
 	e.mu.Lock()
 	e.queries[q.ID] = r
 	e.mu.Unlock()
-	cfg := e.unitConfig(r)
-	cfg.Before = before
-	unit, err := task.New(e.ctx, q.Plan, cfg)
-	if err != nil {
-		e.opts.Logger.Error("starting a query", "query", q.ID, "error", err)
-		r.fail(err)
+	err := e.open(r, before)
+	if err != nil && !unreachable(err) {
+		e.cannotStart(r, err)
 		close(r.done)
 		return
+	}
+	e.all.Add(1)
+	go func() {
+		defer e.all.Done()
+		defer close(r.done)
+		for err != nil {
+			if !unreachable(err) {
+				e.cannotStart(r, err)
+				return
+			}
+			if !e.await(r, err) {
+				return
+			}
+			err = e.open(r, nil)
+		}
+		e.loop(r)
+	}()
+}
+
+func (e *Engine) cannotStart(r *running, err error) {
+	e.opts.Logger.Error("starting a query", "query", r.id, "error", err)
+	r.fail(err)
+}
+
+// open makes the unit of a query, which brings back its state.
+func (e *Engine) open(r *running, before *task.Unit) error {
+	cfg := e.unitConfig(r)
+	cfg.Before = before
+	unit, err := task.New(e.ctx, r.query.Plan, cfg)
+	if err != nil {
+		return err
 	}
 	r.mu.Lock()
 	r.unit = unit
 	r.mu.Unlock()
 	e.memory.note(r, int64(unit.Bytes()))
-	e.all.Add(1)
-	go func() {
-		defer e.all.Done()
-		defer close(r.done)
-		e.loop(r)
-	}()
+	r.committed() // by the one before, for those who wait already
 	r.wake()
+	return nil
+}
+
+// unreachable reports whether an error is not the query's fault: the log or the
+// schema registry gives no answer.
+func unreachable(err error) bool {
+	return errors.Is(err, log.ErrUnavailable) || errors.Is(err, format.ErrUnavailable)
 }
 
 func planTopics(p *plan.Plan) map[string]bool {
@@ -205,19 +235,21 @@ func (e *Engine) loop(r *running) {
 	}
 }
 
-// registryPause is how long a query waits before it asks a schema registry again
-// that does not answer.
-const registryPause = time.Second
+// unreachablePause is how long a query waits before it asks again what does not
+// answer.
+const unreachablePause = time.Second
 
-// await waits before a query is tried again that failed for want of the schema
-// registry.
-func (e *Engine) await(r *running, err error) {
-	e.opts.Logger.Warn("query waits for the schema registry", "query", r.id, "error", err)
-	pause, cancel := context.WithTimeout(e.ctx, registryPause)
+// await waits before a query is tried again that failed for want of an answer. It
+// returns false if the query is to quit.
+func (e *Engine) await(r *running, err error) bool {
+	e.opts.Logger.Warn("query waits for what does not answer", "query", r.id, "error", err)
+	pause, cancel := context.WithTimeout(e.ctx, unreachablePause)
 	defer cancel()
 	select {
 	case <-pause.Done():
+		return e.ctx.Err() == nil
 	case <-r.quit:
+		return false
 	}
 }
 
@@ -283,7 +315,7 @@ func (e *Engine) end(id string) *task.Unit {
 	return r.unit
 }
 
-// waitFor waits until the query has committed past the given positions.
+// waitFor waits until the query runs and has committed past the given positions.
 func (r *running) waitFor(ctx context.Context, ends map[log.Partition]int64) error {
 	for {
 		r.mu.Lock()
@@ -292,7 +324,7 @@ func (r *running) waitFor(ctx context.Context, ends map[log.Partition]int64) err
 		if err != nil {
 			return fmt.Errorf("query %s does not run: %w", r.id, err)
 		}
-		behind := false
+		behind := unit == nil
 		for p, end := range ends {
 			behind = behind || unit.Committed(p) < end
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"karst/exec/exectest"
@@ -361,4 +362,47 @@ func TestMemoryBudget(t *testing.T) {
 	if got := len(e.Query("SELECT k FROM counts WHERE n = 1;")); got != keys {
 		t.Errorf("%d keys counted once, want %d", got, keys)
 	}
+}
+
+// An absentLog gives no answer to who opens a writer, for some times.
+type absentLog struct {
+	log.Log
+	absent atomic.Int64
+}
+
+// OpenWriter implements log.Log.
+func (l *absentLog) OpenWriter(ctx context.Context, id string) (log.Writer, error) {
+	if l.absent.Add(-1) >= 0 {
+		return nil, fmt.Errorf("%w: in this test", log.ErrUnavailable)
+	}
+	return l.Log.OpenWriter(ctx, id)
+}
+
+// TestStartWhileLogIsAway starts queries while the log gives no answer: they
+// wait for it, and are not failed. One that is dropped while it waits is gone.
+func TestStartWhileLogIsAway(t *testing.T) {
+	fs := vfs.NewMem()
+	e := exectest.Open(t, exectest.Options{FS: fs})
+	e.Run(countStatements + "CREATE STREAM copy AS SELECT * FROM s;")
+	e.Produce("s", someRecords(0, 6)...)
+	wantCounts(t, e, 2, 2, 2)
+	e.Produce("s", someRecords(6, 9)...)
+	e.Close()
+	away := &absentLog{}
+	away.absent.Store(2)
+	e = exectest.Open(t, exectest.Options{FS: fs, WrapLog: func(l log.Log) log.Log { away.Log = l; return away }})
+	for _, q := range e.Queries() {
+		if q.State != "RUNNING" || q.Error != "" {
+			t.Errorf("%s is %s: %s", q.ID, q.State, q.Error)
+		}
+	}
+	wantCounts(t, e, 3, 3, 3)
+	e.Close()
+	away.absent.Store(1 << 40)
+	e = exectest.Open(t, exectest.Options{FS: fs, WrapLog: func(l log.Log) log.Log { away.Log = l; return away }})
+	e.Run("DROP STREAM copy;")
+	if n := len(e.Queries()); n != 1 {
+		t.Errorf("%d queries, want 1", n)
+	}
+	e.Close()
 }
