@@ -9,6 +9,24 @@ type Validator struct {
 	buf  []byte // a compressed batch and its records
 }
 
+// maxBatchRecords bounds a batch's records: compressed a million of them may be
+// small, and who reads them needs columns of that length. Producers split a batch
+// that is refused for it.
+const maxBatchRecords = 1_000_000
+
+// keptBytes is the most that a Validator keeps from one batch to the next.
+const keptBytes = 4 << 20
+
+// Forget gives up memory that only a large batch needs.
+func (v *Validator) Forget() {
+	if cap(v.buf) > keptBytes {
+		v.buf, v.recs.Buf = nil, nil
+	}
+	if cap(v.recs.Offsets) > keptBytes/64 {
+		v.recs = Records{}
+	}
+}
+
 // Check verifies that batch is exactly one whole batch of records, not control,
 // whose records fit their bounds and have all offsets; it decompresses them if
 // need be, and returns them: they are the validator's until the next Check.
@@ -23,6 +41,9 @@ func (v *Validator) Check(batch []byte) (BatchInfo, *Records, error) {
 		return info, nil, fmt.Errorf("%w: control batches are the log's own", ErrInvalidRecord)
 	case info.Count == 0 || int64(info.Count) != info.LastOffset-info.BaseOffset+1:
 		return info, nil, fmt.Errorf("%w: batch of %d records with last offset delta %d", ErrInvalidRecord, info.Count, info.LastOffset-info.BaseOffset)
+	}
+	if info.Count > maxBatchRecords {
+		return info, nil, fmt.Errorf("%w: batch of %d records, at most %d are taken", ErrRecordTooLarge, info.Count, maxBatchRecords)
 	}
 	if _, err := CheckBatch(batch); err != nil {
 		return info, nil, err

@@ -126,7 +126,7 @@ func (s *Server) failure(err error, statement string) (int, *api.Error) {
 		return http.StatusBadRequest, &api.Error{Type: api.StatementError, Code: api.CodeBadStatement, Message: fullText(err, many), Statement: statement, Entities: []api.Entity{}}
 	case errors.Is(err, log.ErrUnknownTopic):
 		return http.StatusNotFound, &api.Error{Type: api.GenericError, Code: api.CodeNotFound, Message: err.Error()}
-	case errors.Is(err, log.ErrRecordTooLarge), errors.Is(err, log.ErrInvalidTopic), errors.Is(err, log.ErrOffsetRange):
+	case errors.Is(err, log.ErrRecordTooLarge), errors.Is(err, log.ErrLimit), errors.Is(err, log.ErrInvalidTopic), errors.Is(err, log.ErrOffsetRange):
 		return http.StatusBadRequest, &api.Error{Type: api.GenericError, Code: api.CodeBadRequest, Message: err.Error()}
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable, &api.Error{Type: api.GenericError, Code: api.CodeUnavailable, Message: "the time for this query is over: " + err.Error()}

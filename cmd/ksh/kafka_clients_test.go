@@ -514,5 +514,6 @@ killed and restarted) and an exactly-once word count of Kafka Streams (applicati
 Served are the requests that ` + "`server/wire/keys.go`" + ` lists, with the error codes of a real broker: ` + "`server/wire/difftest`" + ` compares the
 two. Not there: consumer groups of the new protocol (` + "`group.protocol=consumer`" + `), share groups, ACLs, quotas, delegation tokens, several
 brokers (a replication factor other than 1 is refused). Topics, groups and transactional ids of Karst's own (` + "`_karst…`, `karst-query-…`" + `)
-can be read and described, not changed.
+can be read and described, not changed. What a client may ask for at most is in
+[kafka-limits.md](kafka-limits.md).
 `

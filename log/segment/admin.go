@@ -27,7 +27,7 @@ func (l *Log) CheckTopic(_ context.Context, name string, partitions int32, confi
 	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.checkFree(name)
+	return l.checkNew(name, partitions)
 }
 
 func (l *Log) checkTopic(name string, partitions int32, config map[string]string) error {
@@ -40,11 +40,11 @@ func (l *Log) checkTopic(name string, partitions int32, config map[string]string
 	return checkConfig(config)
 }
 
-func (l *Log) checkFree(name string) error {
+func (l *Log) checkNew(name string, partitions int32) error {
 	if l.topics[name] != nil {
 		return fmt.Errorf("%w: %s", log.ErrTopicExists, name)
 	}
-	return nil
+	return l.checkRoom(1, partitions)
 }
 
 // CreateTopic implements log.Log.
@@ -56,7 +56,7 @@ func (l *Log) CreateTopic(ctx context.Context, name string, partitions int32, co
 	err := l.submit(ctx, &request{
 		ops:   []op{{kind: opCreateTopic, created: t}},
 		alone: true,
-		check: func(*request) error { return l.checkFree(name) },
+		check: func(*request) error { return l.checkNew(name, partitions) },
 	})
 	return t, err
 }
@@ -129,6 +129,9 @@ func (l *Log) AddPartitions(ctx context.Context, name string, total int32, valid
 		}
 		if total <= t.Partitions || total > l.opts.MaxPartitions {
 			return fmt.Errorf("%w: %s has %d partitions, it can have more, up to %d, and not %d", log.ErrPartitionsLimit, name, t.Partitions, l.opts.MaxPartitions, total)
+		}
+		if err := l.checkRoom(0, total-t.Partitions); err != nil {
+			return err
 		}
 		d.Topic = t.ID
 		if validateOnly {

@@ -216,7 +216,9 @@ func (l *Log) place(o *op) error {
 	if err := p.place(o, true, now); err != nil {
 		return err
 	}
-	p.track(info, now)
+	if p.track(info, now) {
+		l.producerAdded()
+	}
 	return nil
 }
 

@@ -34,7 +34,14 @@ type GroupOptions struct {
 	OffsetRetention time.Duration
 	MaxGroups       int // 10,000 if 0
 	MaxMembers      int // of a group; 1,000 if 0
+	// MaxGroupBytes bounds what the members of a group say of themselves, of all
+	// groups together MaxBytes; 4 MiB and 128 MiB if 0.
+	MaxGroupBytes, MaxBytes int
 }
+
+// maxProtocols bounds how many assignment protocols a member may know; clients
+// know one or two.
+const maxProtocols = 32
 
 func (o *GroupOptions) setDefaults() {
 	o.InitialDelay = cmp.Or(o.InitialDelay, 200*time.Millisecond)
@@ -43,6 +50,8 @@ func (o *GroupOptions) setDefaults() {
 	o.OffsetRetention = cmp.Or(o.OffsetRetention, 7*24*time.Hour)
 	o.MaxGroups = cmp.Or(o.MaxGroups, 10_000)
 	o.MaxMembers = cmp.Or(o.MaxMembers, 1000)
+	o.MaxGroupBytes = cmp.Or(o.MaxGroupBytes, 4<<20)
+	o.MaxBytes = cmp.Or(o.MaxBytes, 128<<20)
 }
 
 // Groups is the group coordinator: it implements log.GroupCoordinator over an
@@ -62,6 +71,7 @@ type Groups struct {
 
 	mu       sync.Mutex
 	groups   map[string]*consumerGroup
+	bytes    int // of all groups' members
 	outbox   []func()
 	draining bool // somebody works the outbox
 	closed   bool
@@ -145,6 +155,9 @@ func (g *Groups) find(id string) (*consumerGroup, error) {
 func (g *Groups) make(id string) (*consumerGroup, error) {
 	if gr := g.groups[id]; gr != nil {
 		return gr, nil
+	}
+	if err := checkID("group id", id, log.ErrInvalidGroup); err != nil {
+		return nil, err
 	}
 	if len(g.groups) >= g.opts.MaxGroups {
 		return nil, fmt.Errorf("%w: there are %d groups, as many as may be", log.ErrGroupFull, len(g.groups))

@@ -20,6 +20,7 @@ func (g *Groups) JoinGroup(j log.JoinGroup, done func(log.JoinedGroup)) {
 // answer with.
 func (g *Groups) join(j *log.JoinGroup, done func(log.JoinedGroup)) (string, error) {
 	gr := g.groups[j.Group]
+	j.ClientID = j.ClientID[:min(len(j.ClientID), maxIDBytes)] // it only tells who that is
 	switch {
 	case g.closed:
 		return j.MemberID, log.ErrClosed
@@ -46,6 +47,9 @@ func (g *Groups) join(j *log.JoinGroup, done func(log.JoinedGroup)) (string, err
 // member that has started anew.
 func (g *consumerGroup) joinFirst(j *log.JoinGroup, done func(log.JoinedGroup)) (string, error) {
 	old := g.static[j.InstanceID]
+	if err := g.checkRoom(j, old); err != nil {
+		return "", err
+	}
 	switch {
 	case !g.supports(j.ProtocolType, j.Protocols, old):
 		return "", log.ErrProtocolMismatch
@@ -115,6 +119,9 @@ func (g *consumerGroup) rejoin(m *member, j *log.JoinGroup, done func(log.Joined
 // joinAgain is a join with a member id, of a member or of one invited.
 func (g *consumerGroup) joinAgain(j *log.JoinGroup, done func(log.JoinedGroup)) error {
 	if _, ok := g.invited[j.MemberID]; ok && j.InstanceID == "" {
+		if err := g.checkRoom(j, nil); err != nil {
+			return err
+		}
 		if !g.supports(j.ProtocolType, j.Protocols, nil) {
 			return log.ErrProtocolMismatch
 		}
@@ -124,6 +131,9 @@ func (g *consumerGroup) joinAgain(j *log.JoinGroup, done func(log.JoinedGroup)) 
 	}
 	m, err := g.identify(j.GroupMember)
 	if err != nil {
+		return err
+	}
+	if err := g.checkRoom(j, m); err != nil {
 		return err
 	}
 	if !g.supports(j.ProtocolType, j.Protocols, m) {

@@ -27,7 +27,8 @@ type consumerGroup struct {
 	invited      map[string]time.Time // members to be: ids given out, until when
 	emptySince   time.Time            // or the start, for a group that was empty then
 
-	kept bool // something of it is stored
+	kept  bool // something of it is stored
+	bytes int  // of members and those invited, about; see measure
 	// While Preparing: when it ends at the latest, and at the earliest.
 	deadline, notBefore time.Time
 	wakeAt              time.Time // when the timer is due
@@ -151,8 +152,79 @@ func (g *consumerGroup) overdue(m *member, now time.Time) bool {
 	return m.sync == nil && !now.Before(m.expires)
 }
 
-// rearm sets the timer for the next thing due.
+// memberBytes is about what a member takes besides what it says of itself.
+const memberBytes = 256
+
+func (m *member) bytes() int {
+	return memberBytes + 2*len(m.id) + 2*len(m.instance) + len(m.clientID) + len(m.clientHost) + len(m.assignment) + protocolBytes(m.protocols)
+}
+
+func protocolBytes(list []log.GroupProtocol) int {
+	n := 0
+	for _, p := range list {
+		n += 48 + len(p.Name) + len(p.Metadata)
+	}
+	return n
+}
+
+// measure notes what the group takes.
+func (g *consumerGroup) measure() {
+	n := 0
+	for _, m := range g.members {
+		n += m.bytes()
+	}
+	for id := range g.invited {
+		n += memberBytes + len(id)
+	}
+	if g.state == log.GroupDead {
+		n = 0
+	}
+	g.of.bytes += n - g.bytes
+	g.bytes = n
+}
+
+// checkRoom refuses a join that would make the group, or all of them, take more
+// than they may. What a member, nil for a new one, has said before makes way.
+func (g *consumerGroup) checkRoom(j *log.JoinGroup, m *member) error {
+	if len(j.Protocols) > maxProtocols {
+		return fmt.Errorf("%w: %d protocols, at most %d are taken of a member", log.ErrProtocolMismatch, len(j.Protocols), maxProtocols)
+	}
+	if err := checkID("group instance id", j.InstanceID, log.ErrInvalidRequest); err != nil {
+		return err
+	}
+	more := memberBytes + len(j.ClientID) + protocolBytes(j.Protocols)
+	if m != nil {
+		more -= m.bytes()
+	}
+	return g.checkMore(more)
+}
+
+// checkAssignments refuses those of the leader likewise.
+func (g *consumerGroup) checkAssignments(assignments map[string][]byte) error {
+	more := 0
+	for _, m := range g.members {
+		more += len(assignments[m.id]) - len(m.assignment)
+	}
+	return g.checkMore(more)
+}
+
+// checkMore refuses more bytes of members than may be.
+func (g *consumerGroup) checkMore(more int) error {
+	opts := &g.of.opts
+	switch {
+	case more <= 0:
+		return nil
+	case g.bytes+more > opts.MaxGroupBytes:
+		return fmt.Errorf("%w: its members would take %d bytes, at most %d are kept", log.ErrGroupFull, g.bytes+more, opts.MaxGroupBytes)
+	case g.of.bytes+more > opts.MaxBytes:
+		return fmt.Errorf("%w: the members of all groups take %d bytes, at most %d are kept", log.ErrGroupFull, g.of.bytes, opts.MaxBytes)
+	}
+	return nil
+}
+
+// rearm sets the timer for the next thing due, after a change.
 func (g *consumerGroup) rearm() {
+	g.measure()
 	var next time.Time
 	sooner := func(t time.Time) {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
@@ -208,6 +280,7 @@ func (g *consumerGroup) drop() {
 		g.stopTimer()
 	}
 	delete(g.of.groups, g.id)
+	g.measure()
 }
 
 func (g *consumerGroup) answerJoin(m *member, j log.JoinedGroup) {
@@ -273,10 +346,17 @@ func (m *member) has(protocol string) bool {
 // choose returns the protocol that all members support and most prefer; ties go
 // to the first by name.
 func (g *consumerGroup) choose() string {
-	votes := map[string]int{}
+	votes, has := map[string]int{}, map[string]int{}
+	for _, m := range g.members {
+		for i, p := range m.protocols {
+			if !slices.ContainsFunc(m.protocols[:i], func(q log.GroupProtocol) bool { return q.Name == p.Name }) {
+				has[p.Name]++
+			}
+		}
+	}
 	for _, m := range g.members {
 		for _, p := range m.protocols {
-			if g.allHave(p.Name) {
+			if has[p.Name] == len(g.members) {
 				votes[p.Name]++
 				break
 			}
@@ -289,13 +369,4 @@ func (g *consumerGroup) choose() string {
 		}
 	}
 	return best
-}
-
-func (g *consumerGroup) allHave(protocol string) bool {
-	for _, m := range g.members {
-		if !m.has(protocol) {
-			return false
-		}
-	}
-	return true
 }

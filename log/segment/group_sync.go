@@ -24,6 +24,11 @@ func (g *consumerGroup) sync(m *member, s *log.SyncGroup, done func(log.SyncedGr
 	if s.ProtocolType != "" && s.ProtocolType != g.protocolType || s.Protocol != "" && s.Protocol != g.protocol {
 		return fmt.Errorf("%w: %s %q, the group has chosen %s %q", log.ErrProtocolMismatch, s.ProtocolType, s.Protocol, g.protocolType, g.protocol)
 	}
+	if g.state == log.GroupCompleting && m.id == g.leader {
+		if err := g.checkAssignments(s.Assignments); err != nil {
+			return err
+		}
+	}
 	g.touch(m)
 	switch g.state {
 	case log.GroupPreparing:

@@ -26,6 +26,8 @@ type Log struct {
 	topics map[string]*topic
 	byID   map[log.TopicID]*topic
 	groups map[string]*group
+	// groupBytes is what the groups keep, in memory.
+	groupBytes int64
 
 	watchMu  sync.Mutex
 	watchers atomic.Pointer[[]*watcher] // replaced, never changed
@@ -38,6 +40,8 @@ type Log struct {
 	generation uint64            // last one given
 	txns       map[string]*txn   // by transactional id
 	txnOf      map[int64]*txn    // by producer id
+	joined     int               // partitions and groups of open transactions
+	producers  int               // that partitions know, at most; see producerAdded
 	// Producer ids from nextProducer up to endProducer are reserved.
 	nextProducer, endProducer int64
 	broken                    error // of the entry being made: the log's failure
@@ -105,6 +109,7 @@ func Open(opts Options) (*Log, error) {
 func (l *Log) reset() {
 	l.topics, l.byID, l.groups = map[string]*topic{}, map[log.TopicID]*topic{}, map[string]*group{}
 	l.txns, l.txnOf = map[string]*txn{}, map[int64]*txn{}
+	l.groupBytes, l.joined, l.producers = 0, 0, 0
 	l.oldFiles, l.replayed = nil, 0
 }
 
@@ -171,7 +176,13 @@ func (l *Log) dropTopic(t *topic) {
 	delete(l.topics, t.Name)
 	delete(l.byID, t.ID)
 	for name, g := range l.groups {
-		gone := func(p log.Partition, _ log.GroupOffset) bool { return p.Topic == t.Name }
+		gone := func(p log.Partition, o log.GroupOffset) bool {
+			if p.Topic != t.Name {
+				return false
+			}
+			l.groupBytes -= sizeOfOffset(p, o)
+			return true
+		}
 		maps.DeleteFunc(g.offsets, gone)
 		for _, m := range g.pending {
 			maps.DeleteFunc(m, gone)

@@ -44,7 +44,11 @@ func (l *Log) stamped(offsets map[log.Partition]log.GroupOffset) map[log.Partiti
 
 // StoreOffsets implements log.OffsetStore.
 func (l *Log) StoreOffsets(name string, offsets map[log.Partition]log.GroupOffset, done func(error)) {
-	l.queue.add(&request{ops: []op{{kind: opGroupOffsets, group: name, offsets: l.stamped(offsets)}}, done: done})
+	l.queue.add(&request{
+		ops:   []op{{kind: opGroupOffsets, group: name, offsets: l.stamped(offsets)}},
+		check: func(*request) error { return l.checkOffsets(name, -1, offsets) },
+		done:  done,
+	})
 }
 
 // GroupOffsets implements log.OffsetStore.
@@ -88,7 +92,11 @@ func (l *Log) DeleteGroup(ctx context.Context, name string) error {
 
 // StoreGroup implements log.OffsetStore.
 func (l *Log) StoreGroup(name string, state []byte, done func(error)) {
-	l.queue.add(&request{ops: []op{detailOp(&groupState{Group: name, State: state})}, done: done})
+	l.queue.add(&request{
+		ops:   []op{detailOp(&groupState{Group: name, State: state})},
+		check: func(*request) error { return l.checkState(name, state) },
+		done:  done,
+	})
 }
 
 // StoredGroups implements log.OffsetStore.
@@ -106,14 +114,17 @@ func (l *Log) StoredGroups(context.Context) (map[string][]byte, error) {
 func (l *Log) applyGroup(o *op) {
 	switch o.kind {
 	case opGroupOffsets:
-		maps.Copy(l.group(o.group).offsets, o.offsets)
+		l.put(l.group(o.group).offsets, o.offsets)
 	case opTxnOffsets:
 		g := l.group(o.group)
 		if g.pending[o.producer] == nil {
 			g.pending[o.producer] = map[log.Partition]log.GroupOffset{}
 		}
-		maps.Copy(g.pending[o.producer], o.offsets)
+		l.put(g.pending[o.producer], o.offsets)
 	case opDeleteGroup:
+		if g := l.groups[o.group]; g != nil {
+			l.groupBytes -= g.bytes()
+		}
 		delete(l.groups, o.group)
 	}
 	switch d := o.detail.(type) {
@@ -122,11 +133,16 @@ func (l *Log) applyGroup(o *op) {
 			l.endPending(name, d)
 		}
 	case *groupState:
-		l.group(d.Group).state = d.State
+		g := l.group(d.Group)
+		l.groupBytes += int64(len(d.State) - len(g.state))
+		g.state = d.State
 		l.dropIfEmpty(d.Group)
 	case *deleteOffsets:
 		if g := l.groups[d.Group]; g != nil {
 			for _, p := range d.Partitions {
+				if o, ok := g.offsets[p]; ok {
+					l.groupBytes -= sizeOfOffset(p, o)
+				}
 				delete(g.offsets, p)
 			}
 			l.dropIfEmpty(d.Group)
@@ -142,8 +158,9 @@ func (l *Log) endPending(name string, d *txnEnd) {
 		return
 	}
 	if d.Commit != seeded("offsets-of-aborted") {
-		maps.Copy(g.offsets, g.pending[d.Was.ID])
+		l.put(g.offsets, g.pending[d.Was.ID])
 	}
+	l.groupBytes -= sizeOfOffsets(g.pending[d.Was.ID])
 	delete(g.pending, d.Was.ID)
 	l.dropIfEmpty(name)
 }

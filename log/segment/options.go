@@ -37,6 +37,15 @@ type Options struct {
 	MaxTxnBytes   int   // of a transaction's small batches and offsets; 256 MiB
 	MaxPartitions int32 // of a topic; 1,000
 
+	// What clients can have the log remember; see limits.go. Directories that
+	// hold more are opened nonetheless.
+	MaxTopics           int   // 10,000
+	MaxServerPartitions int   // of all topics; 10,000
+	MaxTxnIDs           int   // transactional ids; 100,000
+	MaxTxnParts         int   // partitions and groups of all open transactions; 100,000
+	MaxProducers        int   // that partitions know, each counted in each; 100,000
+	MaxGroupBytes       int64 // offsets and states of all groups; 256 MiB
+
 	HousekeepingEvery time.Duration // 5 s
 	MaxTxnTimeout     time.Duration // greatest that a producer may ask for; 15 min
 	TxnIDExpiry       time.Duration // an unused transactional id is forgotten after it; 7 days
@@ -72,6 +81,12 @@ func (o *Options) setDefaults() {
 	setDefault(&o.MaxTxnBytes, 256<<20)
 	o.MaxTxnBytes = min(o.MaxTxnBytes, maxEntryBytes/2)
 	setDefault(&o.MaxPartitions, 1000)
+	setDefault(&o.MaxTopics, 10_000)
+	setDefault(&o.MaxServerPartitions, 10_000)
+	setDefault(&o.MaxTxnIDs, 100_000)
+	setDefault(&o.MaxTxnParts, 100_000)
+	setDefault(&o.MaxProducers, 100_000)
+	setDefault(&o.MaxGroupBytes, 256<<20)
 	setDefault(&o.HousekeepingEvery, 5*time.Second)
 	setDefault(&o.MaxTxnTimeout, 15*time.Minute)
 	setDefault(&o.TxnIDExpiry, 7*24*time.Hour)

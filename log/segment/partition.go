@@ -50,6 +50,9 @@ func (p *partition) needsRoll(n int, now int64) bool {
 		return true
 	}
 	s := p.segments[len(p.segments)-1]
+	if s.created > now {
+		s.created = now // the clock was ahead then; the segment must not last until it is that late
+	}
 	return s.end > 0 && (s.end+int64(n) > p.settings.segmentBytes || now-s.created >= p.settings.segmentMS)
 }
 

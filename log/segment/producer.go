@@ -79,13 +79,15 @@ func (s *producerState) admit(b log.BatchInfo) (*producedBatch, error) {
 	return nil, nil
 }
 
-// track notes a batch that has got its place. The batch stays the caller's.
-func (p *partition) track(b log.BatchInfo, now int64) {
+// track notes a batch that has got its place, and reports whether its producer
+// was not known here. The batch stays the caller's.
+func (p *partition) track(b log.BatchInfo, now int64) (added bool) {
 	if b.Producer.ID < 0 {
-		return
+		return false
 	}
 	s := p.producers[b.Producer.ID]
 	if s == nil {
+		added = true
 		s = &producerState{TxnStart: -1}
 		if p.producers == nil {
 			p.producers = map[int64]*producerState{}
@@ -98,7 +100,7 @@ func (p *partition) track(b log.BatchInfo, now int64) {
 	s.Last, s.Seen = b.LastOffset, now
 	if b.Control() {
 		s.TxnStart = -1
-		return
+		return added
 	}
 	if b.Transactional() && s.TxnStart < 0 {
 		s.TxnStart = b.BaseOffset
@@ -109,6 +111,7 @@ func (p *partition) track(b log.BatchInfo, now int64) {
 	s.Batches = append(s.Batches, producedBatch{
 		First: b.BaseSequence, Last: addSequence(b.BaseSequence, b.Count-1), Base: b.BaseOffset, MaxTime: b.MaxTime,
 	})
+	return added
 }
 
 // forgetProducers drops producers that were idle since before ms.

@@ -2,13 +2,23 @@ package segment
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
-	"sync"
 
 	"karst/log"
 )
 
-var validators = sync.Pool{New: func() any { return new(log.Validator) }}
+// validators are as many as can be of use at once: each may need memory for
+// what a small batch decompresses to.
+var validators = makeValidators(runtime.GOMAXPROCS(0))
+
+func makeValidators(n int) chan *log.Validator {
+	c := make(chan *log.Validator, n)
+	for range n {
+		c <- new(log.Validator)
+	}
+	return c
+}
 
 // ProduceRaw implements log.RawLog. Batches are checked in the caller's
 // goroutine; sequence and transaction are the committer's to check, in the
@@ -75,8 +85,11 @@ func (l *Log) checkRaw(a log.Append) (op, error) {
 	if s == nil {
 		return op{}, unknown(a.Partition)
 	}
-	v := validators.Get().(*log.Validator)
-	defer validators.Put(v)
+	v := <-validators
+	defer func() {
+		v.Forget()
+		validators <- v
+	}()
 	if limit := min(s.maxBytes, l.opts.MaxBatchBytes); len(a.Batch) > limit {
 		return op{}, fmt.Errorf("%w: batch of %d bytes for %s, at most %d are taken (max.message.bytes)", log.ErrRecordTooLarge, len(a.Batch), a.Partition.Topic, limit)
 	}

@@ -198,6 +198,7 @@ func (l *Log) load(c *checkpointFile) error {
 			if err := t.partitions[i].load(&cp); err != nil {
 				return err
 			}
+			l.producers += len(cp.Producers)
 		}
 	}
 	l.clusterID = c.Cluster
@@ -208,9 +209,13 @@ func (l *Log) load(c *checkpointFile) error {
 	for name, state := range c.States {
 		l.group(name).state = state
 	}
+	for _, g := range l.groups {
+		l.groupBytes += g.bytes()
+	}
 	for _, ct := range c.Txns {
-		t := ct.txn()
+		t := ct.txn(l.opts.time())
 		l.txns[t.id], l.txnOf[t.producer.ID] = t, t
+		l.joined += len(t.partitions) + len(t.groups)
 	}
 	return nil
 }
@@ -233,10 +238,10 @@ func (g *group) load(list []checkpointOffset) {
 	}
 }
 
-func (c *checkpointTxn) txn() *txn {
+func (c *checkpointTxn) txn(now time.Time) *txn {
 	t := &txn{
 		id: c.ID, producer: c.Producer, before: c.Before, state: c.State, timeout: time.Duration(c.TimeoutMS) * time.Millisecond,
-		began: time.UnixMilli(c.Began), updated: c.Updated, partitions: map[partitionID]struct{}{}, groups: map[string]struct{}{},
+		began: since(c.Began, now), updated: c.Updated, partitions: map[partitionID]struct{}{}, groups: map[string]struct{}{},
 	}
 	for _, p := range c.Partitions {
 		t.partitions[p] = struct{}{}
@@ -345,7 +350,9 @@ func (l *Log) redoAppend(p *partition, o *op) error {
 			return err
 		}
 	}
-	p.track(o.info, now)
+	if p.track(o.info, now) {
+		l.producerAdded()
+	}
 	p.publish(o)
 	return nil
 }

@@ -62,6 +62,9 @@ func (l *Log) InitProducer(ctx context.Context, id string, timeout time.Duration
 	if id != "" && (timeout <= 0 || timeout > l.opts.MaxTxnTimeout) {
 		return p, fmt.Errorf("%w: %v, must be at most %v", log.ErrTxnTimeout, timeout, l.opts.MaxTxnTimeout)
 	}
+	if err := checkID("transactional id", id, log.ErrInvalidRequest); err != nil {
+		return p, err
+	}
 	err := l.submit(ctx, &request{check: func(r *request) (err error) {
 		if id == "" {
 			p.ID, err = l.newProducerID(r)
@@ -76,6 +79,9 @@ func (l *Log) InitProducer(ctx context.Context, id string, timeout time.Duration
 func (l *Log) initTxn(r *request, id string, timeout time.Duration, current log.Producer) (log.Producer, error) {
 	t := l.txns[id]
 	if t == nil {
+		if err := l.takeTxnRoom(r); err != nil {
+			return log.Producer{}, err
+		}
 		pid, err := l.newProducerID(r)
 		if err != nil {
 			return log.Producer{}, err
@@ -157,6 +163,9 @@ func (l *Log) takeJoin(r *request, t *txn, partitions []partitionID, groups []st
 	if len(partitions) == 0 && len(groups) == 0 {
 		return nil
 	}
+	if err := l.checkJoin(partitions, groups); err != nil {
+		return err
+	}
 	return l.take(r, detailOp(&txnJoin{ProducerID: t.producer.ID, Partitions: partitions, Groups: groups, Time: l.opts.now()}))
 }
 
@@ -167,6 +176,9 @@ func (l *Log) TxnOffsets(p log.TxnProducer, group string, offsets map[log.Partit
 		t, err := l.checkTxn(p, log.ErrProducerEpoch)
 		if err != nil {
 			return err
+		}
+		if err := l.checkOffsets(group, p.ID, offsets); err != nil {
+			return err // before anything is taken
 		}
 		if join {
 			if err := l.takeJoin(r, t, nil, []string{group}); err != nil {
@@ -338,13 +350,16 @@ func (l *Log) aheadTxn(d detail) error {
 		if t == nil {
 			return fmt.Errorf("%w: transaction of producer %d, which there is not", log.ErrCorrupt, d.ProducerID)
 		}
+		l.joined -= len(t.partitions) + len(t.groups)
 		t.join(d, l.opts.time())
+		l.joined += len(t.partitions) + len(t.groups)
 	case *txnEnd:
 		t := l.txns[d.ID]
 		if t == nil {
 			return fmt.Errorf("%w: end of a transaction of %q, which there is not", log.ErrCorrupt, d.ID)
 		}
 		delete(l.txnOf, t.producer.ID)
+		l.joined -= len(t.partitions) + len(t.groups)
 		t.end(d)
 		l.txnOf[t.producer.ID] = t
 	case *txnForget:
@@ -361,10 +376,7 @@ func (l *Log) aheadTxn(d detail) error {
 func (t *txn) join(d *txnJoin, now time.Time) {
 	if t.state != log.TxnOngoing {
 		t.state, t.partitions, t.groups = log.TxnOngoing, map[partitionID]struct{}{}, map[string]struct{}{}
-		// A time with a monotonic reading, unless it is from before a restart.
-		if t.began = now; now.UnixMilli() != d.Time {
-			t.began = time.UnixMilli(d.Time)
-		}
+		t.began = since(d.Time, now)
 	}
 	for _, p := range d.Partitions {
 		t.partitions[p] = struct{}{}
@@ -373,6 +385,14 @@ func (t *txn) join(d *txnJoin, now time.Time) {
 		t.groups[g] = struct{}{}
 	}
 	t.updated = d.Time
+}
+
+// since is the time ms, with now's monotonic reading: what is measured from it
+// does not depend on how the clock is set from now on. A time from before a
+// restart that lies in the future was told by a clock that was ahead; it counts
+// as now.
+func since(ms int64, now time.Time) time.Time {
+	return now.Add(-time.Duration(max(now.UnixMilli()-ms, 0)) * time.Millisecond)
 }
 
 func (t *txn) end(d *txnEnd) {
