@@ -195,7 +195,9 @@ func (l *Log) cut(clean bool) (*cut, error) {
 	if seeded("journal-written-over-early") && old.file != nil {
 		l.spare = journalName(fs, l.opts.Dir, old.number)
 	}
-	if clean { // a directory at rest needs no space for a journal to come
+	// A directory at rest needs no space for a journal to come.
+	keep := !clean && !l.tight.Load()
+	if !keep {
 		l.dropSpare()
 	}
 	next, err := createJournal(fs, l.opts.Dir, l.spare, old.number+1, old.seq, l.salt, l.opts.NoSync)
@@ -208,7 +210,7 @@ func (l *Log) cut(clean bool) (*cut, error) {
 	if old.file != nil {
 		_ = old.file.Close()
 	}
-	if old.number > 0 && clean {
+	if old.number > 0 && !keep {
 		c.remove = append(c.remove, journalName(fs, l.opts.Dir, old.number))
 	} else if old.number > 0 && !seeded("journal-written-over-early") {
 		c.spare = journalName(fs, l.opts.Dir, old.number)

@@ -19,6 +19,7 @@ type Log struct {
 	clusterID log.TopicID
 	closed    atomic.Bool
 	full      atomic.Bool // the disk is; see space.go
+	tight     atomic.Bool // space on the disk is
 
 	// mu guards the maps, which only the committer changes and so reads
 	// without; partitions have their own locks.

@@ -37,6 +37,7 @@ func (l *Log) checkSpace() {
 	if err != nil {
 		free = 2 * reserve
 	}
+	l.spareSpace(err == nil && free < 4*uint64(l.opts.JournalBytes))
 	_, serr := l.opts.FS.Stat(l.opts.FS.PathJoin(l.opts.Dir, reserveName))
 	reserved := serr == nil
 	switch {
@@ -50,6 +51,22 @@ func (l *Log) checkSpace() {
 	case !l.full.Swap(true):
 		l.opts.Logger.Error("the disk is nearly full; no records are taken until there is space", "dir", l.opts.Dir, "free_bytes", free)
 	}
+}
+
+// spareSpace has journals take less space, or as much as they like again. What
+// they take now is given free by a checkpoint.
+func (l *Log) spareSpace(tight bool) {
+	if l.tight.Swap(tight) != tight && tight {
+		l.queue.add(&request{done: func(error) {}}) // makes one
+	}
+}
+
+// journalLimit is how many bytes make a checkpoint.
+func (l *Log) journalLimit() int64 {
+	if l.tight.Load() {
+		return l.opts.JournalBytes / 16
+	}
+	return l.opts.JournalBytes
 }
 
 func (l *Log) makeReserve() error {

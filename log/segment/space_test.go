@@ -133,3 +133,47 @@ func TestKeeper(t *testing.T) {
 	}
 	clock.advance(time.Hour) // nothing is left to run
 }
+
+// TestTightSpace has journals give up their space where there is little.
+func TestTightSpace(t *testing.T) {
+	mem := vfs.NewMem()
+	clock := newFakeClock()
+	l := openTest(t, mem, func(o *Options) { o.Clock, o.JournalBytes, o.ReserveBytes = clock, 16_000, 1000 })
+	defer l.Close()
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	journals := func() (files int, bytes int64) {
+		names, err := mem.List("data")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range listJournals(names) {
+			info, err := mem.Stat(journalName(mem, "data", n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files, bytes = files+1, bytes+info.Size()
+		}
+		return files, bytes
+	}
+	for _, c := range []struct {
+		free  uint64
+		files int
+		most  int64
+	}{{1 << 30, 2, 40_000}, {60_000, 1, 2000}, {1 << 30, 2, 40_000}} {
+		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: c.free})
+		clock.advance(5 * time.Second)
+		if _, bytes := journals(); bytes > c.most {
+			t.Errorf("%d bytes free: journals take %d at once, at most %d are to", c.free, bytes, c.most)
+		}
+		for range 500 {
+			if err := l.Produce(ctx, []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: encode("a value of some length")}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if files, bytes := journals(); files != c.files || bytes > c.most {
+			t.Errorf("%d bytes free: %d journals of %d bytes, want %d of at most %d", c.free, files, bytes, c.files, c.most)
+		}
+	}
+}
