@@ -66,8 +66,9 @@ type Engine struct {
 	ended      []string // queries that were dropped, as replay has found them
 }
 
-// commandTopic keeps the plans of everything that was defined.
-const commandTopic = "_karst_commands"
+// CommandTopic keeps the plans of everything that was defined. Its records are
+// few, and needed to give anything up: a log on a full disk should take them.
+const CommandTopic = "_karst_commands"
 
 // A command is one record of the command log.
 type command struct {
@@ -89,7 +90,7 @@ func Open(opts Options) (*Engine, error) {
 	}
 	e := &Engine{opts: opts, memory: budget{limit: opts.MemoryBytes}, cat: catalog.New(), queries: map[string]*running{}, transients: map[string]*transientQuery{}, system: map[string]string{}}
 	e.ctx, e.stop = context.WithCancel(context.Background())
-	if _, err := opts.Log.CreateTopic(e.ctx, commandTopic, 1, map[string]string{"retention.ms": "-1"}); err != nil && !errors.Is(err, log.ErrTopicExists) {
+	if _, err := opts.Log.CreateTopic(e.ctx, CommandTopic, 1, map[string]string{"retention.ms": "-1"}); err != nil && !errors.Is(err, log.ErrTopicExists) {
 		return nil, fmt.Errorf("making the command log: %w", err)
 	}
 	if err := e.replay(); err != nil {
@@ -124,7 +125,7 @@ func (e *Engine) startAll() {
 
 // replay applies the command log's records to the catalog.
 func (e *Engine) replay() error {
-	p := log.Partition{Topic: commandTopic}
+	p := log.Partition{Topic: CommandTopic}
 	b, err := e.opts.Log.Bounds(e.ctx, p)
 	if err != nil {
 		return fmt.Errorf("reading the command log: %w", err)
@@ -209,7 +210,7 @@ func (e *Engine) write(c command) error {
 	}
 	var b log.Builder
 	b.Add(e.opts.Now().UnixMilli(), nil, value, nil)
-	if err := e.opts.Log.Produce(e.ctx, []log.Append{{Partition: log.Partition{Topic: commandTopic}, Batch: b.Finish()}}); err != nil {
+	if err := e.opts.Log.Produce(e.ctx, []log.Append{{Partition: log.Partition{Topic: CommandTopic}, Batch: b.Finish()}}); err != nil {
 		return fmt.Errorf("writing the command log: %w", err)
 	}
 	return nil

@@ -36,9 +36,11 @@ type running struct {
 
 	bytes int64 // of its state, as the budget knows
 
-	// Of the goroutine alone: where and how often the query has failed.
+	// Of the goroutine alone: where and how often the query has failed, and how
+	// often in succession it waited.
 	failedAt map[log.Partition]int64
 	failures int
+	waits    int
 }
 
 type faultKey struct{ step, reason string }
@@ -59,7 +61,7 @@ func (e *Engine) start(q *catalog.Query, before *task.Unit) {
 	e.queries[q.ID] = r
 	e.mu.Unlock()
 	err := e.open(r, before)
-	if err != nil && !unreachable(err) {
+	if err != nil && !passing(err) {
 		e.cannotStart(r, err)
 		close(r.done)
 		return
@@ -69,7 +71,7 @@ func (e *Engine) start(q *catalog.Query, before *task.Unit) {
 		defer e.all.Done()
 		defer close(r.done)
 		for err != nil {
-			if !unreachable(err) {
+			if !passing(err) {
 				e.cannotStart(r, err)
 				return
 			}
@@ -104,10 +106,10 @@ func (e *Engine) open(r *running, before *task.Unit) error {
 	return nil
 }
 
-// unreachable reports whether an error is not the query's fault: the log or the
-// schema registry gives no answer.
-func unreachable(err error) bool {
-	return errors.Is(err, log.ErrUnavailable) || errors.Is(err, format.ErrUnavailable)
+// passing reports whether an error is not the query's fault and goes by: the log
+// or the schema registry gives no answer, the disk is full.
+func passing(err error) bool {
+	return errors.Is(err, log.ErrUnavailable) || errors.Is(err, format.ErrUnavailable) || errors.Is(err, log.ErrDiskFull)
 }
 
 func planTopics(p *plan.Plan) map[string]bool {
@@ -207,14 +209,12 @@ func (e *Engine) loop(r *running) {
 		}
 		err := e.work(r)
 		if err == nil {
-			r.failures = 0
+			r.failures, r.waits = 0, 0
 		}
 		for err != nil {
-			// Where the log or the schema registry cannot be reached, it is not
-			// the query's fault.
-			if errors.Is(err, format.ErrUnavailable) {
+			if passing(err) {
 				e.await(r, err)
-			} else if r.failed() && !errors.Is(err, log.ErrUnavailable) || errors.Is(err, errMemory) {
+			} else if r.failed() || errors.Is(err, errMemory) {
 				e.opts.Logger.Error("query stopped after repeated failures", "query", r.id, "error", err)
 				r.unit.Close()
 				r.fail(err)
@@ -235,16 +235,20 @@ func (e *Engine) loop(r *running) {
 	}
 }
 
-// unreachablePause is how long a query waits before it asks again what does not
-// answer.
-const unreachablePause = time.Second
+// A query waits from firstPause to lastPause, each time twice as long, before it
+// tries again what may have passed.
+const (
+	firstPause = 50 * time.Millisecond
+	lastPause  = time.Second
+)
 
-// await waits before a query is tried again that failed for want of an answer. It
-// returns false if the query is to quit.
+// await waits before a query is tried again that failed in passing. It returns
+// false if the query is to quit.
 func (e *Engine) await(r *running, err error) bool {
-	e.opts.Logger.Warn("query waits for what does not answer", "query", r.id, "error", err)
-	pause, cancel := context.WithTimeout(e.ctx, unreachablePause)
+	e.opts.Logger.Warn("query waits", "query", r.id, "error", err)
+	pause, cancel := context.WithTimeout(e.ctx, min(firstPause<<min(r.waits, 10), lastPause))
 	defer cancel()
+	r.waits++
 	select {
 	case <-pause.Done():
 		return e.ctx.Err() == nil

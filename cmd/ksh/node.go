@@ -55,7 +55,7 @@ func openNode(dir string, o nodeOptions, logger *slog.Logger) (*node, error) {
 	n := &node{failed: make(chan error, 1)}
 	var err error
 	n.log, err = segment.Open(segment.Options{
-		FS: fs, Dir: filepath.Join(dir, "log"), Rand: random, Clock: wallClock{}, Logger: logger, NoSync: o.noSync,
+		FS: fs, Dir: filepath.Join(dir, "log"), Rand: random, Clock: wallClock{}, Logger: logger, NoSync: o.noSync, Essential: exec.CommandTopic,
 		OnFailure: func(err error) { n.failed <- err },
 	})
 	if errors.Is(err, log.ErrLocked) {

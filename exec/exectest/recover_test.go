@@ -406,3 +406,47 @@ func TestStartWhileLogIsAway(t *testing.T) {
 	}
 	e.Close()
 }
+
+// A fullLog has no space for some commits.
+type fullLog struct {
+	log.Log
+	full atomic.Int64
+}
+
+// OpenWriter implements log.Log.
+func (l *fullLog) OpenWriter(ctx context.Context, id string) (log.Writer, error) {
+	w, err := l.Log.OpenWriter(ctx, id)
+	return &fullWriter{w, l}, err
+}
+
+type fullWriter struct {
+	log.Writer
+	log *fullLog
+}
+
+// Commit implements log.Writer.
+func (w *fullWriter) Commit(done func(error)) {
+	if w.log.full.Add(-1) >= 0 {
+		w.Writer.Abort()
+		done(fmt.Errorf("%w: in this test", log.ErrDiskFull))
+		return
+	}
+	w.Writer.Commit(done)
+}
+
+// TestDiskIsFull lets a query wait for space, longer than one that fails for a
+// reason of its own would.
+func TestDiskIsFull(t *testing.T) {
+	full := &fullLog{}
+	e := exectest.Open(t, exectest.Options{WrapLog: func(l log.Log) log.Log { full.Log = l; return full }})
+	e.Run(countStatements)
+	e.Produce("s", someRecords(0, 6)...)
+	wantCounts(t, e, 2, 2, 2)
+	full.full.Store(5)
+	e.Produce("s", someRecords(6, 9)...)
+	wantCounts(t, e, 3, 3, 3)
+	if left := full.full.Load(); left >= 0 {
+		t.Errorf("%d commits have still to fail", left)
+	}
+	e.Close()
+}

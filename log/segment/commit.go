@@ -170,7 +170,7 @@ func (l *Log) resolve(o *op) error {
 	if t == nil || o.partition < 0 || o.partition >= t.Partitions {
 		return unknown(log.Partition{Topic: o.name, Index: o.partition})
 	}
-	if l.full.Load() {
+	if l.full.Load() && o.name != l.opts.Essential {
 		return fmt.Errorf("%w: nothing is written to %s until there is space", log.ErrDiskFull, l.opts.Dir)
 	}
 	o.topic, o.part = t.ID, t.partitions[o.partition]

@@ -24,6 +24,9 @@ type Options struct {
 	// must be opened again to take writes, best by a new process. It must not
 	// block.
 	OnFailure func(error)
+	// Essential names a topic whose records are taken on a full disk too, as far
+	// as the reserve goes: few ones, without which no space can be freed.
+	Essential string
 	// NoSync acknowledges what the operating system has and the disk may not:
 	// a power cut may lose the last acknowledged records.
 	NoSync bool

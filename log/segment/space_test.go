@@ -87,10 +87,12 @@ func TestLowSpace(t *testing.T) {
 	mem := vfs.NewMem()
 	clock := newFakeClock()
 	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 30})
-	l := openTest(t, mem, func(o *Options) { o.Clock, o.ReserveBytes = clock, 1<<20 })
+	l := openTest(t, mem, func(o *Options) { o.Clock, o.ReserveBytes, o.Essential = clock, 1<<20, "commands" })
 	defer l.Close()
-	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"t", "commands"} {
+		if _, err := l.CreateTopic(ctx, name, 1, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, c := range []struct {
 		free uint64
@@ -101,6 +103,9 @@ func TestLowSpace(t *testing.T) {
 		err := l.Produce(ctx, []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: encode("v")}})
 		if !errors.Is(err, c.want) {
 			t.Errorf("%d bytes free: %v, want %v", c.free, err, c.want)
+		}
+		if err := l.Produce(ctx, []log.Append{{Partition: log.Partition{Topic: "commands"}, Batch: encode("drop")}}); err != nil {
+			t.Errorf("%d bytes free: the essential topic: %v", c.free, err)
 		}
 	}
 }
