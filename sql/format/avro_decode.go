@@ -309,13 +309,23 @@ func (r *avroReader) long() (int64, bool) {
 	return int64(u>>1) ^ -int64(u&1), true
 }
 
-// number reads an int or a long.
-func (r *avroReader) number(t *avroType) (int64, bool) {
+// int reads a zig-zag number of up to five bytes: an int, or the index of a
+// symbol or of a union's type.
+func (r *avroReader) int() (int64, bool) {
+	before := len(r.buf)
 	n, ok := r.long()
-	if ok && t.kind == "int" && int64(int32(n)) != n {
-		return 0, r.fault(ReasonMalformed, strconv.FormatInt(n, 10)+" is too large for an int")
+	if ok && (int64(int32(n)) != n || before-len(r.buf) > binary.MaxVarintLen32) {
+		return 0, r.fault(ReasonMalformed, strconv.FormatInt(n, 10)+" is too large for an int, or takes more than five bytes")
 	}
 	return n, ok
+}
+
+// number reads an int or a long.
+func (r *avroReader) number(t *avroType) (int64, bool) {
+	if t.kind == "int" {
+		return r.int()
+	}
+	return r.long()
 }
 
 func (r *avroReader) take(n int) ([]byte, bool) {
@@ -337,7 +347,7 @@ func (r *avroReader) bytes() ([]byte, bool) {
 }
 
 func (r *avroReader) branch(t *avroType) (int, bool) {
-	n, ok := r.long()
+	n, ok := r.int()
 	if ok && (n < 0 || n >= int64(len(t.branches))) {
 		ok = r.fault(ReasonMalformed, fmt.Sprintf("a union of %d types has no type %d", len(t.branches), n))
 	}
@@ -390,7 +400,7 @@ func (r *avroReader) value(v *avroValue, depth int) bool {
 		b, ok := r.take(v.t.size)
 		return ok && r.text(v, b)
 	case avroEnum:
-		n, ok := r.long()
+		n, ok := r.int()
 		if !ok {
 			return false
 		}
@@ -654,7 +664,7 @@ func (r *avroReader) skip(t *avroType, depth int) bool {
 	case avroInteger:
 		_, ok = r.number(t)
 	case avroEnum:
-		_, ok = r.long()
+		_, ok = r.int()
 	case avroFloat:
 		_, ok = r.take(4)
 	case avroDouble:
