@@ -265,7 +265,7 @@ func TestRegistryAway(t *testing.T) {
 	}
 	waits := make(chan struct{}, 1)
 	logger := slog.New(messageHandler{slog.DiscardHandler, func(message string) {
-		if strings.Contains(message, "waits for the schema registry") {
+		if strings.Contains(message, "query waits") {
 			select {
 			case waits <- struct{}{}:
 			default:
