@@ -43,7 +43,7 @@ func produceCommand(f *flags, in *os.File, out, errOut io.Writer) *cobra.Command
 			}
 			return f.withClient(func(c *api.Client) error {
 				n, err := p.run(cmd.Context(), c, args[0], file)
-				if err == nil {
+				if err == nil || n > 0 { // after an error, where to go on
 					fmt.Fprintf(out, "%d records acknowledged\n", n)
 				}
 				return err
