@@ -40,14 +40,23 @@ func (c *call) resourceConfig(kind kmsg.ConfigResourceType, name string) (entrie
 		}
 		return entries, c.srv.opts.Own(name), err
 	case kmsg.ConfigResourceTypeBroker:
-		if name != "" && name != strconv.Itoa(int(nodeID)) {
-			return nil, true, wireError{codeInvalidRequest, fmt.Sprintf("broker %q: there is broker %d and no other", name, nodeID)}
+		if err = checkBroker(name); err != nil || name == "" { // of all brokers together nothing is set
+			return nil, true, err
 		}
 		return c.srv.brokerConfig(), true, nil
 	case kmsg.ConfigResourceTypeBrokerLogger, kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig:
 		return nil, true, nil
 	}
 	return nil, true, wireError{codeInvalidRequest, fmt.Sprintf("resources of type %d have no settings", kind)}
+}
+
+// checkBroker returns an error unless name is that of this broker, or the empty
+// one, which stands for all brokers that are not told otherwise.
+func checkBroker(name string) error {
+	if name != "" && name != strconv.Itoa(int(nodeID)) {
+		return wireError{codeInvalidRequest, fmt.Sprintf("broker %q: there is broker %d and no other", name, nodeID)}
+	}
+	return nil
 }
 
 // unlessInvalid returns err, or that no topic can have that name.

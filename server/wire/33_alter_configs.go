@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 
 	"karst/log"
 
@@ -28,17 +29,16 @@ func (c *call) alterConfigs(req *kmsg.AlterConfigsRequest) kmsg.Response {
 
 // replacement turns a whole new configuration into changes of the one there is.
 func (c *call) replacement(r *kmsg.AlterConfigsRequestResource) ([]log.ConfigChange, error) {
-	if r.ResourceType != kmsg.ConfigResourceTypeTopic || r.ResourceName == "" {
-		return nil, nil // alter says so
-	}
-	entries, err := c.srv.opts.Log.TopicConfig(c.ctx, r.ResourceName)
-	if err != nil {
-		return nil, err
-	}
 	var changes []log.ConfigChange
-	for _, e := range entries {
-		if e.Set {
-			changes = append(changes, log.ConfigChange{Name: e.Name, Op: log.ConfigDelete})
+	if r.ResourceType == kmsg.ConfigResourceTypeTopic && r.ResourceName != "" { // else alter says so
+		entries, err := c.srv.opts.Log.TopicConfig(c.ctx, r.ResourceName)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.Set {
+				changes = append(changes, log.ConfigChange{Name: e.Name, Op: log.ConfigDelete})
+			}
 		}
 	}
 	for _, x := range r.Configs {
@@ -62,7 +62,19 @@ func (c *call) alter(kind kmsg.ConfigResourceType, name string, changes []log.Co
 		}
 		return c.srv.opts.Log.AlterTopicConfig(c.ctx, name, changes, validateOnly)
 	case kmsg.ConfigResourceTypeBroker:
-		return wireError{codeInvalidRequest, "a broker's settings are set by the flags of ksh serve"}
+		return alterBroker(name, changes)
 	}
 	return wireError{codeInvalidRequest, fmt.Sprintf("settings of resources of type %d can't be changed", kind)}
+}
+
+// alterBroker refuses to set anything. There is nothing set that could be
+// deleted, either, and so to delete is to succeed: tools tidy up that way.
+func alterBroker(name string, changes []log.ConfigChange) error {
+	if err := checkBroker(name); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(changes, func(x log.ConfigChange) bool { return x.Op != log.ConfigDelete }) {
+		return wireError{codeInvalidRequest, "a broker's settings are set by the flags of ksh serve"}
+	}
+	return nil
 }

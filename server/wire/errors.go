@@ -28,6 +28,8 @@ const (
 	codeFencedLeaderEpoch       int16 = 74
 	codeFetchSessionNotFound    int16 = 70
 	codeUnknownLeaderEpoch      int16 = 75
+	codeElectionNotNeeded       int16 = 84
+	codeNoReassignment          int16 = 85
 	codeInvalidRecord           int16 = 87
 	codeResourceNotFound        int16 = 91
 	codeUnknownTopicID          int16 = 100

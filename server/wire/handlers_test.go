@@ -521,6 +521,72 @@ func TestConfigs(t *testing.T) {
 	}
 }
 
+// TestBrokerConfigs holds that a broker's settings cannot be set, and that to
+// delete what is not set succeeds, as tools do that tidy up.
+func TestBrokerConfigs(t *testing.T) {
+	c := newBench(t, nil).dial()
+	value := "1000"
+	for _, x := range []struct {
+		broker string
+		op     kmsg.IncrementalAlterConfigOp
+		want   int16
+	}{
+		{"1", kmsg.IncrementalAlterConfigOpSet, codeInvalidRequest}, {"", kmsg.IncrementalAlterConfigOpSet, codeInvalidRequest},
+		{"1", kmsg.IncrementalAlterConfigOpDelete, 0}, {"", kmsg.IncrementalAlterConfigOpDelete, 0},
+		{"2", kmsg.IncrementalAlterConfigOpDelete, codeInvalidRequest},
+	} {
+		req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: x.broker,
+			Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "leader.replication.throttled.rate", Op: x.op, Value: &value}}}}
+		if got := ask[*kmsg.IncrementalAlterConfigsResponse](c, 1, req).Resources[0].ErrorCode; got != x.want {
+			t.Errorf("operation %d on %q: code %d, want %d", x.op, x.broker, got, x.want)
+		}
+	}
+	for n, want := range []int16{0, codeInvalidRequest} {
+		req := kmsg.NewPtrAlterConfigsRequest()
+		req.Resources = []kmsg.AlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: "1"}}
+		for range n {
+			req.Resources[0].Configs = []kmsg.AlterConfigsRequestResourceConfig{{Name: "num.partitions", Value: &value}}
+		}
+		if got := ask[*kmsg.AlterConfigsResponse](c, 2, req).Resources[0].ErrorCode; got != want {
+			t.Errorf("replaced by %d settings: code %d, want %d", n, got, want)
+		}
+	}
+}
+
+// TestPlacement asks for what moves partitions between brokers: there is one.
+func TestPlacement(t *testing.T) {
+	b := newBench(t, nil)
+	b.topic("t", 1, nil)
+	c := b.dial()
+	for _, x := range []struct {
+		partition int32
+		replicas  []int32
+		want      int16
+	}{{0, []int32{1}, 0}, {0, []int32{2}, codeInvalidAssignment}, {0, nil, codeNoReassignment}, {1, []int32{1}, codeUnknownTopicOrPartition}} {
+		req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+		req.Topics = []kmsg.AlterPartitionAssignmentsRequestTopic{{Topic: "t",
+			Partitions: []kmsg.AlterPartitionAssignmentsRequestTopicPartition{{Partition: x.partition, Replicas: x.replicas}}}}
+		if got := ask[*kmsg.AlterPartitionAssignmentsResponse](c, 1, req).Topics[0].Partitions[0].ErrorCode; got != x.want {
+			t.Errorf("partition %d to %v: code %d, want %d", x.partition, x.replicas, got, x.want)
+		}
+	}
+	if got := ask[*kmsg.ListPartitionReassignmentsResponse](c, 0, kmsg.NewPtrListPartitionReassignmentsRequest()); got.ErrorCode != 0 || len(got.Topics) != 0 {
+		t.Errorf("reassignments: %+v", got)
+	}
+	elect := kmsg.NewPtrElectLeadersRequest()
+	elect.Topics = []kmsg.ElectLeadersRequestTopic{{Topic: "t", Partitions: []int32{0, 1}}}
+	p := ask[*kmsg.ElectLeadersResponse](c, 2, elect).Topics[0].Partitions
+	if codes := []int16{p[0].ErrorCode, p[1].ErrorCode}; !slices.Equal(codes, []int16{codeElectionNotNeeded, codeUnknownTopicOrPartition}) {
+		t.Errorf("elections: codes %v", codes)
+	}
+	list := kmsg.NewPtrListConfigResourcesRequest()
+	list.ResourceTypes = []int8{int8(kmsg.ConfigResourceTypeTopic), int8(kmsg.ConfigResourceTypeBroker)}
+	if got := ask[*kmsg.ListConfigResourcesResponse](c, 1, list).ConfigResources; len(got) != 2 || got[0].Name != "1" || got[1].Name != "t" {
+		t.Errorf("resources with settings: %+v", got)
+	}
+}
+
 func TestDeleteRecords(t *testing.T) {
 	b := newBench(t, nil)
 	b.topic("t", 1, nil)

@@ -123,7 +123,10 @@ func init() { // not a literal: ApiVersions reads it
 		36: anonymous(later(0, 2, (*call).saslAuthenticate)),
 		37: on(0, 3, (*call).createPartitions),
 		42: on(0, 2, (*call).deleteGroups),
+		43: on(0, 2, (*call).electLeaders),
 		44: on(0, 1, (*call).incrementalAlterConfigs),
+		45: on(0, 1, (*call).alterPartitionReassignments),
+		46: on(0, 0, (*call).listPartitionReassignments),
 		47: on(0, 0, (*call).offsetDelete),
 		48: on(0, 1, (*call).describeClientQuotas),
 		50: on(0, 0, (*call).describeUserScramCredentials),
@@ -131,6 +134,7 @@ func init() { // not a literal: ApiVersions reads it
 		61: on(0, 0, (*call).describeProducers),
 		65: on(0, 0, (*call).describeTransactions),
 		66: on(0, 2, (*call).listTransactions),
+		74: on(0, 1, (*call).listConfigResources),
 		75: on(0, 0, (*call).describeTopicPartitions),
 	}
 }

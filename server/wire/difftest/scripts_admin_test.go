@@ -245,6 +245,7 @@ func init() {
 		s.describeConfigs(s.version, resource(kmsg.ConfigResourceTypeBroker, "9999", "num.partitions"))
 		s.describeConfigs(s.version, resource(kmsg.ConfigResourceTypeBroker, "abc", "num.partitions"))
 		s.describeConfigs(s.version, resource(77, "x", "retention.ms"))
+		s.describeConfigs(s.version, resource(kmsg.ConfigResourceTypeBroker, "", "num.partitions"))
 		s.describeConfigs(s.version)
 	})
 	show := func(s *session, t string) {

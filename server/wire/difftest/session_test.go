@@ -38,7 +38,7 @@ type session struct {
 	topics   map[string][16]byte
 	txns     int // opened
 	barriers int
-	onlyOwn  bool // groups of others are left out of what is compared
+	onlyOwn  bool // groups and topics of others are left out of what is compared
 }
 
 // run plays a script and returns what was answered, by step and path.
@@ -115,13 +115,30 @@ func (s *session) later(name string, version int16, req kmsg.Request) func() kms
 			s.lost(name, path, err, quiet)
 			return nil
 		}
-		if list, ok := resp.(*kmsg.ListGroupsResponse); ok && s.onlyOwn {
-			list.Groups = slices.DeleteFunc(list.Groups, func(g kmsg.ListGroupsResponseGroup) bool { return !strings.HasPrefix(g.Group, s.prefix) })
-		}
+		s.dropOthers(resp)
 		if !quiet {
 			s.dump.response(path, resp)
 		}
 		return resp
+	}
+}
+
+// dropOthers takes away what other scripts have made.
+func (s *session) dropOthers(resp kmsg.Response) {
+	others := func(name string) bool { return !strings.HasPrefix(name, s.prefix) }
+	switch resp := resp.(type) {
+	case *kmsg.ListGroupsResponse:
+		if s.onlyOwn {
+			resp.Groups = slices.DeleteFunc(resp.Groups, func(g kmsg.ListGroupsResponseGroup) bool { return others(g.Group) })
+		}
+	case *kmsg.ListConfigResourcesResponse:
+		resp.ConfigResources = slices.DeleteFunc(resp.ConfigResources, func(r kmsg.ListConfigResourcesResponseConfigResource) bool {
+			return kmsg.ConfigResourceType(r.Type) == kmsg.ConfigResourceTypeTopic && others(r.Name)
+		})
+	case *kmsg.ElectLeadersResponse:
+		if s.onlyOwn {
+			resp.Topics = slices.DeleteFunc(resp.Topics, func(t kmsg.ElectLeadersResponseTopic) bool { return others(t.Topic) })
+		}
 	}
 }
 
