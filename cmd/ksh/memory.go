@@ -26,6 +26,12 @@ func memoryBudget(logger *slog.Logger) int64 {
 	return budget
 }
 
+// doorMemory returns how many bytes the connections of the Kafka door may hold
+// together: an eighth of what the process may take, between 64 and 512 MiB.
+func doorMemory() int {
+	return int(min(max(debug.SetMemoryLimit(-1)/8, 64<<20), 512<<20))
+}
+
 // machineMemory returns the memory of the machine or of the container, 0 if
 // that can't be told.
 func machineMemory() int64 {

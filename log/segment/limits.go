@@ -33,11 +33,7 @@ func (l *Log) checkRoom(topics int, partitions int32) error {
 	if len(l.topics)+topics > l.opts.MaxTopics {
 		return fmt.Errorf("%w: there are %d topics, as many as may be", log.ErrLimit, len(l.topics))
 	}
-	total := int64(partitions)
-	for _, t := range l.topics {
-		total += int64(t.Partitions)
-	}
-	if total > int64(l.opts.MaxServerPartitions) {
+	if total := l.partitions + int(partitions); total > l.opts.MaxServerPartitions {
 		return fmt.Errorf("%w: %d more partitions would make %d on this server, which may have %d", log.ErrLimit, partitions, total, l.opts.MaxServerPartitions)
 	}
 	return nil

@@ -23,10 +23,11 @@ type Log struct {
 
 	// mu guards the maps, which only the committer changes and so reads
 	// without; partitions have their own locks.
-	mu     sync.RWMutex
-	topics map[string]*topic
-	byID   map[log.TopicID]*topic
-	groups map[string]*group
+	mu         sync.RWMutex
+	topics     map[string]*topic
+	byID       map[log.TopicID]*topic
+	groups     map[string]*group
+	partitions int // of all topics
 	// groupBytes is what the groups keep, in memory.
 	groupBytes int64
 
@@ -110,7 +111,7 @@ func Open(opts Options) (*Log, error) {
 func (l *Log) reset() {
 	l.topics, l.byID, l.groups = map[string]*topic{}, map[log.TopicID]*topic{}, map[string]*group{}
 	l.txns, l.txnOf = map[string]*txn{}, map[int64]*txn{}
-	l.groupBytes, l.joined, l.producers = 0, 0, 0
+	l.partitions, l.groupBytes, l.joined, l.producers = 0, 0, 0, 0
 	l.oldFiles, l.replayed = nil, 0
 }
 
@@ -161,6 +162,7 @@ func (l *Log) addTopic(info log.Topic) *topic {
 func (l *Log) growTopic(t *topic, total int32) {
 	fs := l.opts.FS
 	for ; t.Partitions < total; t.Partitions++ {
+		l.partitions++
 		dir := fs.PathJoin(l.topicDir(t.ID), strconv.Itoa(int(t.Partitions)))
 		t.partitions = append(t.partitions, &partition{
 			fs: fs, dir: dir, name: log.Partition{Topic: t.Name, Index: t.Partitions}, settings: t.settings,
@@ -174,6 +176,7 @@ func (l *Log) topicDir(id log.TopicID) string {
 
 // dropTopic forgets a topic; its files go after the next checkpoint.
 func (l *Log) dropTopic(t *topic) {
+	l.partitions -= int(t.Partitions)
 	delete(l.topics, t.Name)
 	delete(l.byID, t.ID)
 	for name, g := range l.groups {

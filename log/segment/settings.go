@@ -185,6 +185,9 @@ func splitList(v string) []string {
 
 func hasItem(list, item string) bool { return slices.Contains(splitList(list), item) }
 
+// maxConfigBytes bounds the text of one setting.
+const maxConfigBytes = 1 << 10
+
 // checkConfig reports the first setting, by name, that is unknown or has a
 // wrong value.
 func checkConfig(config map[string]string) error {
@@ -192,6 +195,9 @@ func checkConfig(config map[string]string) error {
 		d := findConfig(name)
 		if d == nil {
 			return fmt.Errorf("%w: unknown topic setting %s", log.ErrInvalidConfig, name)
+		}
+		if n := len(config[name]); n > maxConfigBytes {
+			return fmt.Errorf("%w: %s has %d bytes, at most %d are taken", log.ErrInvalidConfig, name, n, maxConfigBytes)
 		}
 		if err := d.check(config[name]); err != nil {
 			return fmt.Errorf("%w: %s is %q, it %w", log.ErrInvalidConfig, name, config[name], err)

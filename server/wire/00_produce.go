@@ -13,7 +13,7 @@ import (
 // format that is gone; they are advertised nonetheless, since librdkafka takes
 // a broker without them for one that doesn't know compression (KAFKA-18659).
 func produceAPI() *api {
-	return &api{min: 0, max: 13, advertise: 0, handle: func(c *call, version int16, body []byte) (answer, error) {
+	return &api{min: 0, max: 13, advertise: 0, weight: 1, handle: func(c *call, version int16, body []byte) (answer, error) {
 		req, err := decodeProduce(version, body)
 		if err != nil {
 			return answer{}, err
@@ -21,6 +21,10 @@ func produceAPI() *api {
 		return c.produce(req), nil
 	}}
 }
+
+// maxProducePartitions bounds a request, whose frame may hold millions of empty
+// ones.
+const maxProducePartitions = 20_000
 
 // A produceRequest is a decoded Produce. The batches are pieces of its frame.
 type produceRequest struct {
@@ -63,6 +67,9 @@ func decodeProduce(version int16, body []byte) (*produceRequest, error) {
 			r.tags()
 			if r.bad {
 				break
+			}
+			if len(req.partitions) == maxProducePartitions {
+				return nil, fmt.Errorf("%w: Produce for more than %d partitions", errFrame, maxProducePartitions)
 			}
 			req.partitions = append(req.partitions, p)
 		}

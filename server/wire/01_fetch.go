@@ -9,8 +9,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// maxFetchBytes bounds the records of one response.
-const maxFetchBytes = 50 << 20
+// Bounds of the records of one response in bytes: it has at most maxFetchBytes,
+// and less than minGrantBytes only if the client says so.
+const (
+	maxFetchBytes = 50 << 20
+	minGrantBytes = 64 << 10
+)
 
 // fetch answers with encoded batches, waiting up to MaxWaitMillis until there
 // are MinBytes of them or a partition has an error. Sessions are not kept: the
@@ -84,13 +88,22 @@ func (c *call) newFetcher(req *kmsg.FetchRequest) *fetcher {
 	return f
 }
 
-// read fills the response anew and returns how many bytes of records it has.
+// read fills the response anew and returns how many bytes of records it has,
+// for which it holds memory.
 func (f *fetcher) read(resp *fetchResponse) int {
+	conn := f.c.conn
+	conn.release(f.c.spent) // by the last time
+	f.c.spent, f.found = 0, 0
+	granted, err := conn.hold(min(max(int(f.req.MaxBytes), 0), maxFetchBytes), minGrantBytes)
+	if err != nil {
+		f.urgent = true // nobody waits for the answer
+		return 0
+	}
+	f.budget = granted
 	if resp.buf == nil {
 		resp.buf = getBuffer()
 	}
 	resp.buf, resp.Topics = resp.buf[:0], resp.Topics[:0]
-	f.budget, f.found = min(int(f.req.MaxBytes), maxFetchBytes), 0
 	for i := range f.req.Topics {
 		t := kmsg.NewFetchResponseTopic()
 		t.Topic, t.TopicID = f.req.Topics[i].Topic, f.req.Topics[i].TopicID
@@ -107,12 +120,17 @@ func (f *fetcher) read(resp *fetchResponse) int {
 		}
 		resp.Topics = append(resp.Topics, t)
 	}
+	f.c.spent = f.found
+	conn.release(granted - f.found)
 	if f.found == 0 { // none is held while waiting
 		putBuffer(resp.buf)
 		resp.buf = nil
 	}
 	return f.found
 }
+
+// abortedBytes is what an aborted transaction takes in an answer.
+const abortedBytes = 64
 
 // emptyRecords is not nil, which some clients take for an error.
 var emptyRecords = []byte{}
@@ -155,7 +173,7 @@ func (f *fetcher) partition(topic string, p *kmsg.FetchRequestTopicPartition, ou
 		return codeOf(err)
 	}
 	*buf = got.Batches
-	n := len(*buf) - before
+	n := len(*buf) - before + abortedBytes*len(got.Aborted)
 	f.found, f.budget = f.found+n, f.budget-n
 	out.RecordBatches = (*buf)[before:len(*buf):len(*buf)]
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = got.Bounds.HighWatermark, got.Bounds.LastStable, got.Bounds.Start

@@ -45,8 +45,14 @@ func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 		}
 		return resp
 	}
-	seen := map[string]bool{}
+	seen, seenID := map[string]bool{}, map[log.TopicID]bool{}
 	for i := range req.Topics {
+		if req.Topics[i].Topic == nil {
+			if seenID[req.Topics[i].TopicID] {
+				continue
+			}
+			seenID[req.Topics[i].TopicID] = true
+		}
 		if t := req.Topics[i].Topic; t != nil {
 			if seen[*t] {
 				continue
@@ -88,6 +94,9 @@ func (c *call) autoCreate(req *kmsg.MetadataRequest, name string, unknown error)
 	}
 	if !allowed || c.srv.opts.Own(name) {
 		return log.Topic{}, unknown
+	}
+	if errors.Is(err, log.ErrLimit) {
+		return log.Topic{}, err
 	}
 	t, err := c.srv.opts.Log.CreateTopic(c.ctx, name, c.srv.opts.DefaultPartitions, nil)
 	if errors.Is(err, log.ErrTopicExists) { // another client was first

@@ -15,6 +15,9 @@ func (c *call) offsetFetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
 	if req.Version >= 8 {
 		for i := range req.Groups {
+			if c.ctx.Err() != nil { // too large, see spend
+				break
+			}
 			resp.Groups = append(resp.Groups, c.fetchGroup(&req.Groups[i], req.RequireStable))
 		}
 		return resp
@@ -47,6 +50,14 @@ func (c *call) fetchGroup(req *kmsg.OffsetFetchRequestGroup, requireStable bool)
 	out.Group = req.Group
 	committed, pending, err := c.srv.opts.Log.GroupOffsets(c.ctx, req.Group)
 	if out.ErrorCode = codeOf(err); err != nil {
+		return out
+	}
+	const offsetBytes = 256 // copied, and in the answer
+	size := 0
+	for _, o := range committed {
+		size += offsetBytes + len(o.Metadata)
+	}
+	if !c.spend(size) {
 		return out
 	}
 	topics := req.Topics

@@ -37,6 +37,10 @@ func (c *call) describeGroups(req *kmsg.DescribeGroupsRequest) kmsg.Response {
 			x.MemberID, x.InstanceID, x.ClientID, x.ClientHost = m.MemberID, null(m.InstanceID), m.ClientID, m.ClientHost
 			x.ProtocolMetadata, x.MemberAssignment = m.Metadata, m.Assignment
 			g.Members = append(g.Members, x)
+			const memberBytes = 256
+			if !c.spend(memberBytes + len(m.MemberID) + len(m.ClientID) + len(m.Metadata) + len(m.Assignment)) {
+				return resp
+			}
 		}
 		resp.Groups = append(resp.Groups, g)
 	}

@@ -3,6 +3,8 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"karst/log"
 
@@ -25,6 +27,7 @@ func (c *call) addPartitionsToTxn(req *kmsg.AddPartitionsToTxnRequest) kmsg.Resp
 		}
 		return resp
 	}
+	var all []log.TxnInfo // asked for once
 	for i := range req.Transactions {
 		t := &req.Transactions[i]
 		x := kmsg.NewAddPartitionsToTxnResponseTransaction()
@@ -35,7 +38,11 @@ func (c *call) addPartitionsToTxn(req *kmsg.AddPartitionsToTxnRequest) kmsg.Resp
 		}
 		p := txnProducer(t.TransactionalID, t.ProducerID, t.ProducerEpoch)
 		if t.VerifyOnly {
-			x.Topics = c.verifyTxn(p, txnPartitions(topics))
+			var err error
+			if all == nil {
+				all, err = c.srv.opts.Log.Transactions(c.ctx)
+			}
+			x.Topics = verifyTxn(all, err, p, txnPartitions(topics))
 		} else {
 			x.Topics = c.joinTxn(req.Version, p, txnPartitions(topics))
 		}
@@ -88,15 +95,14 @@ func (c *call) writable(p log.Partition) error {
 	return err
 }
 
-// verifyTxn tells which partitions are part of a transaction.
-func (c *call) verifyTxn(p log.TxnProducer, partitions []log.Partition) []kmsg.AddPartitionsToTxnResponseTransactionTopic {
+// verifyTxn tells which partitions are part of a transaction; all are those
+// there are, by id, unless terr is set.
+func verifyTxn(all []log.TxnInfo, terr error, p log.TxnProducer, partitions []log.Partition) []kmsg.AddPartitionsToTxnResponseTransactionTopic {
 	err := fmt.Errorf("%w: %q", log.ErrProducerID, p.TransactionalID)
 	in := map[log.Partition]bool{}
-	txns, terr := c.srv.opts.Log.Transactions(c.ctx)
-	for _, t := range txns {
-		if t.TransactionalID != p.TransactionalID || t.ID != p.ID {
-			continue
-		}
+	i, found := slices.BinarySearchFunc(all, p.TransactionalID, func(t log.TxnInfo, id string) int { return strings.Compare(t.TransactionalID, id) })
+	if found && all[i].ID == p.ID {
+		t := &all[i]
 		if err = nil; t.Epoch != p.Epoch {
 			err = log.ErrProducerEpoch
 		}

@@ -22,7 +22,14 @@ func (c *call) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
 		entries, readOnly, err := c.resourceConfig(r.ResourceType, r.ResourceName)
 		out.ErrorCode, out.ErrorMessage = codeOf(err), reason(err)
 		for j := range entries {
+			const entryBytes = 200
+			if !c.spend(entryBytes) {
+				return resp
+			}
 			if r.ConfigNames == nil || slices.Contains(r.ConfigNames, entries[j].Name) {
+				if req.IncludeSynonyms && !c.spend(2*entryBytes) || req.IncludeDocumentation && !c.spend(len(entries[j].Doc)) {
+					return resp
+				}
 				out.Configs = append(out.Configs, describeConfig(req, &entries[j], readOnly))
 			}
 		}

@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"slices"
-
 	"karst/log"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -15,13 +13,14 @@ func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir, dir.TotalBytes, dir.UsableBytes = "log", -1, -1
 	topics, err := c.srv.opts.Log.Topics(c.ctx)
+	wanted := wantedPartitions(req)
 	dir.ErrorCode = codeOf(err)
 	for _, t := range topics {
 		x := kmsg.NewDescribeLogDirsResponseDirTopic()
 		x.Topic = t.Name
 		for i := range t.Partitions {
 			size, err := c.srv.opts.Log.Size(c.ctx, log.Partition{Topic: t.Name, Index: i})
-			if err != nil || !wanted(req, t.Name, i) {
+			if err != nil || !wanted(log.Partition{Topic: t.Name, Index: i}) {
 				continue
 			}
 			p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
@@ -36,11 +35,16 @@ func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
 	return resp
 }
 
-func wanted(req *kmsg.DescribeLogDirsRequest, topic string, index int32) bool {
+// wantedPartitions tells which partitions are asked for.
+func wantedPartitions(req *kmsg.DescribeLogDirsRequest) func(log.Partition) bool {
 	if req.Topics == nil {
-		return true
+		return func(log.Partition) bool { return true }
 	}
-	return slices.ContainsFunc(req.Topics, func(t kmsg.DescribeLogDirsRequestTopic) bool {
-		return t.Topic == topic && slices.Contains(t.Partitions, index)
-	})
+	set := map[log.Partition]bool{}
+	for _, t := range req.Topics {
+		for _, i := range t.Partitions {
+			set[log.Partition{Topic: t.Topic, Index: i}] = true
+		}
+	}
+	return func(p log.Partition) bool { return set[p] }
 }

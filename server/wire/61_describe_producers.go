@@ -17,6 +17,10 @@ func (c *call) describeProducers(req *kmsg.DescribeProducersRequest) kmsg.Respon
 			p.Partition = index
 			list, err := c.srv.opts.Log.Producers(c.ctx, log.Partition{Topic: t.Topic, Index: index})
 			p.ErrorCode, p.ErrorMessage = codeOf(err), reason(err)
+			const producerBytes = 80
+			if !c.spend(producerBytes * len(list)) {
+				return resp
+			}
 			for _, i := range list {
 				a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
 				a.ProducerID, a.ProducerEpoch, a.LastSequence = i.ID, int32(i.Epoch), i.LastSequence

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"slices"
+	"strings"
 
 	"karst/log"
 
@@ -11,19 +12,23 @@ import (
 // describeTransactions describes transactional ids.
 func (c *call) describeTransactions(req *kmsg.DescribeTransactionsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DescribeTransactionsResponse)
-	all, err := c.srv.opts.Log.Transactions(c.ctx)
+	all, err := c.srv.opts.Log.Transactions(c.ctx) // by id
 	for _, id := range req.TransactionalIDs {
 		out := kmsg.NewDescribeTransactionsResponseTransactionState()
 		out.TransactionalID, out.ProducerID, out.ProducerEpoch, out.StartTimestamp = id, -1, -1, -1
-		i := slices.IndexFunc(all, func(t log.TxnInfo) bool { return t.TransactionalID == id })
+		i, found := slices.BinarySearchFunc(all, id, func(t log.TxnInfo, id string) int { return strings.Compare(t.TransactionalID, id) })
 		switch {
 		case err != nil:
 			out.ErrorCode = codeOf(err)
 		case id == "":
 			out.ErrorCode = codeInvalidRequest
-		case i < 0:
+		case !found:
 			out.ErrorCode = codeOf(log.ErrNoTxnID)
 		default:
+			const partitionBytes = 48
+			if !c.spend(partitionBytes * len(all[i].Partitions)) {
+				return resp
+			}
 			describeTransaction(&all[i], &out)
 		}
 		resp.TransactionStates = append(resp.TransactionStates, out)

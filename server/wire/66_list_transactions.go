@@ -10,6 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// maxPattern is how long a pattern may be.
+const maxPattern = 1 << 10
+
 // listTransactions lists transactional ids, by state, producer, age and
 // pattern, as far as those are given.
 func (c *call) listTransactions(req *kmsg.ListTransactionsRequest) kmsg.Response {
@@ -24,7 +27,10 @@ func (c *call) listTransactions(req *kmsg.ListTransactionsRequest) kmsg.Response
 	if p := str(req.TransactionalIDPattern); p != "" {
 		const invalidRegexp int16 = 128
 		var err error
-		if pattern, err = regexp.Compile("^(?:" + p + ")$"); err != nil || len(p) > 1024 {
+		if len(p) <= maxPattern {
+			pattern, err = regexp.Compile("^(?:" + p + ")$")
+		}
+		if pattern == nil || err != nil {
 			resp.ErrorCode = invalidRegexp
 			return resp
 		}
@@ -35,6 +41,10 @@ func (c *call) listTransactions(req *kmsg.ListTransactionsRequest) kmsg.Response
 	for _, t := range all {
 		if !listed(req, &t, now) || pattern != nil && !pattern.MatchString(t.TransactionalID) {
 			continue
+		}
+		const txnBytes = 120
+		if !c.spend(txnBytes + len(t.TransactionalID)) {
+			return resp
 		}
 		out := kmsg.NewListTransactionsResponseTransactionState()
 		out.TransactionalID, out.ProducerID, out.TransactionState = t.TransactionalID, t.ID, string(t.State)

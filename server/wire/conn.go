@@ -3,12 +3,14 @@ package wire
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,15 +20,19 @@ import (
 const (
 	idleTimeout  = 10 * time.Minute // between requests
 	frameTimeout = time.Minute      // from a frame's first byte to its last
-	writeTimeout = time.Minute
+	writeTimeout = time.Minute      // for what is written at once, and
+	writePace    = 10 * time.Second // for each MiB of it
 	authTimeout  = 10 * time.Second // from the connection to its authentication
 )
 
 // Bounds of what a connection may have under way.
 const (
 	maxPending      = 64
-	maxPendingBytes = 64 << 20
+	maxPendingBytes = 64 << 20 // of requests and answers, as they are held
 )
+
+// maxClientIDBytes of a client's name are kept.
+const maxClientIDBytes = 1 << 10
 
 // A conn is one client's connection. serve's goroutine reads and handles, and
 // owns a second one, write, that answers.
@@ -39,15 +45,19 @@ type conn struct {
 
 	pending chan pending
 	credit  credit
-	out     []byte    // the writer's
-	sasl    saslState // the reader's
-	once    sync.Once // known
+	held    atomic.Int64 // of the server's memory
+	reading since        // a frame
+	writing since        // or waiting for an answer
+	out     []byte       // the writer's
+	sasl    saslState    // the reader's
+	once    sync.Once    // known
 }
 
 // A pending is a request whose answer may not be there yet.
 type pending struct {
 	frame  frame
 	answer answer
+	held   int // memory
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -98,6 +108,9 @@ func (c *conn) guard(half func() error) {
 func (c *conn) read() error {
 	r := bufio.NewReaderSize(c.nc, smallFrameBytes) // larger ones are read past it
 	opened := c.srv.opts.Now()
+	if err := c.shakeHands(opened); err != nil {
+		return err
+	}
 	for {
 		deadline := c.srv.opts.Now().Add(idleTimeout)
 		limit := maxFrameBytes
@@ -115,19 +128,12 @@ func (c *conn) read() error {
 				return err
 			}
 		}
-		f, err := readFrame(r, limit)
-		if err != nil {
-			return err
-		}
-		if err := c.credit.take(len(f.buf)); err != nil {
-			return err
-		}
-		answer, err := c.dispatch(&f)
+		p, err := c.request(r, limit)
 		if err != nil {
 			return err
 		}
 		select {
-		case c.pending <- pending{frame: f, answer: answer}:
+		case c.pending <- p:
 		case <-c.ctx.Done():
 			return context.Cause(c.ctx)
 		}
@@ -137,12 +143,70 @@ func (c *conn) read() error {
 	}
 }
 
-// dispatch decodes a request and calls its handler.
-func (c *conn) dispatch(f *frame) (answer, error) {
-	api := keys[f.key]
-	if api == nil {
-		return answer{}, fmt.Errorf("%w: API key %d is not served", errFrame, f.key)
+// shakeHands has a TLS connection established within the time that there is for
+// authentication. Where a certificate is all that is asked for, that was it.
+func (c *conn) shakeHands(opened time.Time) error {
+	t, ok := c.nc.(*tls.Conn)
+	if !ok {
+		return nil
 	}
+	if err := c.nc.SetDeadline(opened.Add(authTimeout)); err != nil {
+		return err
+	}
+	if err := t.HandshakeContext(c.ctx); err != nil {
+		return err
+	}
+	if c.authenticated() {
+		c.known()
+	}
+	return c.nc.SetDeadline(time.Time{})
+}
+
+// request reads a request and begins to answer it. What it takes is held from
+// before it is decoded until it is answered.
+func (c *conn) request(r io.Reader, limit int) (pending, error) {
+	var p pending
+	hold := func(n int) error {
+		p.held += n
+		_, err := c.hold(n, n)
+		return err
+	}
+	c.reading.begin(c.srv.opts.Now())
+	var err error
+	p.frame, err = readFrame(r, limit, hold)
+	c.reading.end()
+	if err != nil {
+		return p, err
+	}
+	api := keys[p.frame.key]
+	if api == nil {
+		return p, fmt.Errorf("%w: API key %d is not served", errFrame, p.frame.key)
+	}
+	n := len(p.frame.buf)
+	if err := c.credit.wait(); err != nil {
+		return p, err
+	}
+	if err := hold(max(n*api.weight-p.held, 0)); err != nil {
+		return p, err
+	}
+	call := &call{conn: c, srv: c.srv, ctx: c.ctx}
+	if p.answer, err = c.dispatch(call, api, &p.frame); err != nil {
+		return p, err
+	}
+	if less := p.held - waitingWeight*n; p.answer.ready != nil && less > 0 {
+		c.release(less)
+		p.held -= less
+	}
+	if err := context.Cause(c.ctx); err != nil { // perhaps by the handler, see spend
+		return p, err
+	}
+	p.held += call.spent
+	c.credit.take(p.held)
+	return p, nil
+}
+
+// dispatch decodes a request and calls its handler.
+func (c *conn) dispatch(call *call, api *api, f *frame) (answer, error) {
 	if f.version < api.min || f.version > api.max {
 		if f.key == int16(kmsg.ApiVersions) {
 			resp := unsupportedApiVersions()
@@ -159,18 +223,26 @@ func (c *conn) dispatch(f *frame) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return api.handle(&call{conn: c, srv: c.srv, ctx: c.ctx, clientID: clientID}, f.version, body)
+	if call.clientID = clientID[:min(len(clientID), maxClientIDBytes)]; api.wide {
+		select {
+		case c.srv.wide <- struct{}{}:
+			defer func() { <-c.srv.wide }()
+		case <-c.ctx.Done():
+			return answer{}, context.Cause(c.ctx)
+		}
+	}
+	return api.handle(call, f.version, body)
 }
 
 // write answers the requests in their order. Answers that are ready together are
 // written together, but none waits for another that isn't.
 func (c *conn) write() error {
+	held := 0 // by what is in out
 	for p := range c.pending {
 		if err := c.await(p.answer.ready); err != nil {
 			return err
 		}
 		resp := p.answer.response()
-		n := len(p.frame.buf)
 		if resp != nil {
 			if c.out == nil {
 				c.out = getBuffer()
@@ -178,11 +250,16 @@ func (c *conn) write() error {
 			c.out = appendResponse(c.out, p.frame.correlationID, resp)
 		}
 		p.frame.free()
-		c.credit.give(n)
+		held += p.held
 		if len(c.pending) == 0 || len(c.out) >= 64<<10 {
 			if err := c.flush(); err != nil {
 				return err
 			}
+		}
+		if len(c.out) == 0 {
+			c.release(held)
+			c.credit.give(held)
+			held = 0
 		}
 	}
 	return nil
@@ -201,6 +278,8 @@ func (c *conn) await(ready <-chan struct{}) error {
 	if err := c.flush(); err != nil {
 		return err
 	}
+	c.writing.begin(c.srv.opts.Now())
+	defer c.writing.end()
 	select {
 	case <-ready:
 		return nil
@@ -213,16 +292,19 @@ func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	if err := c.nc.SetWriteDeadline(c.srv.opts.Now().Add(writeTimeout)); err != nil {
+	now := c.srv.opts.Now()
+	if err := c.nc.SetWriteDeadline(now.Add(writeTimeout + writePace*time.Duration(len(c.out)>>20))); err != nil {
 		return err
 	}
+	c.writing.begin(now)
+	defer c.writing.end()
 	_, err := c.nc.Write(c.out)
 	putBuffer(c.out)
 	c.out = nil
 	return err
 }
 
-// A credit bounds the bytes of requests under way.
+// A credit bounds what a connection has under way.
 type credit struct {
 	mu     sync.Mutex
 	cond   sync.Cond
@@ -230,8 +312,8 @@ type credit struct {
 	closed bool
 }
 
-// take waits until there is credit; one request may overdraw it.
-func (c *credit) take(n int) error {
+// wait waits until there is credit; one request may overdraw it.
+func (c *credit) wait() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.left <= 0 && !c.closed {
@@ -240,9 +322,10 @@ func (c *credit) take(n int) error {
 	if c.closed {
 		return net.ErrClosed
 	}
-	c.left -= n
 	return nil
 }
+
+func (c *credit) take(n int) { c.give(-n) }
 
 func (c *credit) give(n int) {
 	c.mu.Lock()

@@ -171,12 +171,13 @@ func TestAdvertised(t *testing.T) {
 }
 
 func TestReadGrowing(t *testing.T) {
+	free := func(int) error { return nil }
 	want := bytes.Repeat([]byte("0123456789"), 100_000)
-	got, err := readGrowing(bytes.NewReader(want), make([]byte, 0, 10), len(want))
+	got, err := readGrowing(bytes.NewReader(want), make([]byte, 0, 10), len(want), free)
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
-	got, err = readGrowing(io.LimitReader(strings.NewReader("abc"), 3), nil, 1<<30)
+	got, err = readGrowing(io.LimitReader(strings.NewReader("abc"), 3), nil, 1<<30, free)
 	if err == nil || cap(got) > 1<<20 {
 		t.Errorf("capacity %d for 3 bytes, %v", cap(got), err)
 	}

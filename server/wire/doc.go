@@ -16,6 +16,10 @@
 // carried it, is checked and handed to the log; a fetched one is copied from
 // the log into the response.
 //
+// What all connections hold together (requests from their first bytes on, what
+// handling them takes, answers until they are sent) is bounded by one memory
+// (memory.go); docs/kafka-limits.md lists this and the other limits.
+//
 // A frame is at most 64 KiB before authentication. Garbage, unknown keys and
 // versions, and panics of a handler close the connection they came by and no
 // other.

@@ -38,6 +38,17 @@ var bufferPool = sync.Pool{New: func() any { return new([]byte) }}
 // getBuffer returns an empty buffer of whatever capacity.
 func getBuffer() []byte { return (*bufferPool.Get().(*[]byte))[:0] }
 
+// getBufferFor returns an empty buffer for a frame of n bytes that may be long
+// in coming: never one that is much larger, which others need.
+func getBufferFor(n int) []byte {
+	b := getBuffer()
+	if cap(b) > 4*n+64<<10 {
+		putBuffer(b)
+		return nil
+	}
+	return b
+}
+
 // putBuffer keeps a buffer that nothing points into any more.
 func putBuffer(b []byte) {
 	if cap(b) > 0 && cap(b) <= maxPooledBytes {
@@ -49,8 +60,9 @@ func putBuffer(b []byte) {
 const maxPooledBytes = 64 << 20
 
 // readFrame reads the next frame into a buffer of the pool; free gives it back.
-// Memory grows with what has arrived, not with what the length announces.
-func readFrame(r io.Reader, limit int) (frame, error) {
+// Memory grows with what has arrived, not with what the length announces; hold
+// is asked for what goes beyond freeBytes.
+func readFrame(r io.Reader, limit int, hold func(int) error) (frame, error) {
 	var head [4 + minFrameBytes]byte
 	if _, err := io.ReadFull(r, head[:4]); err != nil {
 		return frame{}, err
@@ -72,23 +84,33 @@ func readFrame(r io.Reader, limit int) (frame, error) {
 	}
 	// A small one must not hold a large buffer while it waits to be answered.
 	if n > smallFrameBytes {
-		f.buf = getBuffer()
+		f.buf = getBufferFor(int(n))
 	} else {
 		f.buf = make([]byte, 0, n)
 	}
 	var err error
-	f.buf, err = readGrowing(r, append(f.buf, head[4:]...), int(n))
+	f.buf, err = readGrowing(r, append(f.buf, head[4:]...), int(n), hold)
 	return f, err
 }
 
+// freeBytes of a frame are read without asking for memory.
+const freeBytes = maxAnonFrameBytes
+
 // readGrowing fills buf up to n bytes, at least doubling what it has when it
 // needs more memory.
-func readGrowing(r io.Reader, buf []byte, n int) ([]byte, error) {
+func readGrowing(r io.Reader, buf []byte, n int, hold func(int) error) ([]byte, error) {
+	held := freeBytes
 	for len(buf) < n {
-		if len(buf) == cap(buf) {
-			buf = slices.Grow(buf, min(n-len(buf), max(len(buf), 256<<10)))
+		end := min(n, max(2*len(buf), freeBytes))
+		if end > held {
+			if err := hold(end - held); err != nil {
+				return buf, err
+			}
+			held = end
 		}
-		end := min(n, cap(buf))
+		if end > cap(buf) {
+			buf = slices.Grow(buf, end-len(buf))
+		}
 		got, err := io.ReadFull(r, buf[len(buf):end])
 		buf = buf[:len(buf)+got]
 		if err != nil {

@@ -90,6 +90,9 @@ func newExchange(mechanism string, auth Authenticator, rand func() uint64) excha
 	return &scramExchange{mechanism: mechanism, auth: auth, rand: rand}
 }
 
+// maxNameBytes bounds users' names, which are logged when they fail.
+const maxNameBytes = 255
+
 var errMessage = errors.New("malformed SASL message")
 
 // A plainExchange is RFC 4616: authorization id, user and password in clear.
@@ -97,12 +100,12 @@ type plainExchange struct{ auth Authenticator }
 
 func (x *plainExchange) step(message []byte) ([]byte, string, error) {
 	parts := bytes.Split(message, []byte{0})
-	if len(parts) != 3 || len(parts[1]) == 0 {
+	if len(parts) != 3 || len(parts[1]) == 0 || len(parts[1]) > maxNameBytes {
 		return nil, "", errMessage
 	}
 	user := string(parts[1])
 	if as := string(parts[0]); as != "" && as != user {
-		return nil, "", fmt.Errorf("%s wants to act as %s", user, as)
+		return nil, "", fmt.Errorf("%q wants to act as somebody else", user)
 	}
 	known, ok := x.auth.Credential(ScramSHA512, user)
 	got, err := NewScramCredential(ScramSHA512, string(parts[2]), known.Salt, known.Iterations)
@@ -155,7 +158,7 @@ func (x *scramExchange) begin(message string) ([]byte, error) {
 		return nil, errMessage
 	}
 	x.user = strings.NewReplacer("=2C", ",", "=3D", "=").Replace(fields[0][2:])
-	if as, ok := strings.CutPrefix(parts[1], "a="); x.user == "" || ok && as != fields[0][2:] {
+	if as, ok := strings.CutPrefix(parts[1], "a="); x.user == "" || len(x.user) > maxNameBytes || ok && as != fields[0][2:] {
 		return nil, errMessage
 	}
 	x.credential, x.known = x.auth.Credential(x.mechanism, x.user)

@@ -43,6 +43,9 @@ type Options struct {
 	// MaxAnonymous connections of one host that have not authenticated yet, where
 	// they have to; 100 if 0.
 	MaxAnonymous int
+	// MaxMemory bounds the bytes of requests and answers of all connections, about;
+	// 512 MiB if 0.
+	MaxMemory int
 	// FailureDelay is how long a failed authentication waits for its answer; 500
 	// ms if 0.
 	FailureDelay time.Duration
@@ -54,6 +57,10 @@ type Server struct {
 	host    string
 	port    int32
 	waiters waiters
+
+	memory   memory
+	patience time.Duration
+	wide     chan struct{} // filled by what is under way; see maxWide
 
 	ctx    context.Context // ends with the server
 	cancel context.CancelFunc
@@ -83,14 +90,21 @@ func New(o Options) (*Server, error) {
 	o.DefaultPartitions = cmp.Or(o.DefaultPartitions, 1)
 	o.MaxConnections = cmp.Or(o.MaxConnections, 10_000)
 	o.MaxAnonymous = cmp.Or(o.MaxAnonymous, 100)
+	o.MaxMemory = cmp.Or(o.MaxMemory, 512<<20)
 	o.FailureDelay = cmp.Or(o.FailureDelay, 500*time.Millisecond)
+	if o.TLS != nil && o.TLS.MinVersion < tls.VersionTLS12 {
+		o.TLS = o.TLS.Clone()
+		o.TLS.MinVersion = tls.VersionTLS12
+	}
 	if o.Own == nil {
 		o.Own = func(string) bool { return false }
 	}
 	s := &Server{
 		opts: o, host: host, port: int32(port),
+		patience: patience, wide: make(chan struct{}, maxWide),
 		conns: map[*conn]struct{}{}, anonymous: map[string]int{}, listeners: map[net.Listener]struct{}{},
 	}
+	s.memory.left = o.MaxMemory
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.waiters.byTopic = map[string]map[*waiter]struct{}{}
 	s.unwatch = o.Log.Watch(s.waiters.wake)
@@ -129,7 +143,7 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) start(nc net.Conn) {
 	c := newConn(s, nc)
 	s.mu.Lock()
-	full := len(s.conns) >= s.opts.MaxConnections || s.opts.Auth != nil && s.anonymous[c.host] >= s.opts.MaxAnonymous
+	full := len(s.conns) >= s.opts.MaxConnections || (s.opts.Auth != nil || s.opts.TLS != nil) && s.anonymous[c.host] >= s.opts.MaxAnonymous
 	refused := s.closed || full
 	if !refused {
 		s.conns[c] = struct{}{}
@@ -148,6 +162,7 @@ func (s *Server) start(nc net.Conn) {
 		defer s.work.Done()
 		c.serve()
 		c.known()
+		c.release(int(c.held.Load()))
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()

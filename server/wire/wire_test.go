@@ -33,9 +33,19 @@ type bench struct {
 
 func newBench(t testing.TB, change func(*Options)) *bench {
 	t.Helper()
+	return newBenchOver(t, nil, change)
+}
+
+// newBenchOver also changes the options of the log.
+func newBenchOver(t testing.TB, changeLog func(*segment.Options), change func(*Options)) *bench {
+	t.Helper()
 	var seed atomic.Uint64
 	random := func() uint64 { return seed.Add(0x9e3779b97f4a7c15) }
-	l, err := segment.Open(segment.Options{FS: vfs.NewMem(), Dir: "log", Rand: random, Clock: testClock{}})
+	lo := segment.Options{FS: vfs.NewMem(), Dir: "log", Rand: random, Clock: testClock{}}
+	if changeLog != nil {
+		changeLog(&lo)
+	}
+	l, err := segment.Open(lo)
 	if err != nil {
 		t.Fatal(err)
 	}
