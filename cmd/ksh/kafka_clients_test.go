@@ -62,6 +62,8 @@ func kafkaClients(installed string) []kafkaClient {
 		{name: "kafka-clients", command: append(java, "-cp", in("java", "*"), script("java", "Client.java")), needs: in("java")},
 		{name: "kafkajs", command: []string{"node", script("kafkajs.js")}, needs: in("node", "node_modules", "kafkajs"), env: []string{"NODE_PATH=" + in("node", "node_modules"), "KAFKAJS_NO_PARTITIONER_WARNING=1"}},
 		{name: "aiokafka", command: []string{in("python", "bin", "python"), script("aio.py")}, needs: in("python", "lib", "*", "site-packages", "aiokafka")},
+		{name: "Sarama", command: []string{in("go", "sarama")}, needs: in("go", "sarama")},
+		{name: "kafka-go", command: []string{in("go", "segmentio")}, needs: in("go", "segmentio")},
 		{name: "kafka-tools", command: []string{script("tools.sh")}, needs: in("java"), env: []string{"JARS=" + in("java")}, plain: true},
 	}
 }
@@ -512,8 +514,15 @@ client can't do it, or not by itself. The same tests run a distributed worker of
 killed and restarted) and an exactly-once word count of Kafka Streams (application and broker killed and restarted): ` + "`cmd/ksh/kafka_apps_test.go`" + `.
 
 Served are the requests that ` + "`server/wire/keys.go`" + ` lists, with the error codes of a real broker: ` + "`server/wire/difftest`" + ` compares the
-two. Not there: consumer groups of the new protocol (` + "`group.protocol=consumer`" + `), share groups, ACLs, quotas, delegation tokens, several
-brokers (a replication factor other than 1 is refused). Topics, groups and transactional ids of Karst's own (` + "`_karst…`, `karst-query-…`" + `)
+two. Not there: consumer groups of the new protocol (` + "`group.protocol=consumer`" + `), share and streams groups, ACLs, quotas, delegation
+tokens, settings of brokers that can be changed, several brokers (a replication factor other than 1, and a partition on another broker,
+are refused). Topics, groups and transactional ids of Karst's own (` + "`_karst…`, `karst-query-…`" + `)
 can be read and described, not changed. What a client may ask for at most is in
 [kafka-limits.md](kafka-limits.md).
+
+Tried by hand, with the same records, compression, transactions where the client has them, and administration: kafka-python 3.0.12 and
+kafka-python-ng 2.2.3, confluent-kafka 1.4.2, 1.6.1, 1.9.2, 2.0.2 and 2.3.0, kafka-clients 2.8.2, 3.0.2, 3.9.1, 4.0.0 and 4.4.0, Sarama
+set to brokers from 0.11 to 3.6, MirrorMaker 4.3.1 (to a real broker and back at once, exactly once, with ACLs and groups synchronized), and
+the command line tools of Kafka 4.3.1. Idempotent producers (confluent-kafka, kafka-python, Sarama, kafka-clients) wrote while the server
+was killed six times: each record is there once.
 `

@@ -23,6 +23,10 @@ python() { # MODULE PACKAGE…
 python confluent_kafka confluent-kafka==2.16.1
 python aiokafka 'aiokafka[snappy,lz4,zstd]==0.14.0'
 
+if [ ! -d "$dir/go" ]; then
+  (cd "$here/go" && go build -o "$dir/go/" ./...) >"$dir/go.log" 2>&1 || missing sarama, kafka-go
+fi
+
 if [ ! -d "$dir/node/node_modules/kafkajs" ]; then
   mkdir -p "$dir/node"
   (cd "$dir/node" && npm install --silent --no-audit --no-fund kafkajs@2 kafkajs-snappy kafkajs-lz4) >"$dir/npm.log" 2>&1 || missing kafkajs
