@@ -15,6 +15,10 @@ var (
 	// ErrDiskFull says that nothing is written until space is free again; reads,
 	// deletions and trimming go on. Nothing of what was refused has happened.
 	ErrDiskFull = newError(56, "the disk is full")
+	// ErrOffline says that a partition's files were found damaged when the log was
+	// opened: nothing of it can be read or written until they are back and the
+	// log is opened again. Other partitions are not affected.
+	ErrOffline = newError(56, "the partition is offline")
 	// ErrUnavailable says that nobody answers for the time being; the same may go
 	// well later.
 	ErrUnavailable     = newError(8, "the log cannot be reached")

@@ -26,6 +26,9 @@ type Topic struct {
 	// Config holds the settings given at creation, named as Kafka names them
 	// (retention.ms, cleanup.policy, …).
 	Config map[string]string
+	// Offline lists the partitions of which nothing can be read or written
+	// (ErrOffline), ascending.
+	Offline []int32 `json:"-"`
 }
 
 // Bounds are the ends of a partition.
@@ -49,7 +52,8 @@ type Log interface {
 	Topic(ctx context.Context, name string) (Topic, error)
 	// Topics lists all topics by name.
 	Topics(ctx context.Context) ([]Topic, error)
-	// Bounds returns a partition's ends as of now.
+	// Bounds returns a partition's ends as of now; with ErrOffline the leader
+	// epoch alone.
 	Bounds(ctx context.Context, p Partition) (Bounds, error)
 	// EpochEnd returns the offset after the last record of that leader epoch or
 	// an earlier one, -1 if the epoch is newer than the partition's. A position

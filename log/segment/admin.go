@@ -110,6 +110,9 @@ func (l *Log) Trim(ctx context.Context, p log.Partition, offset int64) error {
 			if !t.settings.deletes && t.settings.compacts {
 				return fmt.Errorf("%w: cleanup.policy of %s is compact only, its records can't be deleted", log.ErrPolicy, p.Topic)
 			}
+			if err := t.partitions[p.Index].offline; err != nil {
+				return err
+			}
 			if b := t.partitions[p.Index].bounds(); offset < 0 || offset > b.HighWatermark {
 				return &log.OffsetRangeError{Partition: p, Offset: offset, End: b.HighWatermark}
 			}
@@ -197,6 +200,11 @@ func (l *Log) Topic(_ context.Context, name string) (log.Topic, error) {
 func (t *topic) describe() log.Topic {
 	d := t.Topic
 	d.Config = maps.Clone(d.Config)
+	for i, p := range t.partitions {
+		if p.offline != nil {
+			d.Offline = append(d.Offline, int32(i))
+		}
+	}
 	return d
 }
 

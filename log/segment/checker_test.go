@@ -95,6 +95,9 @@ func (w *world) checkTopic(l *Log, t *wTopic, all map[*wPartition]*seen) error {
 	}
 	for _, p := range t.partitions {
 		s, err := w.read(l, p)
+		if w.offline(err) {
+			continue
+		}
 		if err == nil {
 			all[p] = s
 			err = w.checkPartition(p, s)
@@ -458,27 +461,47 @@ func dump(l *Log) (string, error) {
 	}
 	for _, t := range topics {
 		for i := range t.Partitions {
-			p := log.Partition{Topic: t.Name, Index: i}
-			b, err := l.Bounds(ctx, p)
+			text, err := dumpPartition(l, log.Partition{Topic: t.Name, Index: i})
 			if err != nil {
 				return "", err
 			}
-			out += fmt.Sprintf("%s %v %d-%d-%d\n", p.Topic, t, b.Start, b.LastStable, b.HighWatermark)
-			var r log.Records
-			for offset := b.Start; offset < b.LastStable; {
-				if offset, err = l.Fetch(ctx, p, offset, 1000, &r); err != nil {
-					return "", err
-				}
-				for j := range r.Len() {
-					out += fmt.Sprintf("%d %s %.10s\n", r.Offsets[j], r.Key(j), r.Value(j))
-				}
-			}
-			list, err := l.Producers(ctx, p)
-			if err != nil {
-				return "", err
-			}
-			out += fmt.Sprintln(list)
+			out += text
 		}
+	}
+	rest, err := dumpRest(l)
+	return out + rest, err
+}
+
+// dumpPartition describes a partition with its committed records.
+func dumpPartition(l *Log, p log.Partition) (string, error) {
+	b, err := l.Bounds(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	out := fmt.Sprintf("%s %d %d-%d-%d\n", p.Topic, p.Index, b.Start, b.LastStable, b.HighWatermark)
+	var r log.Records
+	for offset := b.Start; offset < b.LastStable; {
+		if offset, err = l.Fetch(ctx, p, offset, 1000, &r); err != nil {
+			return "", err
+		}
+		for j := range r.Len() {
+			out += fmt.Sprintf("%d %s %.10s\n", r.Offsets[j], r.Key(j), r.Value(j))
+		}
+	}
+	list, err := l.Producers(ctx, p)
+	return out + fmt.Sprintln(list), err
+}
+
+// dumpRest describes topics, groups and transactions.
+func dumpRest(l *Log) (string, error) {
+	out := ""
+	topics, err := l.Topics(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, t := range topics {
+		t.Offline = nil
+		out += fmt.Sprintln(t)
 	}
 	for _, g := range []string{"wg", "sg", "tg-txn0", "tg-txn1", "tg-txn2"} {
 		committed, pending, err := l.GroupOffsets(ctx, g)

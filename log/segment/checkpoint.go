@@ -17,8 +17,9 @@ import (
 )
 
 // formatVersion of the data directory. A newer one is refused, and so are those
-// from before the first release.
-const formatVersion, oldestVersion = 3, 3
+// from before the first release. Version 4 has partitions that are offline; a
+// program that knew nothing of those would lose what is held for them.
+const formatVersion, oldestVersion = 4, 3
 
 // A checkpointFile is the log's state as of the start of a journal. It is
 // stored as a line of JSON and a line with that line's CRC-32C.
@@ -51,6 +52,9 @@ type checkpointPartition struct {
 	Producers map[int64]*producerState `json:",omitempty"`
 	Open      []openTxn                `json:",omitempty"`
 	Aborted   []abortedTxn             `json:",omitempty"`
+	// Of a partition that is offline; see offline.go.
+	Held    uint64       `json:",omitempty"` // operations in its file
+	Markers []heldMarker `json:",omitempty"`
 }
 
 type checkpointSegment struct {
@@ -293,13 +297,16 @@ func (l *Log) dropSpare() {
 // snapshot describes the state for a checkpoint.
 func (l *Log) snapshot() *checkpointFile {
 	c := &checkpointFile{
-		Version: formatVersion, Epoch: l.epoch, Cluster: l.clusterID, Producers: l.endProducer,
+		Version: oldestVersion, Epoch: l.epoch, Cluster: l.clusterID, Producers: l.endProducer,
 		Groups: map[string][]checkpointOffset{}, States: map[string][]byte{},
 	}
 	for _, t := range l.topics {
 		ct := checkpointTopic{Topic: t.Topic}
 		for _, p := range t.partitions {
 			ct.Parts = append(ct.Parts, p.snapshot())
+			if p.offline != nil {
+				c.Version = formatVersion
+			}
 		}
 		c.Topics = append(c.Topics, ct)
 	}
@@ -318,6 +325,9 @@ func (l *Log) snapshot() *checkpointFile {
 }
 
 func (p *partition) snapshot() checkpointPartition {
+	if p.offline != nil {
+		return p.saved
+	}
 	c := checkpointPartition{
 		Start: p.start, Next: p.next, Cleaned: p.cleaned, Epochs: slices.Clone(p.epochs),
 		Producers: map[int64]*producerState{}, Open: slices.Clone(p.open), Aborted: slices.Clone(p.aborted),

@@ -89,6 +89,9 @@ func (l *Log) retain(ctx context.Context) error {
 			continue
 		}
 		for i, p := range t.partitions {
+			if p.offline != nil {
+				continue
+			}
 			if start := p.retained(t.settings, l.opts.now()); start > p.bounds().Start {
 				r.ops = append(r.ops, op{kind: opTrim, topic: t.ID, partition: int32(i), base: start})
 			}

@@ -174,7 +174,7 @@ func (l *Log) resolve(o *op) error {
 		return fmt.Errorf("%w: nothing is written to %s until there is space", log.ErrDiskFull, l.opts.Dir)
 	}
 	o.topic, o.part = t.ID, t.partitions[o.partition]
-	return nil
+	return o.part.offline
 }
 
 // take makes o part of a request that is being checked: the committer's own
@@ -322,6 +322,10 @@ func (l *Log) applyMeta(o *op) {
 	case *addPartitions:
 		if t := l.byID[d.Topic]; t != nil {
 			l.growTopic(t, d.Total)
+		}
+	case *heldMarker:
+		if t := l.byID[d.Partition.Topic]; t != nil {
+			t.partitions[d.Partition.Index].saved.hold(d)
 		}
 	case *replace:
 		p := l.byID[d.Partition.Topic].partitions[d.Partition.Index]

@@ -65,7 +65,7 @@ func (l *Log) compactAll(ctx context.Context) error {
 		}
 		for i := range t.partitions {
 			p := t.partitions[i]
-			if l.opts.now() < p.noCompactionUntil {
+			if p.offline != nil || l.opts.now() < p.noCompactionUntil {
 				continue
 			}
 			if err := l.compact(ctx, t, int32(i)); err != nil {

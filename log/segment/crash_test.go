@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -65,6 +66,9 @@ func (m crashModel) crash(fs *vfs.MemFS, rng *rand.Rand, op fsOp) (*vfs.MemFS, e
 
 // recovers opens a log on what a crash has left and compares it with the world.
 func (w *world) recovers(fs *vfs.MemFS) error {
+	damage := w.damage
+	w.damage = false // it is repaired
+	defer func() { w.damage = damage }()
 	reopen := func() (*Log, error) { return Open(w.aside(fs)) }
 	l, err := reopen()
 	if err != nil {
@@ -365,6 +369,7 @@ var faults = []fault{
 func faultAt(seed uint64, steps, n int, f fault) (ops int, err error) {
 	mem := vfs.NewCrashableMem()
 	w := newWorld(seed, mem, nil)
+	w.damage = true // a segment that can't be opened takes its partition offline
 	off := false
 	fs := &faultFS{FS: mem, hook: func(op fsOp) error {
 		if ops++; off || ops < n || ops > n && !f.stays || f.err == errShort && op.kind != "write" || op.kind == "remove" {
@@ -433,10 +438,30 @@ func TestFaultEverywhere(t *testing.T) {
 
 // flipped is a disk at rest with what a log on it says.
 type flipped struct {
-	fs    *vfs.MemFS
-	files []string
-	sizes []int
-	want  string
+	fs       *vfs.MemFS
+	files    []string
+	sizes    []int
+	segments []int // those of files that are
+	want     said
+}
+
+// said is what a log says: of each partition, and of all else under "".
+type said map[string]string
+
+// others compares what is said of partitions that are not offline, and of all
+// else.
+func (s said) others(want said) (offline int, err error) {
+	for name, text := range want {
+		if s[name] == "offline" {
+			offline++
+		} else if s[name] != text {
+			err = fmt.Errorf("%q is not what it was: %s\nwas %s", name, s[name], text)
+		}
+	}
+	if len(s) != len(want) {
+		err = fmt.Errorf("%d partitions, were %d", len(s), len(want))
+	}
+	return offline, err
 }
 
 // atRest returns the disk of a world, closed in order or not.
@@ -479,6 +504,9 @@ func (f *flipped) list(dir string) error {
 		if info.IsDir() {
 			err = f.list(path)
 		} else if info.Size() > 0 {
+			if strings.HasPrefix(path, "data/topics/") {
+				f.segments = append(f.segments, len(f.files))
+			}
 			f.files, f.sizes = append(f.files, path), append(f.sizes, int(info.Size()))
 		}
 		if err != nil {
@@ -488,49 +516,65 @@ func (f *flipped) list(dir string) error {
 	return nil
 }
 
-// look opens a log and describes all that it says, decoded and raw; warned
+// look opens a log and takes down all that it says, decoded and raw; warned
 // tells whether it logged a warning.
-func (f *flipped) look(fs *vfs.MemFS) (text string, warned bool, err error) {
+func (f *flipped) look(fs *vfs.MemFS) (out said, warned bool, err error) {
 	logger := slog.New(slog.NewTextHandler(writerFunc(func() { warned = true }), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	l, err := Open(Options{FS: fs, Dir: "data", Rand: rand.New(rand.NewPCG(1, 1)).Uint64, Inline: true, Logger: logger, ReserveBytes: -1})
 	if err != nil {
-		return "", warned, err
+		return nil, warned, err
 	}
 	defer l.Close()
-	if text, err = dump(l); err != nil {
-		return "", warned, err
+	out = said{}
+	if out[""], err = dumpRest(l); err != nil {
+		return nil, warned, err
 	}
 	topics, err := l.Topics(ctx)
 	if err != nil {
-		return "", warned, err
+		return nil, warned, err
 	}
 	for _, t := range topics {
 		for i := range t.Partitions {
 			p := log.Partition{Topic: t.Name, Index: i}
-			b, err := l.Bounds(ctx, p)
+			text, err := dumpPartition(l, p)
+			if err == nil {
+				raw := ""
+				raw, err = dumpRaw(l, p)
+				text += raw
+			}
+			if errors.Is(err, log.ErrOffline) && slices.Contains(t.Offline, i) {
+				text, err = "offline", nil
+			}
 			if err != nil {
-				return "", warned, err
+				return nil, warned, err
 			}
-			for offset := b.Start; offset < b.HighWatermark; {
-				f, err := l.FetchRaw(ctx, log.RawFetch{Partition: p, Offset: offset, MaxBytes: 1000, AtLeastOne: true, Committed: offset < b.LastStable}, nil)
-				if err != nil {
-					return "", warned, err
-				}
-				if len(f.Batches) == 0 {
-					break
-				}
-				text += fmt.Sprintf("%s %x %v\n", p.Topic, f.Batches, f.Aborted)
-				for rest := f.Batches; len(rest) > 0; {
-					h, err := log.ReadHeader(rest)
-					if err != nil {
-						return "", warned, err
-					}
-					offset, rest = h.LastOffset+1, rest[h.Bytes:]
-				}
-			}
+			out[fmt.Sprint(p)] = text
 		}
 	}
-	return text, warned, nil
+	return out, warned, nil
+}
+
+// dumpRaw describes a partition's batches.
+func dumpRaw(l *Log, p log.Partition) (text string, err error) {
+	b, err := l.Bounds(ctx, p)
+	for offset := b.Start; err == nil && offset < b.HighWatermark; {
+		f, err := l.FetchRaw(ctx, log.RawFetch{Partition: p, Offset: offset, MaxBytes: 1000, AtLeastOne: true, Committed: offset < b.LastStable}, nil)
+		if err != nil {
+			return "", err
+		}
+		if len(f.Batches) == 0 {
+			break
+		}
+		text += fmt.Sprintf("%x %v\n", f.Batches, f.Aborted)
+		for rest := f.Batches; len(rest) > 0; {
+			h, err := log.ReadHeader(rest)
+			if err != nil {
+				return "", err
+			}
+			offset, rest = h.LastOffset+1, rest[h.Bytes:]
+		}
+	}
+	return text, err
 }
 
 type writerFunc func()
@@ -547,19 +591,78 @@ func (f *flipped) flip(rng *rand.Rand) (outcome string, err error) {
 		return "", err
 	}
 	buf[at] ^= 1 << bit
-	got, warned, err := f.look(fs)
-	switch {
-	case err != nil:
-		return "detected", nil
-	case got == f.want:
-		return "no effect", nil
-	case warned:
-		return "reported", nil
+	outcome, err = f.outcome(fs, i)
+	if err != nil {
+		err = fmt.Errorf("bit %d of byte %d of %s: %w", bit, at, f.files[i], err)
 	}
-	return "", fmt.Errorf("bit %d of byte %d of %s changed what the log says", bit, at, f.files[i])
+	return outcome, err
 }
 
-// flips flips n bits, each on a disk of its own.
+// cutShort removes a segment's file, or its end, and looks what becomes of it.
+func (f *flipped) cutShort(rng *rand.Rand) (outcome string, err error) {
+	i := pick(rng, f.segments)
+	fs := f.fs.CrashClone(vfs.CrashCloneCfg{})
+	left := rng.IntN(f.sizes[i]+1) - 1
+	if left < 0 {
+		err = fs.Remove(f.files[i])
+	} else {
+		err = rewrite(fs, f.files[i], f.content(i)[:left])
+	}
+	if err == nil {
+		outcome, err = f.outcome(fs, i)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s cut to %d of %d bytes: %w", f.files[i], left, f.sizes[i], err)
+	}
+	return outcome, err
+}
+
+func (f *flipped) content(i int) []byte {
+	buf, err := f.fs.UnsafeGetFileDataBuffer(f.files[i])
+	if err != nil {
+		panic(err) // it was listed
+	}
+	return buf
+}
+
+func rewrite(fs vfs.FS, name string, content []byte) error {
+	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Sync(), f.Close(), syncDir(fs, fs.PathDir(name)))
+}
+
+// outcome looks at a disk on which file i is damaged. What a log says of it must
+// be an error, be right, or be reported; if a partition is offline the others
+// are right, and all is once the file is restored.
+func (f *flipped) outcome(fs *vfs.MemFS, i int) (string, error) {
+	got, warned, err := f.look(fs)
+	if err != nil {
+		return "detected", nil
+	}
+	switch offline, err := got.others(f.want); {
+	case err == nil && offline == 0:
+		return "no effect", nil
+	case err != nil && warned && offline == 0:
+		return "reported", nil
+	case err != nil || offline > 1 || !warned:
+		return "", fmt.Errorf("%d partitions are offline, reported: %v: %w", offline, warned, err)
+	}
+	if err := rewrite(fs, f.files[i], f.content(i)); err != nil {
+		return "", err
+	}
+	if got, _, err = f.look(fs); err != nil {
+		return "", fmt.Errorf("after the file was restored: %w", err)
+	}
+	if offline, err := got.others(f.want); err != nil || offline > 0 {
+		return "", fmt.Errorf("after the file was restored %d partitions are offline: %w", offline, err)
+	}
+	return "offline", nil
+}
+
+// flips flips n bits, and cuts n/4 segments short, each on a disk of its own.
 func flips(n int) (map[string]int, error) {
 	outcomes := map[string]int{}
 	for _, clean := range []bool{true, false} {
@@ -568,12 +671,19 @@ func flips(n int) (map[string]int, error) {
 			return nil, err
 		}
 		rng := rand.New(rand.NewPCG(11, 12))
-		for range n / 2 {
+		for i := range n / 2 {
 			what, err := f.flip(rng)
 			if err != nil {
 				return nil, err
 			}
 			outcomes[what]++
+			if i%4 > 0 {
+				continue
+			}
+			if what, err = f.cutShort(rng); err != nil {
+				return nil, err
+			}
+			outcomes["cut "+what]++
 		}
 	}
 	return outcomes, nil
@@ -589,8 +699,8 @@ func TestBitFlips(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if outcomes["detected"] < n/4 {
-		t.Fatalf("hardly any flip was noticed: %v", outcomes)
+	if outcomes["detected"] < n/4 || outcomes["cut offline"] < n/8 {
+		t.Fatalf("hardly any damage was noticed: %v", outcomes)
 	}
 	t.Log(outcomes)
 }

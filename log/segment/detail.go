@@ -86,6 +86,7 @@ func (*deleteOffsets) kind() byte { return opDeleteOffsets }
 func (*topicConfig) kind() byte   { return opTopicConfig }
 func (*addPartitions) kind() byte { return opAddPartitions }
 func (*replace) kind() byte       { return opReplace }
+func (*heldMarker) kind() byte    { return opHeldMarker }
 
 func newDetail(kind byte) detail {
 	switch kind {
@@ -109,6 +110,8 @@ func newDetail(kind byte) detail {
 		return &addPartitions{}
 	case opReplace:
 		return &replace{}
+	case opHeldMarker:
+		return &heldMarker{}
 	}
 	return nil
 }

@@ -12,6 +12,7 @@
 //	LOCK                                  held while the log is open
 //	checkpoint                            JSON and its CRC: the state as of a journal's start
 //	journal-N, journal-N+1, …             what has happened since
+//	held-<topic id>-<partition>           what journals had for a partition that is offline
 //	reserve                               disk space given free when the disk is full
 //	topics/<topic id>/<partition>/<base offset>[.<generation>].log
 //	                                      record batches, back to back
@@ -76,6 +77,11 @@
 // refuses to open rather than lose what it acknowledged; with NoSync, where
 // that is what a power cut leaves, the log goes back to the last entry before.
 // The leader epoch is raised unless the log was closed in order.
+//
+// What is wrong with the files of one partition takes that partition offline, not
+// the log (offline.go): they are left as they are, what the journals have for
+// it is kept, and once the missing file is back the next start has it whole.
+// A bad batch that a reader comes upon is an error of that read.
 //
 // After a failed write or fsync nothing is accepted any more: the page cache
 // can't be trusted then, and a second fsync would lie. Reads go on. A full disk

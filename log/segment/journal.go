@@ -30,6 +30,7 @@ type journal struct {
 	number int
 	seq    uint64 // of the next entry
 	seed   uint32 // what the CRCs of its entries go on from
+	salt   uint64
 	bytes  int64
 	nosync bool
 }
@@ -40,8 +41,11 @@ type journal struct {
 // of the filesystem than the write itself, which halves what an fsync costs
 // (docs/adr/0063). What that file held is told apart by its CRCs.
 func createJournal(fs vfs.FS, dir, spare string, number int, seq, salt uint64, nosync bool) (journal, error) {
-	j := journal{number: number, seq: seq, nosync: nosync}
-	name := journalName(fs, dir, number)
+	return createJournalFile(fs, journalName(fs, dir, number), spare, journal{number: number, seq: seq, salt: salt, nosync: nosync})
+}
+
+// createJournalFile makes the file of j with that name.
+func createJournalFile(fs vfs.FS, name, spare string, j journal) (journal, error) {
 	var err error
 	if spare != "" {
 		j.file, err = fs.ReuseForWrite(spare, name, vfs.WriteCategoryUnspecified)
@@ -54,23 +58,23 @@ func createJournal(fs vfs.FS, dir, spare string, number int, seq, salt uint64, n
 	var head [journalHeaderBytes]byte
 	binary.BigEndian.PutUint32(head[:], journalMagic)
 	binary.BigEndian.PutUint32(head[4:], journalVersion)
-	if nosync {
+	if j.nosync {
 		binary.BigEndian.PutUint32(head[8:], flagNoSync)
 	}
-	binary.BigEndian.PutUint64(head[16:], seq)
-	binary.BigEndian.PutUint64(head[24:], uint64(number))
-	binary.BigEndian.PutUint64(head[32:], salt)
+	binary.BigEndian.PutUint64(head[16:], j.seq)
+	binary.BigEndian.PutUint64(head[24:], uint64(j.number))
+	binary.BigEndian.PutUint64(head[32:], j.salt)
 	j.seed = journalHeaderCRC(head[:])
 	binary.BigEndian.PutUint32(head[12:], j.seed)
 	if _, err = j.file.WriteAt(append(head[:], endMark[:]...), 0); err == nil {
 		err = j.file.Sync()
 	}
 	if err == nil {
-		err = syncDir(fs, dir)
+		err = syncDir(fs, fs.PathDir(name))
 	}
 	if err != nil {
 		_ = j.file.Close()
-		return j, fmt.Errorf("making journal: %w", err)
+		return journal{}, fmt.Errorf("making journal: %w", err)
 	}
 	return j, nil
 }
@@ -134,7 +138,10 @@ type journalFile struct {
 // whole: it was never used then, since the header is durable before the first
 // entry.
 func openJournal(fs vfs.FS, dir string, number int) (*journalFile, error) {
-	name := journalName(fs, dir, number)
+	return openJournalFile(fs, journalName(fs, dir, number), number)
+}
+
+func openJournalFile(fs vfs.FS, name string, number int) (*journalFile, error) {
 	f, err := fs.Open(name, vfs.SequentialReadsOption)
 	if err != nil {
 		return nil, fmt.Errorf("opening journal: %w", err)

@@ -57,6 +57,10 @@ type Log struct {
 	checkpoint                chan struct{} // closed when the checkpoint under way has ended
 	spare                     string        // journal to be written over, "" if none; of the checkpoint under way
 	replayed                  int           // journal entries, by Open
+	// What Open finds wrong with the files of partitions, and that it must begin
+	// again because it did not know that from the beginning.
+	damaged map[partitionID]*damageError
+	again   bool
 }
 
 // l.mu guards it.
@@ -74,7 +78,7 @@ var _ log.Broker = (*Log)(nil)
 // was acknowledged. ErrLocked says that another process has it.
 func Open(opts Options) (*Log, error) {
 	opts.setDefaults()
-	l := &Log{opts: opts, writers: map[string]uint64{}, touched: map[string]struct{}{}, checkpoint: make(chan struct{})}
+	l := &Log{opts: opts, writers: map[string]uint64{}, touched: map[string]struct{}{}, damaged: map[partitionID]*damageError{}, checkpoint: make(chan struct{})}
 	l.salt = opts.Rand()
 	l.reset()
 	close(l.checkpoint)
@@ -112,7 +116,7 @@ func (l *Log) reset() {
 	l.topics, l.byID, l.groups = map[string]*topic{}, map[log.TopicID]*topic{}, map[string]*group{}
 	l.txns, l.txnOf = map[string]*txn{}, map[int64]*txn{}
 	l.partitions, l.groupBytes, l.joined, l.producers = 0, 0, 0, 0
-	l.oldFiles, l.replayed = nil, 0
+	l.oldFiles, l.replayed, l.again = nil, 0, false
 }
 
 // Close waits for what is queued, makes a checkpoint and gives the directory
@@ -164,9 +168,11 @@ func (l *Log) growTopic(t *topic, total int32) {
 	for ; t.Partitions < total; t.Partitions++ {
 		l.partitions++
 		dir := fs.PathJoin(l.topicDir(t.ID), strconv.Itoa(int(t.Partitions)))
-		t.partitions = append(t.partitions, &partition{
-			fs: fs, dir: dir, name: log.Partition{Topic: t.Name, Index: t.Partitions}, settings: t.settings,
-		})
+		p := &partition{fs: fs, dir: dir, name: log.Partition{Topic: t.Name, Index: t.Partitions}, settings: t.settings}
+		if damage := l.damaged[partitionID{t.ID, t.Partitions}]; damage != nil {
+			p.takeOffline(damage)
+		}
+		t.partitions = append(t.partitions, p)
 	}
 }
 
@@ -196,5 +202,5 @@ func (l *Log) dropTopic(t *topic) {
 	for _, p := range t.partitions {
 		p.close(fmt.Errorf("%w: %s was deleted", log.ErrUnknownTopic, t.Name))
 	}
-	l.oldFiles = append(l.oldFiles, l.topicDir(t.ID))
+	l.oldFiles = append(append(l.oldFiles, l.topicDir(t.ID)), l.heldFiles(t)...)
 }

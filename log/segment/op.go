@@ -33,6 +33,7 @@ const (
 	opTopicConfig   = 17
 	opAddPartitions = 18
 	opReplace       = 19
+	opHeldMarker    = 20 // a transaction's end in a partition that is offline
 )
 
 // An op is one change of the log's state.
@@ -230,10 +231,9 @@ func (d *opDecoder) batch(o *op) {
 		o.batch = d.batches[at:][:o.length:o.length]
 		return
 	}
-	last := d.int63()
-	d.uvarint() // greatest timestamp
+	o.info.LastOffset, o.info.MaxTime = d.int63(), int64(d.uvarint())
 	o.epoch = d.int32()
-	d.bad = d.bad || last < o.base || o.length < log.HeaderBytes
+	d.bad = d.bad || o.info.LastOffset < o.base || o.length < log.HeaderBytes
 }
 
 func (d *opDecoder) groupOffsets(o *op) {

@@ -27,12 +27,15 @@ type partition struct {
 	aborted  []abortedTxn // by last offset
 	cleaned  int64        // compacted up to this offset
 	gone     error        // why nothing can be read any more
+	offline  error        // why the partition takes no part, see offline.go; it stays as it was at open
 
 	// The committer's.
 	settings  *settings
 	producers map[int64]*producerState
 	tail      int64 // next offset to give
 	dirMade   bool
+	saved     checkpointPartition // of one that is offline: what checkpoints say of it
+	held      journal             // of one that is offline: the file being written, by Open
 
 	noCompactionUntil int64 // ms; the housekeeping's
 	dirDirty          bool  // entries of dirs() are not synced
@@ -373,6 +376,10 @@ func (p *partition) newerSegment(offset, ms int64) (v view, end int64, err error
 func (p *partition) close(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.held.file != nil {
+		_ = p.held.file.Close()
+		p.held.file = nil
+	}
 	if p.gone != nil {
 		return
 	}

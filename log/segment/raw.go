@@ -78,12 +78,16 @@ func (l *Log) checkRaw(a log.Append) (op, error) {
 	l.mu.RLock()
 	t := l.topics[a.Partition.Topic]
 	var s *settings
+	var offline error
 	if t != nil && a.Partition.Index >= 0 && a.Partition.Index < t.Partitions {
-		s = t.settings
+		s, offline = t.settings, t.partitions[a.Partition.Index].offline
 	}
 	l.mu.RUnlock()
 	if s == nil {
 		return op{}, unknown(a.Partition)
+	}
+	if offline != nil {
+		return op{}, offline
 	}
 	v := <-validators
 	defer func() {

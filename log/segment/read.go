@@ -7,6 +7,7 @@ import (
 	"karst/log"
 )
 
+// partition finds a partition that is not offline.
 func (l *Log) partition(p log.Partition) (*partition, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -14,14 +15,15 @@ func (l *Log) partition(p log.Partition) (*partition, error) {
 	if t == nil || p.Index < 0 || p.Index >= t.Partitions {
 		return nil, unknown(p)
 	}
-	return t.partitions[p.Index], nil
+	part := t.partitions[p.Index]
+	return part, part.offline
 }
 
 // Bounds implements log.Log.
 func (l *Log) Bounds(_ context.Context, p log.Partition) (log.Bounds, error) {
 	part, err := l.partition(p)
 	if err != nil {
-		return log.Bounds{}, err
+		return log.Bounds{LeaderEpoch: l.epoch}, err
 	}
 	b := part.bounds()
 	b.LeaderEpoch = l.epoch

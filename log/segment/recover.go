@@ -45,6 +45,9 @@ func (l *Log) recover() error {
 			l.opts.Logger.Info("the log was not closed; recovered it", "journal_entries", l.replayed, "leader_epoch", l.epoch)
 		}
 	}
+	if err := l.finishHeld(); err != nil {
+		return err
+	}
 	l.nextProducer = l.endProducer // some of the last block may have been given
 	// The next journal takes the number after the last one that was used: what
 	// has a higher one was made by a start that was cut short.
@@ -95,33 +98,28 @@ func (l *Log) checkUnused(names []string, journals map[int]bool) error {
 // loadAndReplay sets the state that the checkpoint describes and applies the
 // journals. A journal that is not synced may name a batch in a segment that the
 // crash has lost: the log then goes back to before that entry, which takes a
-// second run, for half of the entry was applied.
+// second run, for half of the entry was applied. So does a partition of which
+// the journal shows that it is damaged.
 func (l *Log) loadAndReplay(c *checkpointFile, journals map[int]bool) (seq uint64, err error) {
 	for end := uint64(math.MaxUint64); ; {
 		if err := l.load(c); err != nil {
 			return 0, err
 		}
 		seq, err := l.replay(c, journals, end)
-		var lost *lostBatchError
-		if !errors.As(err, &lost) {
+		if lost := (*damageError)(nil); errors.As(err, &lost) {
+			l.opts.Logger.Warn("the log was not synced and has lost its last entries", "first_entry", seq, "error", err)
+			end = seq
+		} else if err != nil || !l.again {
 			return seq, err
 		}
 		l.closeFiles()
-		l.opts.Logger.Warn("the log was not synced and has lost its last entries", "first_entry", seq, "error", err)
 		l.reset()
-		end = seq
 		// The state that was loaded is made of the checkpoint's own parts.
 		if c, err = readCheckpoint(l.opts.FS, l.opts.Dir); err != nil {
 			return 0, err
 		}
 	}
 }
-
-// A lostBatchError is a batch that a journal names and that is not, or not
-// whole, in its segment.
-type lostBatchError struct{ error }
-
-func (e *lostBatchError) Unwrap() error { return e.error }
 
 // replay applies the journals from the checkpoint's on, up to entry end, and
 // returns the sequence number after the last one.
@@ -164,9 +162,9 @@ func (l *Log) replayJournal(j *journalFile, name string, seq, end uint64) (next 
 	l.journal.number = j.number
 	err = j.entries(end, func(payload []byte) error {
 		l.replayed++
-		return decodeOps(payload, l.redo)
+		return decodeOps(payload, func(o *op) error { return l.replayOp(o, j.nosync) })
 	})
-	if lost := (*lostBatchError)(nil); err != nil && (!j.nosync || !errors.As(err, &lost)) {
+	if lost := (*damageError)(nil); err != nil && !errors.As(err, &lost) {
 		return 0, false, fmt.Errorf("%w: %w", log.ErrCorrupt, err)
 	}
 	if err != nil || j.seq == end {
@@ -194,11 +192,10 @@ func (l *Log) replayJournal(j *journalFile, name string, seq, end uint64) (next 
 func (l *Log) load(c *checkpointFile) error {
 	for _, ct := range c.Topics {
 		t := l.addTopic(ct.Topic)
-		for i, cp := range ct.Parts {
-			if err := t.partitions[i].load(&cp); err != nil {
+		for i := range ct.Parts {
+			if err := l.loadPartition(partitionID{t.ID, int32(i)}, &ct.Parts[i]); err != nil {
 				return err
 			}
-			l.producers += len(cp.Producers)
 		}
 	}
 	l.clusterID = c.Cluster
@@ -265,23 +262,23 @@ func (p *partition) load(c *checkpointPartition) error {
 	return nil
 }
 
-// openSegment opens a segment's file, which must have what it says.
+// openSegment opens a segment's file, which must have what it says; else it is a
+// damageError, and the file is as it was.
 func (p *partition) openSegment(c checkpointSegment) (*segmentFile, error) {
-	f, err := p.fs.OpenReadWrite(p.path(c.segmentID), vfs.WriteCategoryUnspecified)
+	path := p.path(c.segmentID)
+	info, err := p.fs.Stat(path)
+	if err == nil && info.Size() < c.Bytes {
+		err = fmt.Errorf("%w: it has %d bytes and had %d", log.ErrCorrupt, info.Size(), c.Bytes)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("opening segment: %w", err)
+		return nil, damaged(path, false, fmt.Errorf("segment %s: %w", c.name(), err))
+	}
+	f, err := p.fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, damaged(path, false, fmt.Errorf("opening segment %s: %w", c.name(), err))
 	}
 	s := newSegmentFile(c.segmentID, f)
 	s.size, s.end, s.maxTime, s.fileEnd, s.created, s.sum = c.Bytes, c.Bytes, c.MaxTime, -1, c.Created, c.Sum
-	info, err := f.Stat()
-	if err == nil && info.Size() < c.Bytes {
-		err = fmt.Errorf("%w: %s partition %d: segment %s has %d bytes and had %d; restore it from a copy",
-			log.ErrCorrupt, p.name.Topic, p.name.Index, s.name(), info.Size(), c.Bytes)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("opening segment: %w", err)
-	}
 	return s, nil
 }
 
@@ -310,10 +307,13 @@ func (l *Log) redo(o *op) error {
 			return fmt.Errorf("%w: trim of topic %s partition %d, which there is not", log.ErrCorrupt, o.topic, o.partition)
 		}
 	}
-	if d, ok := o.detail.(*replace); ok {
+	switch d := o.detail.(type) {
+	case *replace:
 		if err := l.redoReplace(d); err != nil {
 			return err
 		}
+	case *heldMarker:
+		return l.redoMarker(d)
 	}
 	if err := l.ahead(o); err != nil {
 		return err
@@ -327,7 +327,7 @@ const maxTopicPartitions = 1 << 16
 
 func (l *Log) redoAppend(p *partition, o *op) error {
 	if o.base != p.tail {
-		return fmt.Errorf("%w: journal goes on at offset %d of %s partition %d, which ends at %d", log.ErrCorrupt, o.base, p.name.Topic, p.name.Index, p.tail)
+		return damaged(p.dir, false, fmt.Errorf("%w: the journal goes on at offset %d of %s partition %d, which ends at %d", log.ErrCorrupt, o.base, p.name.Topic, p.name.Index, p.tail))
 	}
 	now := l.opts.now()
 	placed := o.kind == opPlaced
@@ -380,24 +380,25 @@ func (p *partition) readPlaced(o *op) error {
 	} else {
 		opened, err := p.fs.Open(p.path(id))
 		if err != nil {
-			return &lostBatchError{fmt.Errorf("opening segment of a batch that the journal names: %w", err)}
+			return damaged(p.path(id), true, fmt.Errorf("opening segment of a batch that the journal names: %w", err))
 		}
 		defer opened.Close()
 		f = opened
 	}
 	if info, err := f.Stat(); err != nil || info.Size() < pos+int64(o.length) {
-		return &lostBatchError{fmt.Errorf("segment %s ends before a batch that the journal names", id.name())}
+		return damaged(p.path(id), true, fmt.Errorf("%w: segment %s ends before a batch that the journal names", log.ErrCorrupt, id.name()))
 	}
 	o.batch = make([]byte, o.length)
 	if n, err := f.ReadAt(o.batch, pos); n < o.length {
-		return fmt.Errorf("reading segment %s: %w", id.name(), err)
+		return damaged(p.path(id), false, fmt.Errorf("reading segment %s: %w", id.name(), err))
 	}
 	epoch := o.epoch
-	if err := o.checkBatch(); err != nil {
-		return &lostBatchError{err}
+	err := o.checkBatch()
+	if err == nil && o.epoch != epoch {
+		err = fmt.Errorf("%w: batch says leader epoch %d, journal %d", log.ErrCorrupt, o.epoch, epoch)
 	}
-	if o.epoch != epoch {
-		return &lostBatchError{fmt.Errorf("%w: batch says leader epoch %d, journal %d", log.ErrCorrupt, o.epoch, epoch)}
+	if err != nil {
+		return damaged(p.path(id), true, fmt.Errorf("segment %s at byte %d: %w", id.name(), pos, err))
 	}
 	return nil
 }
@@ -412,6 +413,7 @@ func (l *Log) removeStray(names []string) error {
 			_ = fs.Remove(path)
 		}
 	}
+	l.removeStrayHeld(names)
 	if !slices.Contains(names, "topics") {
 		return nil
 	}
@@ -430,7 +432,9 @@ func (l *Log) removeStray(names []string) error {
 			continue
 		}
 		for _, p := range t.partitions {
-			p.removeStray()
+			if p.offline == nil || seeded("offline-files-removed") {
+				p.removeStray()
+			}
 		}
 	}
 	return nil

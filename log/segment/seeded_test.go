@@ -63,6 +63,11 @@ func suite() (err error) {
 			return fmt.Errorf("random crashes, seed %d: %w", s, err)
 		}
 	}
+	for s := range uint64(300) {
+		if _, err := damageWhileItLives(s, 60); err != nil {
+			return fmt.Errorf("damage, seed %d: %w", s, err)
+		}
+	}
 	for s := range uint64(8) { // workloads differ in whether a fault meets a compaction
 		if _, err := faultEverywhere(s, 60); err != nil {
 			return fmt.Errorf("faults, seed %d: %w", s, err)

@@ -258,7 +258,15 @@ func (l *Log) takeEndOp(r *request, t *txn, end *txnEnd) error {
 		if i > 0 && seeded("marker-missing") {
 			break
 		}
-		o := op{kind: opAppend, batch: log.Marker(mark, end.Commit, end.Time), topic: id.Topic, name: topic.Name, partition: id.Index, part: topic.partitions[id.Index]}
+		part := topic.partitions[id.Index]
+		if part.offline != nil {
+			held := &heldMarker{Partition: id, Producer: mark, Commit: end.Commit, Epoch: l.epoch, Time: end.Time}
+			if err := l.take(r, detailOp(held)); err != nil {
+				return err
+			}
+			continue
+		}
+		o := op{kind: opAppend, batch: log.Marker(mark, end.Commit, end.Time), topic: id.Topic, name: topic.Name, partition: id.Index, part: part}
 		if err := l.take(r, o); err != nil {
 			return err
 		}

@@ -30,6 +30,7 @@ type world struct {
 	closed    bool  // it was closed in order
 	manyLarge bool  // batches bypass the journal often
 	lossy     bool  // the log does not sync: a power cut may lose what was acknowledged
+	damage    bool  // files are damaged: partitions may be offline
 	next      int   // number of the next record
 	topics    map[string]*wTopic
 	plain     []*wProducer // idempotent
@@ -191,9 +192,12 @@ func (w *world) together(f func()) {
 // failed reports whether the log can't go on; then err is no fault of it.
 func failed(err error) bool { return errors.Is(err, log.ErrFailed) || errors.Is(err, log.ErrClosed) }
 
+// offline reports whether err says that a partition is, and it may be.
+func (w *world) offline(err error) bool { return w.damage && errors.Is(err, log.ErrOffline) }
+
 // unexpected notes an error that the model has no reason for.
 func (w *world) unexpected(what string, err error) {
-	if err != nil && !failed(err) && !errors.Is(err, log.ErrDiskFull) && w.err == nil {
+	if err != nil && !failed(err) && !errors.Is(err, log.ErrDiskFull) && !w.offline(err) && w.err == nil {
 		w.err = fmt.Errorf("%s: %w", what, err)
 	}
 }
@@ -532,7 +536,7 @@ func (w *world) misbehave() {
 	}
 	send := func(what string, r log.RawProduce, want error) {
 		w.l.ProduceRaw(r, func(res []log.RawResult) {
-			if err := res[0].Err; !errors.Is(err, want) && !failed(err) && !errors.Is(err, log.ErrDiskFull) && w.err == nil {
+			if err := res[0].Err; !errors.Is(err, want) && !failed(err) && !errors.Is(err, log.ErrDiskFull) && !w.offline(err) && w.err == nil {
 				w.err = fmt.Errorf("%s: %v, want %w", what, err, want)
 			}
 		})
