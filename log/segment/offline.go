@@ -3,6 +3,7 @@ package segment
 import (
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,6 +48,14 @@ func damaged(file string, lost bool, err error) error {
 		}
 	}
 	return &damageError{file: file, lost: lost, error: err}
+}
+
+// withoutPath leaves out where the data directory is: clients are told err, too.
+func withoutPath(err error) error {
+	if p := (*iofs.PathError)(nil); errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 // A heldMarker is the end of a transaction in a partition that is offline, in
@@ -124,10 +133,10 @@ func (l *Log) redoHeld(id partitionID, c *checkpointPartition) error {
 		name := heldName(id)
 		j, err := openJournalFile(l.opts.FS, l.opts.FS.PathJoin(l.opts.Dir, name), 0)
 		if err == nil && j == nil {
-			err = fmt.Errorf("%w: the header of %s is not whole", log.ErrCorrupt, name)
+			err = fmt.Errorf("%w: its header is not whole", log.ErrCorrupt)
 		}
 		if err != nil {
-			return damaged(name, false, err)
+			return damaged(name, false, fmt.Errorf("%s: %w", name, withoutPath(err)))
 		}
 		err = j.entries(c.Held, func(payload []byte) error { return decodeOps(payload, l.redo) })
 		_ = j.file.Close()

@@ -271,11 +271,11 @@ func (p *partition) openSegment(c checkpointSegment) (*segmentFile, error) {
 		err = fmt.Errorf("%w: it has %d bytes and had %d", log.ErrCorrupt, info.Size(), c.Bytes)
 	}
 	if err != nil {
-		return nil, damaged(path, false, fmt.Errorf("segment %s: %w", c.name(), err))
+		return nil, damaged(path, false, fmt.Errorf("segment %s: %w", c.name(), withoutPath(err)))
 	}
 	f, err := p.fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return nil, damaged(path, false, fmt.Errorf("opening segment %s: %w", c.name(), err))
+		return nil, damaged(path, false, fmt.Errorf("opening segment %s: %w", c.name(), withoutPath(err)))
 	}
 	s := newSegmentFile(c.segmentID, f)
 	s.size, s.end, s.maxTime, s.fileEnd, s.created, s.sum = c.Bytes, c.Bytes, c.MaxTime, -1, c.Created, c.Sum
@@ -380,7 +380,7 @@ func (p *partition) readPlaced(o *op) error {
 	} else {
 		opened, err := p.fs.Open(p.path(id))
 		if err != nil {
-			return damaged(p.path(id), true, fmt.Errorf("opening segment of a batch that the journal names: %w", err))
+			return damaged(p.path(id), true, fmt.Errorf("opening segment %s, which has a batch that the journal names: %w", id.name(), withoutPath(err)))
 		}
 		defer opened.Close()
 		f = opened
@@ -390,7 +390,7 @@ func (p *partition) readPlaced(o *op) error {
 	}
 	o.batch = make([]byte, o.length)
 	if n, err := f.ReadAt(o.batch, pos); n < o.length {
-		return damaged(p.path(id), false, fmt.Errorf("reading segment %s: %w", id.name(), err))
+		return damaged(p.path(id), false, fmt.Errorf("reading segment %s: %w", id.name(), withoutPath(err)))
 	}
 	epoch := o.epoch
 	err := o.checkBatch()

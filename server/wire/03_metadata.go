@@ -11,6 +11,9 @@ import (
 // nodeID is this broker's number; it is the only one.
 const nodeID int32 = 1
 
+// noLeader is the leader of a partition that is offline.
+const noLeader int32 = -1
+
 // noOperations says that authorized operations were not asked for.
 const noOperations int32 = -1 << 31
 
@@ -120,9 +123,10 @@ func (c *call) topicMetadata(req *kmsg.MetadataRequest, t log.Topic) kmsg.Metada
 		p.Partition, p.Leader, p.Replicas, p.ISR = i, nodeID, []int32{nodeID}, []int32{nodeID}
 		p.OfflineReplicas = []int32{}
 		b, err := c.srv.opts.Log.Bounds(c.ctx, log.Partition{Topic: t.Name, Index: i})
-		if err == nil {
-			p.LeaderEpoch = b.LeaderEpoch
+		if errors.Is(err, log.ErrOffline) {
+			p.ErrorCode, p.Leader, p.ISR, p.OfflineReplicas = codeLeaderNotAvailable, noLeader, []int32{}, []int32{nodeID}
 		}
+		p.LeaderEpoch = b.LeaderEpoch
 		out.Partitions = append(out.Partitions, p)
 	}
 	return out

@@ -64,7 +64,7 @@ func (c *call) commitCode(req *kmsg.OffsetCommitRequest, err error) int16 {
 
 // checkCommit says why an offset of a partition can't be stored.
 func (c *call) checkCommit(p log.Partition, metadata *string) int16 {
-	if _, err := c.srv.opts.Log.Bounds(c.ctx, p); err != nil {
+	if err := c.exists(p); err != nil {
 		return codeOf(err)
 	}
 	if len(str(metadata)) > maxMetadataBytes {

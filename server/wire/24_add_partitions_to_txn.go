@@ -86,13 +86,13 @@ func (c *call) joinTxn(version int16, p log.TxnProducer, partitions []log.Partit
 	return txnCodes(partitions, codes)
 }
 
-// writable says why clients may not write to a partition.
+// writable says why clients may not write to a partition. One that is offline may
+// be part of a transaction; its end is kept for it.
 func (c *call) writable(p log.Partition) error {
 	if c.srv.opts.Own(p.Topic) {
 		return fmt.Errorf("%w: %s is Karst's own", log.ErrInvalidTopic, p.Topic)
 	}
-	_, err := c.srv.opts.Log.Bounds(c.ctx, p)
-	return err
+	return c.exists(p)
 }
 
 // verifyTxn tells which partitions are part of a transaction; all are those

@@ -6,8 +6,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// describeLogDirs tells how many bytes partitions take. The one directory is
-// not named by its path, which is nobody's business.
+// describeLogDirs tells how many bytes partitions take, without those that are
+// offline. The one directory is not named by its path, which is nobody's
+// business.
 func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
 	dir := kmsg.NewDescribeLogDirsResponseDir()

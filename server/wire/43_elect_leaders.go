@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 
 	"karst/log"
@@ -8,7 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// electLeaders says of every partition that its one replica leads it already.
+// electLeaders says of every partition that its one replica leads it already, or
+// that there is none to lead it where that is offline.
 // Where topics is null all are meant, and of those only partitions would be told
 // that got another leader: none.
 func (c *call) electLeaders(req *kmsg.ElectLeadersRequest) kmsg.Response {
@@ -35,7 +37,7 @@ func (c *call) electLeaders(req *kmsg.ElectLeadersRequest) kmsg.Response {
 		for _, i := range t.Partitions {
 			err := bad
 			if err == nil {
-				err = c.elect(log.Partition{Topic: t.Topic, Index: i})
+				err = c.elect(log.Partition{Topic: t.Topic, Index: i}, req.ElectionType)
 			}
 			p := kmsg.NewElectLeadersResponseTopicPartition()
 			p.Partition, p.ErrorCode, p.ErrorMessage = i, codeOf(err), reason(err)
@@ -47,14 +49,22 @@ func (c *call) electLeaders(req *kmsg.ElectLeadersRequest) kmsg.Response {
 }
 
 // elect returns why a partition gets no other leader.
-func (c *call) elect(p log.Partition) error {
+func (c *call) elect(p log.Partition, electionType int8) error {
 	if err := c.exists(p); err != nil {
 		return err
+	}
+	if _, err := c.srv.opts.Log.Bounds(c.ctx, p); errors.Is(err, log.ErrOffline) {
+		code := codePreferredLeaderNotAvailable
+		if electionType == 1 {
+			code = codeEligibleLeadersNotAvailable
+		}
+		return wireError{code, err.Error()}
 	}
 	return wireError{codeElectionNotNeeded, fmt.Sprintf("broker %d leads the partition, and there is no other", nodeID)}
 }
 
-// exists returns an error unless there is that partition.
+// exists returns an error unless there is that partition. One that is offline is
+// there.
 func (c *call) exists(p log.Partition) error {
 	t, err := c.srv.opts.Log.Topic(c.ctx, p.Topic)
 	if err == nil && (p.Index < 0 || p.Index >= t.Partitions) {

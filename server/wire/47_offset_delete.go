@@ -17,7 +17,7 @@ func (c *call) offsetDelete(req *kmsg.OffsetDeleteRequest) kmsg.Response {
 			out := kmsg.NewOffsetDeleteResponseTopicPartition()
 			out.Partition = p.Partition
 			part := log.Partition{Topic: t.Topic, Index: p.Partition}
-			if _, err := c.srv.opts.Log.Bounds(c.ctx, part); err != nil {
+			if err := c.exists(part); err != nil {
 				out.ErrorCode = codeOf(err)
 			} else {
 				partitions = append(partitions, part)

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"slices"
 
 	"karst/log"
@@ -75,8 +76,10 @@ func (c *call) describePartition(topic string, index int32) kmsg.DescribeTopicPa
 	p := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 	p.Partition, p.LeaderID, p.Replicas, p.ISR = index, nodeID, []int32{nodeID}, []int32{nodeID}
 	p.EligibleLeaderReplicas, p.LastKnownELR, p.OfflineReplicas = []int32{}, []int32{}, []int32{}
-	if b, err := c.srv.opts.Log.Bounds(c.ctx, log.Partition{Topic: topic, Index: index}); err == nil {
-		p.LeaderEpoch = b.LeaderEpoch
+	b, err := c.srv.opts.Log.Bounds(c.ctx, log.Partition{Topic: topic, Index: index})
+	if errors.Is(err, log.ErrOffline) {
+		p.LeaderID, p.ISR, p.LastKnownELR, p.OfflineReplicas = noLeader, []int32{}, []int32{nodeID}, []int32{nodeID}
 	}
+	p.LeaderEpoch = b.LeaderEpoch
 	return p
 }

@@ -10,6 +10,7 @@ import (
 const (
 	codeNone                    int16 = 0
 	codeUnknownTopicOrPartition int16 = 3
+	codeLeaderNotAvailable      int16 = 5
 	codeInvalidGroupID          int16 = 24
 	codeGroupDenied             int16 = 30
 	codeTxnDenied               int16 = 53
@@ -31,8 +32,11 @@ const (
 	codeElectionNotNeeded       int16 = 84
 	codeNoReassignment          int16 = 85
 	codeInvalidRecord           int16 = 87
-	codeResourceNotFound        int16 = 91
-	codeUnknownTopicID          int16 = 100
+
+	codePreferredLeaderNotAvailable int16 = 80
+	codeEligibleLeadersNotAvailable int16 = 83
+	codeResourceNotFound            int16 = 91
+	codeUnknownTopicID              int16 = 100
 )
 
 // reason is the text that goes with a code, nil for none.
