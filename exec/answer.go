@@ -95,6 +95,7 @@ func (Asserted) answer()   {}
 type SourceInfo struct {
 	*catalog.Source
 	Partitions int
+	Damage     []string // why partitions of the topic are offline, one text each
 	// Readers and Writers are the queries that read and fill it, and Above the
 	// sources that these fill.
 	Readers, Writers []QueryInfo
@@ -104,8 +105,9 @@ type SourceInfo struct {
 // A TopicInfo is a topic of the log.
 type TopicInfo struct {
 	log.Topic
-	Records int64 // that it has now
-	Readers int   // queries that read it
+	Damage  []string // why partitions are offline, one text each
+	Records int64    // that it has now, in the others
+	Readers int      // queries that read it
 }
 
 // A QueryInfo is a query that runs, or should.

@@ -94,6 +94,9 @@ func Open(opts Options) (*Engine, error) {
 		return nil, fmt.Errorf("making the command log: %w", err)
 	}
 	if err := e.replay(); err != nil {
+		if errors.Is(err, log.ErrOffline) {
+			err = fmt.Errorf("%w. %s has everything that was defined here: there is nothing to go on from without it", err, CommandTopic)
+		}
 		return nil, err
 	}
 	if err := e.sweep(); err != nil {

@@ -93,6 +93,9 @@ func (e *Engine) cannotStart(r *running, err error) {
 func (e *Engine) open(r *running, before *task.Unit) error {
 	cfg := e.unitConfig(r)
 	cfg.Before = before
+	if err := e.writable(r.query.Plan); err != nil {
+		return err
+	}
 	unit, err := task.New(e.ctx, r.query.Plan, cfg)
 	if err != nil {
 		return err
@@ -110,6 +113,23 @@ func (e *Engine) open(r *running, before *task.Unit) error {
 // or the schema registry gives no answer, the disk is full.
 func passing(err error) bool {
 	return errors.Is(err, log.ErrUnavailable) || errors.Is(err, format.ErrUnavailable) || errors.Is(err, log.ErrDiskFull)
+}
+
+// writable holds that no partition of the topic that a plan writes to is offline:
+// it would be found out only when a row goes there. What it reads is read first.
+func (e *Engine) writable(p *plan.Plan) error {
+	sink, ok := p.Root.(*plan.Sink)
+	if !ok {
+		return nil
+	}
+	t, err := e.opts.Log.Topic(e.ctx, sink.Topic)
+	if err != nil || len(t.Offline) == 0 {
+		return nil // the first write tells
+	}
+	if _, err = e.opts.Log.Bounds(e.ctx, log.Partition{Topic: t.Name, Index: t.Offline[0]}); err != nil {
+		return fmt.Errorf("writing to %s: %w", t.Name, err)
+	}
+	return nil
 }
 
 func planTopics(p *plan.Plan) map[string]bool {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"karst/log"
 	"karst/planner"
 	"karst/planner/catalog"
 	"karst/planner/plan"
@@ -76,7 +77,7 @@ func (e *Engine) sources(ctx context.Context, tables, detail bool) (Answer, erro
 func (e *Engine) sourceInfo(ctx context.Context, cat *catalog.Catalog, src *catalog.Source, positions bool) (SourceInfo, error) {
 	info := SourceInfo{Source: src, Above: cat.DerivedFrom(src.Name)}
 	if t, err := e.opts.Log.Topic(ctx, src.Topic); err == nil {
-		info.Partitions = int(t.Partitions)
+		info.Partitions, info.Damage = int(t.Partitions), e.damage(ctx, t)
 	}
 	for _, part := range []struct {
 		ids []string
@@ -108,13 +109,16 @@ func (e *Engine) topics(ctx context.Context, x *sql.Show) (Answer, error) {
 		if strings.HasPrefix(t.Name, "_") && !x.All {
 			continue
 		}
-		info := TopicInfo{Topic: t}
-		bounds, err := e.bounds(ctx, t.Name)
-		if err != nil {
-			return nil, err
-		}
-		for _, b := range bounds {
-			info.Records += b.End - b.Start
+		info := TopicInfo{Topic: t, Damage: e.damage(ctx, t)}
+		for i := range t.Partitions {
+			if slices.Contains(t.Offline, i) {
+				continue
+			}
+			b, err := e.opts.Log.Bounds(ctx, log.Partition{Topic: t.Name, Index: i})
+			if err != nil {
+				return nil, err
+			}
+			info.Records += b.LastStable - b.Start
 		}
 		for _, id := range cat.QueryIDs() {
 			if q, _ := cat.Query(id); planTopics(q.Plan)[t.Name] {
@@ -124,6 +128,16 @@ func (e *Engine) topics(ctx context.Context, x *sql.Show) (Answer, error) {
 		a.List = append(a.List, info)
 	}
 	return a, nil
+}
+
+// damage says why partitions of a topic are offline.
+func (e *Engine) damage(ctx context.Context, t log.Topic) (reasons []string) {
+	for _, i := range t.Offline {
+		if _, err := e.opts.Log.Bounds(ctx, log.Partition{Topic: t.Name, Index: i}); err != nil {
+			reasons = append(reasons, err.Error())
+		}
+	}
+	return reasons
 }
 
 // bounds returns the ends of a topic's partitions.

@@ -24,8 +24,14 @@ func entity(r exec.Result) (api.Entity, bool) {
 		doneEntity(&e, a)
 	case exec.Sources:
 		sourcesEntity(&e, a)
+		for _, s := range a.List {
+			warn(&e, s.Damage)
+		}
 	case exec.Topics:
 		topicsEntity(&e, a)
+		for _, t := range a.List {
+			warn(&e, t.Damage)
+		}
 	case exec.Queries:
 		queriesEntity(&e, a)
 	case exec.Explained:
@@ -60,6 +66,12 @@ func entity(r exec.Result) (api.Entity, bool) {
 		return e, false
 	}
 	return e, true
+}
+
+func warn(e *api.Entity, texts []string) {
+	for _, text := range texts {
+		e.Warnings = append(e.Warnings, api.Warning{Message: text})
+	}
 }
 
 func doneEntity(e *api.Entity, a exec.Done) {

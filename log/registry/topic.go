@@ -77,6 +77,9 @@ func Open(ctx context.Context, l log.Log, now func() time.Time) (*Registry, erro
 	r.topic = &topic{log: l, now: now}
 	p := log.Partition{Topic: topicName}
 	b, err := l.Bounds(ctx, p)
+	if errors.Is(err, log.ErrOffline) {
+		err = fmt.Errorf("%w. %s has all schemas: there is nothing to go on from without it", err, topicName)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the schema registry's topic: %w", err)
 	}

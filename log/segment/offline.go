@@ -83,7 +83,7 @@ func (p *partition) takeOffline(err error) {
 	p.segments = nil
 	p.start, p.next, p.tail = 0, 0, 0
 	p.epochs, p.cleaned, p.producers, p.open, p.aborted = nil, 0, nil, nil, nil
-	p.offline = fmt.Errorf("%w: %s partition %d: %v; restore it from a copy and start again, or delete the topic", log.ErrOffline, p.name.Topic, p.name.Index, err)
+	p.offline = fmt.Errorf("%w: %s partition %d: %v; restore the file from a copy and start again", log.ErrOffline, p.name.Topic, p.name.Index, err)
 	p.gone = p.offline
 }
 
@@ -260,7 +260,7 @@ func (l *Log) finishHeld() error {
 				}
 			}
 			if damage := l.damaged[partitionID{t.ID, int32(i)}]; damage != nil {
-				l.opts.Logger.Error("a partition is offline, its files are damaged; the rest of the log works. Restore the file from a copy and start again, or delete the topic",
+				l.opts.Logger.Error("a partition is offline, its files are damaged; the rest of the log works. Restore the file from a copy and start again; without a copy the topic can be deleted",
 					"topic", t.Name, "partition", i, "file", damage.file, "found", damage.error)
 			}
 		}
