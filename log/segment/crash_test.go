@@ -630,7 +630,7 @@ func rewrite(fs vfs.FS, name string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
+	_, err = f.Write(written(content))
 	return errors.Join(err, f.Sync(), f.Close(), syncDir(fs, fs.PathDir(name)))
 }
 
