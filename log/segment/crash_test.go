@@ -704,3 +704,77 @@ func TestBitFlips(t *testing.T) {
 	}
 	t.Log(outcomes)
 }
+
+// abandoned is the disk that a process leaves that ends when it has written an
+// entry and not synced it: the operating system has the entry, a power cut would
+// lose it.
+func abandoned() (disk *vfs.MemFS, err error) {
+	mem := vfs.NewCrashableMem()
+	fs := &faultFS{FS: mem, hook: func(op fsOp) error {
+		if op.kind != "write" || !strings.Contains(op.path, "journal-") || op.pos == 0 {
+			return nil
+		}
+		disk = mem.CrashClone(vfs.CrashCloneCfg{})
+		f, err := disk.OpenReadWrite(op.path, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = f.WriteAt(op.data, op.pos)
+		return err
+	}}
+	l, err := Open(Options{FS: fs, Dir: "data", Rand: rand.Uint64, Inline: true})
+	if err != nil {
+		return nil, err
+	}
+	if _, err = l.CreateTopic(ctx, "t", 1, nil); err == nil {
+		err = l.Produce(ctx, []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: encode("v")}})
+	}
+	last := disk
+	_ = l.Close()
+	return last, err
+}
+
+// crashesWhileRecovering has the power fail at each operation of a start that
+// finds an entry which is not synced: it is lost or not, and the log opens.
+func crashesWhileRecovering() error {
+	for n := 0; ; n++ {
+		disk, err := abandoned()
+		if err != nil {
+			return err
+		}
+		ops := 0
+		var after *vfs.MemFS
+		fs := &faultFS{FS: disk, hook: func(fsOp) error {
+			if ops++; ops <= n {
+				return nil
+			}
+			if after == nil {
+				after = disk.CrashClone(vfs.CrashCloneCfg{})
+			}
+			return errCrashed
+		}}
+		if l, err := Open(Options{FS: fs, Dir: "data", Rand: rand.Uint64, Inline: true}); err == nil {
+			_ = l.Close()
+		}
+		if after == nil && n < 10 {
+			return fmt.Errorf("a start makes only %d operations", n)
+		} else if after == nil {
+			return nil
+		}
+		l, err := Open(Options{FS: after, Dir: "data", Rand: rand.Uint64, Inline: true})
+		if err == nil {
+			_, err = l.Topic(ctx, "t")
+			_ = l.Close()
+		}
+		if err != nil {
+			return fmt.Errorf("the power failed before operation %d: %w", n+1, err)
+		}
+	}
+}
+
+func TestCrashWhileRecovering(t *testing.T) {
+	if err := crashesWhileRecovering(); err != nil {
+		t.Error(err)
+	}
+}

@@ -140,13 +140,33 @@ func (l *Log) replay(c *checkpointFile, exists map[int]bool, end uint64) (uint64
 			}
 			break // it was made, then came the crash
 		}
+		nosync := j.nosync
 		seq, more, err = l.replayJournal(j, name, seq, end)
 		_ = j.file.Close()
 		if err != nil {
 			return seq, err
 		}
+		if !nosync && !seeded("no-sync-of-replayed-journal") {
+			if err := syncFile(fs, journalName(fs, l.opts.Dir, n)); err != nil {
+				return 0, fmt.Errorf("syncing journal: %w", err)
+			}
+		}
 	}
 	return seq, nil
+}
+
+// syncFile makes durable what a file is read to have. Its last writer may have
+// gone before that: the next journal must not be durable before.
+func syncFile(fs vfs.FS, name string) error {
+	f, err := fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }
 
 // replayJournal applies the entries of a journal, which must begin with number

@@ -58,6 +58,9 @@ func suite() (err error) {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
+	if err := crashesWhileRecovering(); err != nil {
+		return fmt.Errorf("crashes while recovering: %w", err)
+	}
 	for s := range uint64(300) {
 		if err := randomCrashes(s, 60, false); err != nil {
 			return fmt.Errorf("random crashes, seed %d: %w", s, err)
