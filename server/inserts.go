@@ -13,6 +13,12 @@ import (
 // other is a row, an object of its columns; each is acknowledged once it is
 // durable, while the request is still being read.
 func (s *Server) inserts(w http.ResponseWriter, r *http.Request) {
+	free := take(w, &s.uploads, s.limits.uploads, "requests that send rows or records")
+	if free == nil {
+		return
+	}
+	defer free()
+	lastRequest(w, r)
 	_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 has it anyway
 	lines := bufio.NewScanner(r.Body)
 	lines.Buffer(make([]byte, 64<<10), maxBodyBytes)
@@ -36,7 +42,9 @@ func (s *Server) inserts(w http.ResponseWriter, r *http.Request) {
 	out := newStream(w)
 	out.begin(typeDelimited)
 	out.flush()
+	bodyIn(w, s.limits.line)
 	for seq := int64(0); lines.Scan(); seq++ {
+		bodyIn(w, s.limits.line)
 		if len(lines.Bytes()) == 0 {
 			continue
 		}

@@ -91,7 +91,10 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, req api.StatementRe
 		return
 	}
 	if p, ok := stmt.(*sql.PrintTopic); ok {
-		s.print(w, r, p)
+		if free := take(w, &s.pushes, maxPushQueries, "push queries and readers"); free != nil {
+			defer free()
+			s.print(w, r, p)
+		}
 		return
 	}
 	final, err := s.selectRows(r.Context(), stmt, sess, out)

@@ -18,7 +18,8 @@ import (
 	"karst/sql/vector"
 )
 
-// chunkRecords is how many records are acknowledged together.
+// chunkRecords is how many records are acknowledged together at most; see also
+// maxChunkBytes.
 const chunkRecords = 1000
 
 // produce answers POST /topics/{name}/records: NDJSON in, an acknowledgement
@@ -30,12 +31,20 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request) {
 		writeError(w, status, e)
 		return
 	}
+	free := take(w, &s.uploads, s.limits.uploads, "requests that send rows or records")
+	if free == nil {
+		return
+	}
+	defer free()
+	lastRequest(w, r)
 	_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 has it anyway
 	lines := bufio.NewScanner(r.Body)
 	lines.Buffer(make([]byte, 64<<10), 4<<20)
 	p := &producer{s: s, ctx: r.Context(), topic: topic, out: newStream(w)}
 	p.out.begin("application/x-ndjson")
+	bodyIn(w, s.limits.line)
 	for lines.Scan() {
+		bodyIn(w, s.limits.line)
 		if err := p.line(lines.Bytes()); err != nil {
 			p.fail(err)
 			return
@@ -56,6 +65,7 @@ type producer struct {
 	topic string
 	out   *stream
 	batch []exec.Record
+	bytes int // of batch, as it came
 	acked int64
 	read  int64
 }
@@ -83,7 +93,8 @@ func (p *producer) line(text []byte) error {
 		}
 		rec.Key = key
 	}
-	if p.batch = append(p.batch, rec); len(p.batch) >= chunkRecords {
+	p.bytes += len(text)
+	if p.batch = append(p.batch, rec); len(p.batch) >= chunkRecords || p.bytes >= maxChunkBytes {
 		return p.send()
 	}
 	return nil
@@ -96,7 +107,8 @@ func (p *producer) send() error {
 		}
 	}
 	p.acked += int64(len(p.batch))
-	p.batch = p.batch[:0]
+	clear(p.batch)
+	p.batch, p.bytes = p.batch[:0], 0
 	p.out.put(append(raw(api.Ack{Acknowledged: p.acked}), '\n'))
 	p.out.flush()
 	return p.out.err
@@ -156,6 +168,11 @@ func (s *Server) consume(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	free := take(w, &s.pushes, maxPushQueries, "push queries and readers")
+	if free == nil {
+		return
+	}
+	defer free()
 	c := &consumer{s: s, out: newStream(w), left: most}
 	if err := c.run(r.Context(), t, q.Get("from") == "beginning", q.Get("exit") == "true"); err != nil && r.Context().Err() == nil {
 		s.logger.Warn("consuming ended", "topic", topic, "error", err)

@@ -25,18 +25,14 @@ type Server struct {
 	mux    *http.ServeMux
 
 	statuses statuses
-	pushes   atomic.Int64 // push queries that run
+	limits   limits
+	pushes   atomic.Int64 // push queries that run, and readers of topics
+	uploads  atomic.Int64 // requests that send rows or records
 }
-
-// Bounds of what a client can ask for.
-const (
-	maxBodyBytes   = 1 << 20 // of a statement
-	maxPushQueries = 10_000  // at a time
-)
 
 // New returns a server over an engine.
 func New(e *exec.Engine, logger *slog.Logger, now func() time.Time) *Server {
-	s := &Server{engine: e, logger: logger, now: now, mux: http.NewServeMux()}
+	s := &Server{engine: e, logger: logger, now: now, mux: http.NewServeMux(), limits: defaultLimits()}
 	s.mux.HandleFunc("POST /ksql", s.ksql)
 	s.mux.HandleFunc("POST /query", s.query)
 	s.mux.HandleFunc("POST /query-stream", s.queryStream)
@@ -58,11 +54,17 @@ func (s *Server) HTTP() *http.Server {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
-	return &http.Server{Handler: s, Protocols: p, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute}
+	return &http.Server{
+		Handler: s, Protocols: p, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute,
+		MaxHeaderBytes: maxHeaderBytes, ConnState: s.limitConnections(),
+	}
 }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 { // also of a body that nobody reads
+		bodyIn(w, s.limits.body)
+	}
 	if why := refused(r); why != "" {
 		writeError(w, http.StatusForbidden, &api.Error{Code: api.CodeForbidden, Message: why})
 		return
@@ -90,13 +92,11 @@ func (s *Server) unknown(w http.ResponseWriter, r *http.Request) {
 	writeError(w, http.StatusNotFound, &api.Error{Code: api.CodeNotFound, Message: "there is no " + r.Method + " " + r.URL.Path})
 }
 
-// bodyTimeout is how long a request's body may take, where it does not stream.
-const bodyTimeout = 30 * time.Second
-
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(raw(v), '\n')) // or the client has gone
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(stallTimeout)) // not every writer has one
+	_, _ = w.Write(append(raw(v), '\n'))                                             // or the client has gone
 }
 
 func writeError(w http.ResponseWriter, status int, e *api.Error) {
@@ -174,13 +174,12 @@ func session(props, vars map[string]json.RawMessage) (*exec.Session, error) {
 
 // decode reads a request's body.
 func decode(w http.ResponseWriter, r *http.Request, v any) bool {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every reader has one
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBodyBytes)).Decode(v)
 	if err == nil {
+		bodyDone(w)
 		return true
 	}
+	lastRequest(w, r)
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		writeError(w, http.StatusRequestEntityTooLarge, &api.Error{Code: api.CodeTooLarge, Message: fmt.Sprintf("the body is larger than %d bytes", large.Limit)})
