@@ -160,3 +160,45 @@ func TestJournalFilesAreUsedAgain(t *testing.T) {
 		t.Errorf("%+v, %v; want 200 records", b, err)
 	}
 }
+
+// TestUnsyncedJournalGoesOn kills a log that has written an entry and not synced
+// it, and cuts the power while the next start has begun its journal, which goes
+// on from that entry.
+func TestUnsyncedJournalGoesOn(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	killed := false
+	l := openTest(t, &faultFS{FS: mem, hook: func(op fsOp) error {
+		if killed && op.kind == "sync" {
+			return errCrashed
+		}
+		return nil
+	}}, nil)
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	p := log.Partition{Topic: "t"}
+	produceTest(t, l, p, "acknowledged")
+	killed = true
+	if err := l.Produce(ctx, []log.Append{{Partition: p, Batch: encode("not")}}); err == nil {
+		t.Fatal("acknowledged without a sync")
+	}
+	_ = l.Close()
+	var cut *vfs.MemFS
+	_, err := Open(Options{FS: &faultFS{FS: mem, hook: func(op fsOp) error {
+		if cut == nil && op.path == "data/checkpoint.tmp" {
+			cut = mem.CrashClone(vfs.CrashCloneCfg{})
+		}
+		if cut != nil {
+			return errCrashed
+		}
+		return nil
+	}}, Dir: "data", Rand: func() uint64 { return 7 }, Inline: true})
+	if err == nil || cut == nil {
+		t.Fatalf("opened: %v", err)
+	}
+	l = openTest(t, cut, nil)
+	defer l.Close()
+	if got := readAll(t, l, p); len(got) == 0 || got[0] != "acknowledged" {
+		t.Errorf("%q", got)
+	}
+}
