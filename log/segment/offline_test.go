@@ -447,7 +447,7 @@ func TestOfflineOrRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		fs := &faultFS{FS: mem, hook: func(op fsOp) error {
-			if op.kind == "open" {
+			if op.kind == "open" && strings.HasSuffix(op.path, ".log") {
 				return &os.PathError{Op: "open", Path: op.path, Err: c.err}
 			}
 			return nil
