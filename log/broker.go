@@ -249,6 +249,7 @@ type ProducerInfo struct {
 	LastSequence  int32 // -1 if not known
 	LastTimestamp int64 // ms
 	TxnStart      int64 // first offset of its open transaction, or -1
+	Marked        bool  // a transaction of its has ended in the partition
 }
 
 // A GroupOffset is a position that a group has committed.

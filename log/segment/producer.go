@@ -22,6 +22,7 @@ type producerState struct {
 	Last     int64           // offset of its last batch
 	TxnStart int64           // first offset of its open transaction, -1 if none
 	Seen     int64           // ms, when the last batch came
+	Marked   bool            `json:",omitempty"` // a transaction of its has ended here
 }
 
 type producedBatch struct {
@@ -99,7 +100,7 @@ func (p *partition) track(b log.BatchInfo, now int64) (added bool) {
 	}
 	s.Last, s.Seen = b.LastOffset, now
 	if b.Control() {
-		s.TxnStart = -1
+		s.TxnStart, s.Marked = -1, true
 		return added
 	}
 	if b.Transactional() && s.TxnStart < 0 {
@@ -127,7 +128,7 @@ func (p *partition) forgetProducers(ms int64) {
 func (p *partition) describeProducers() []log.ProducerInfo {
 	out := make([]log.ProducerInfo, 0, len(p.producers))
 	for id, s := range p.producers {
-		info := log.ProducerInfo{Producer: log.Producer{ID: id, Epoch: s.Epoch}, LastSequence: s.lastSequence(), LastTimestamp: s.Seen, TxnStart: s.TxnStart}
+		info := log.ProducerInfo{Producer: log.Producer{ID: id, Epoch: s.Epoch}, LastSequence: s.lastSequence(), LastTimestamp: s.Seen, TxnStart: s.TxnStart, Marked: s.Marked}
 		if n := len(s.Batches); n > 0 {
 			info.LastTimestamp = s.Batches[n-1].MaxTime
 		}

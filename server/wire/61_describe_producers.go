@@ -24,7 +24,10 @@ func (c *call) describeProducers(req *kmsg.DescribeProducersRequest) kmsg.Respon
 			for _, i := range list {
 				a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
 				a.ProducerID, a.ProducerEpoch, a.LastSequence = i.ID, int32(i.Epoch), i.LastSequence
-				a.LastTimestamp, a.CurrentTxnStartOffset, a.CoordinatorEpoch = i.LastTimestamp, i.TxnStart, -1
+				a.LastTimestamp, a.CurrentTxnStartOffset = i.LastTimestamp, i.TxnStart
+				if !i.Marked {
+					a.CoordinatorEpoch = -1 // else that of its markers, 0
+				}
 				p.ActiveProducers = append(p.ActiveProducers, a)
 			}
 			x.Partitions = append(x.Partitions, p)

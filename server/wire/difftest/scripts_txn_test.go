@@ -338,6 +338,16 @@ func init() {
 		req.Topics = append(req.Topics, rt)
 		s.try(req)
 	})
+	define(61, "describe producers/ended transactions", func(s *session) {
+		t := s.topic("t", 1)
+		p := s.openTxn(t)
+		s.silently(func() { s.do(3, s.endRequest(p, true)); s.settled(p) })
+		req := kmsg.NewPtrDescribeProducersRequest()
+		rt := kmsg.NewDescribeProducersRequestTopic()
+		rt.Topic, rt.Partitions = t, []int32{0}
+		req.Topics = append(req.Topics, rt)
+		s.try(req)
+	})
 	define(65, "describe transactions", func(s *session) {
 		t := s.filled()
 		p := s.txnProducer("empty")
