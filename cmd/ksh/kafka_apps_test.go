@@ -111,7 +111,8 @@ func TestKafkaStreamsWordCount(t *testing.T) {
 	defer reader.Close()
 
 	w := &wordCounts{want: map[string]int{}, got: map[string]int{}}
-	const rounds, lines = 6, 500
+	const rounds = 6
+	lines := clientRecords(t) / rounds
 	app.start()
 	for round := range rounds {
 		if err := cl.ProduceSync(ctx, w.lines(round, lines)...).FirstErr(); err != nil {
@@ -174,7 +175,7 @@ func TestKafkaConnect(t *testing.T) {
 	rest := freeAddr(t)
 	config := filepath.Join(dir, "worker.properties")
 	writeFile(t, config, strings.Join([]string{
-		"bootstrap.servers=" + s.Kafka, "group.id=connect", "listeners=http://" + rest, "offset.flush.interval.ms=500",
+		"bootstrap.servers=" + s.Kafka, "group.id=connect", "listeners=http://" + rest, "offset.flush.interval.ms=500", "plugin.discovery=service_load",
 		"key.converter=org.apache.kafka.connect.storage.StringConverter", "value.converter=org.apache.kafka.connect.storage.StringConverter",
 		"offset.storage.topic=connect-offsets", "config.storage.topic=connect-configs", "status.storage.topic=connect-status",
 		"offset.storage.replication.factor=1", "config.storage.replication.factor=1", "status.storage.replication.factor=1",
@@ -192,27 +193,28 @@ func TestKafkaConnect(t *testing.T) {
 		}
 		return b.String()
 	}
-	writeFile(t, in, lines(0, 1000))
+	n := clientRecords(t)
+	writeFile(t, in, lines(0, n/2))
 	for name, settings := range map[string]map[string]string{
 		"source": {"connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "tasks.max": "1", "file": in, "topic": "connect-lines"},
 		"sink":   {"connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector", "tasks.max": "1", "file": out, "topics": "connect-lines"},
 	} {
 		putConnector(ctx, t, app, "http://"+rest+"/connectors/"+name+"/config", settings)
 	}
-	waitForLines(ctx, t, app, out, 1000)
+	waitForLines(ctx, t, app, out, n/2)
 	app.kill()
 	f, err := os.OpenFile(in, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.WriteString(lines(1000, 2000)); err != nil {
+	if _, err := f.WriteString(lines(n/2, n)); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
 	app.start()
-	waitForLines(ctx, t, app, out, 2000)
+	waitForLines(ctx, t, app, out, n)
 }
 
 func writeFile(t *testing.T, name, text string) {

@@ -30,6 +30,8 @@ fi
 if [ ! -d "$dir/node/node_modules/kafkajs" ]; then
   mkdir -p "$dir/node"
   (cd "$dir/node" && npm install --silent --no-audit --no-fund kafkajs@2 kafkajs-snappy kafkajs-lz4) >"$dir/npm.log" 2>&1 || missing kafkajs
+  # Node has zstd itself from 22.15 on; the codec packages for kafkajs want to be compiled.
+  (cd "$dir/node" && npm install --silent --no-audit --no-fund @mongodb-js/zstd@1.2.2) >>"$dir/npm.log" 2>&1 || missing @mongodb-js/zstd
 fi
 
 if [ ! -d "$dir/java" ]; then

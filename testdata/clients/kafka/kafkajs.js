@@ -3,13 +3,20 @@
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel, ConfigResourceTypes } = require('kafkajs')
 CompressionCodecs[CompressionTypes.Snappy] = require('kafkajs-snappy')
 CompressionCodecs[CompressionTypes.LZ4] = new (require('kafkajs-lz4'))().codec
+const codecs = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy, lz4: CompressionTypes.LZ4 }
+try {
+  const zstd = require('@mongodb-js/zstd')
+  CompressionCodecs[CompressionTypes.ZSTD] = () => ({ compress: e => zstd.compress(e.buffer), decompress: b => zstd.decompress(b) })
+  codecs.zstd = CompressionTypes.ZSTD
+} catch (e) {
+  if (e.code !== 'MODULE_NOT_FOUND') throw e
+}
 
 const BASE = Number(process.env.BASE_MS)
 const [bootstrap, command, ...args] = process.argv.slice(2)
 const { KAFKA_SASL, KAFKA_USER, KAFKA_PASSWORD } = process.env
 const sasl = KAFKA_SASL && { mechanism: KAFKA_SASL.toLowerCase(), username: KAFKA_USER, password: KAFKA_PASSWORD }
 const kafka = new Kafka({ clientId: 'kafkajs', brokers: [bootstrap], logLevel: logLevel.ERROR, sasl })
-const codecs = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy, lz4: CompressionTypes.LZ4 }
 
 const records = (n, keys = true) => Array.from({ length: n }, (_, i) => ({
   key: keys ? `k${i}` : null, value: `v${i}`, partition: 0, headers: { h: String(i) }, timestamp: String(BASE + i),
