@@ -142,13 +142,6 @@ func (l *Log) replay(c *checkpointFile, exists map[int]bool, end uint64) (uint64
 		}
 		nosync := j.nosync
 		seq, more, err = l.replayJournal(j, name, seq, end)
-		if err == nil {
-			// What a killed process has written and not synced is there until the
-			// power is cut; the next journal goes on from it.
-			if err = j.file.Sync(); err != nil {
-				err = fmt.Errorf("syncing journal: %w", err)
-			}
-		}
 		_ = j.file.Close()
 		if err != nil {
 			return seq, err
