@@ -175,11 +175,12 @@ func TestKafkaConnect(t *testing.T) {
 	rest := freeAddr(t)
 	config := filepath.Join(dir, "worker.properties")
 	writeFile(t, config, strings.Join([]string{
-		"bootstrap.servers=" + s.Kafka, "group.id=connect", "listeners=http://" + rest, "offset.flush.interval.ms=500", "plugin.discovery=service_load",
+		"bootstrap.servers=" + s.Kafka, "group.id=connect", "listeners=http://" + rest, "offset.flush.interval.ms=500",
 		"key.converter=org.apache.kafka.connect.storage.StringConverter", "value.converter=org.apache.kafka.connect.storage.StringConverter",
 		"offset.storage.topic=connect-offsets", "config.storage.topic=connect-configs", "status.storage.topic=connect-status",
 		"offset.storage.replication.factor=1", "config.storage.replication.factor=1", "status.storage.replication.factor=1",
 		"session.timeout.ms=6000", "heartbeat.interval.ms=1000", "rebalance.timeout.ms=10000", "scheduled.rebalance.max.delay.ms=1000",
+		"consumer.session.timeout.ms=6000", "consumer.heartbeat.interval.ms=1000", // of the sink
 	}, "\n"))
 	app.args = []string{"org.apache.kafka.connect.cli.ConnectDistributed", config}
 	app.start()
