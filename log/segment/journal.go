@@ -247,13 +247,16 @@ func (j *journalFile) read(n, pos int64) error {
 	return nil
 }
 
-// ended reports whether nothing follows the last whole entry.
+// ended reports whether the end mark follows the last whole entry. Without it the
+// last write is not whole, or the file was cut off.
 func (j *journalFile) ended() (bool, error) {
-	n := min(j.size-j.pos, entryHeaderBytes)
-	if err := j.read(n, j.pos); err != nil {
+	if j.size-j.pos < entryHeaderBytes {
+		return false, nil
+	}
+	if err := j.read(entryHeaderBytes, j.pos); err != nil {
 		return false, err
 	}
-	return bytes.Equal(j.buf, endMark[:n]), nil
+	return bytes.Equal(j.buf, endMark[:]), nil
 }
 
 // laterEntry looks for a whole entry beyond the one that is not, and returns its

@@ -90,6 +90,31 @@ func TestJournalOverAnother(t *testing.T) {
 	}
 }
 
+// TestJournalCutOff tells a file that was cut off behind an entry from one that
+// ends there.
+func TestJournalCutOff(t *testing.T) {
+	fs := vfs.NewMem()
+	j, err := createJournal(fs, "", "", 1, 1, 3, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.write(append(beginEntry(nil), "an entry"...)); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := readFile(fs, "journal-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := range len(endMark) + 1 {
+		if err := writeFile(fs, "journal-1", whole[:len(whole)-cut]); err != nil {
+			t.Fatal(err)
+		}
+		if got, ended, _ := readJournal(t, fs, 1); len(got) != 1 || ended != (cut == 0) {
+			t.Errorf("without its last %d bytes: %q, ended %v", cut, got, ended)
+		}
+	}
+}
+
 // TestLaterEntry finds an entry behind a broken one, wherever it begins.
 func TestLaterEntry(t *testing.T) {
 	for _, n := range []int{0, 1, 1<<20 - 2*entryHeaderBytes - 1, 1<<20 - 2*entryHeaderBytes, 1<<20 - entryHeaderBytes - 2, 1<<20 - entryHeaderBytes, 1 << 20, 5 << 20} {
