@@ -106,7 +106,7 @@ func TestJournalCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	for cut := range len(endMark) + 1 {
-		if err := writeFile(fs, "journal-1", whole[:len(whole)-cut]); err != nil {
+		if err := writeFile(fs, "journal-1", written(whole[:len(whole)-cut])); err != nil {
 			t.Fatal(err)
 		}
 		if got, ended, _ := readJournal(t, fs, 1); len(got) != 1 || ended != (cut == 0) {
