@@ -87,7 +87,8 @@ func (l *Log) checkUnused(names []string, journals map[int]bool) error {
 		if err != nil {
 			return err
 		}
-		used = used || !ended
+		// A header whose end mark is cut off was not in use yet.
+		used = used || !ended && j.size >= journalHeaderBytes+entryHeaderBytes
 	}
 	if used {
 		return fmt.Errorf("%w: the data directory %s has lost its checkpoint; restore it from a copy", log.ErrCorrupt, l.opts.Dir)
