@@ -705,16 +705,19 @@ func TestBitFlips(t *testing.T) {
 	t.Log(outcomes)
 }
 
-// abandoned is the disk that a process leaves that ends when it has written an
-// entry and not synced it: the operating system has the entry, a power cut would
-// lose it.
-func abandoned() (disk *vfs.MemFS, err error) {
+// abandoned is the disk that a process leaves that ends when it has made write
+// number n to a journal and not synced it: the operating system has what was
+// written, a power cut would lose it. It is nil if there are not so many.
+func abandoned(n int, noSync bool) (disk *vfs.MemFS, err error) {
 	mem := vfs.NewCrashableMem()
 	fs := &faultFS{FS: mem, hook: func(op fsOp) error {
-		if op.kind != "write" || !strings.Contains(op.path, "journal-") || op.pos == 0 {
+		if op.kind != "write" || !strings.Contains(op.path, "journal-") || disk != nil {
 			return nil
 		}
-		disk = mem.CrashClone(vfs.CrashCloneCfg{})
+		if n--; n >= 0 {
+			return nil
+		}
+		disk = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))})
 		f, err := disk.OpenReadWrite(op.path, vfs.WriteCategoryUnspecified)
 		if err != nil {
 			return err
@@ -723,12 +726,15 @@ func abandoned() (disk *vfs.MemFS, err error) {
 		_, err = f.WriteAt(op.data, op.pos)
 		return err
 	}}
-	l, err := Open(Options{FS: fs, Dir: "data", Rand: rand.Uint64, Inline: true})
+	l, err := Open(Options{FS: fs, Dir: "data", Rand: rand.Uint64, Inline: true, NoSync: noSync, JournalBytes: 300})
 	if err != nil {
 		return nil, err
 	}
-	if _, err = l.CreateTopic(ctx, "t", 1, nil); err == nil {
-		err = l.Produce(ctx, []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: encode("v")}})
+	_, err = l.CreateTopic(ctx, "t", 1, nil)
+	for range 6 {
+		if err == nil {
+			err = l.Produce(ctx, []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: encode("v")}})
+		}
 	}
 	last := disk
 	_ = l.Close()
@@ -736,41 +742,62 @@ func abandoned() (disk *vfs.MemFS, err error) {
 }
 
 // crashesWhileRecovering has the power fail at each operation of a start that
-// finds an entry which is not synced: it is lost or not, and the log opens.
+// finds something in a journal which is not synced: it is lost or not, and the
+// log opens.
 func crashesWhileRecovering() error {
-	for n := 0; ; n++ {
-		disk, err := abandoned()
-		if err != nil {
-			return err
-		}
-		ops := 0
-		var after *vfs.MemFS
-		fs := &faultFS{FS: disk, hook: func(fsOp) error {
-			if ops++; ops <= n {
-				return nil
+	for _, noSync := range []bool{false, true} {
+		for n := 0; ; n++ {
+			if disk, err := abandoned(n, noSync); err != nil {
+				return err
+			} else if disk == nil && n < 8 {
+				return fmt.Errorf("only %d writes to journals", n)
+			} else if disk == nil {
+				break
 			}
-			if after == nil {
-				after = disk.CrashClone(vfs.CrashCloneCfg{})
+			for op := 0; ; op++ {
+				more, err := crashWhileRecovering(n, op, noSync)
+				if err != nil {
+					return fmt.Errorf("the process ended at write %d, the power failed before operation %d of the next start, without sync %v: %w", n+1, op+1, noSync, err)
+				}
+				if !more {
+					break
+				}
 			}
-			return errCrashed
-		}}
-		if l, err := Open(Options{FS: fs, Dir: "data", Rand: rand.Uint64, Inline: true}); err == nil {
-			_ = l.Close()
-		}
-		if after == nil && n < 10 {
-			return fmt.Errorf("a start makes only %d operations", n)
-		} else if after == nil {
-			return nil
-		}
-		l, err := Open(Options{FS: after, Dir: "data", Rand: rand.Uint64, Inline: true})
-		if err == nil {
-			_, err = l.Topic(ctx, "t")
-			_ = l.Close()
-		}
-		if err != nil {
-			return fmt.Errorf("the power failed before operation %d: %w", n+1, err)
 		}
 	}
+	return nil
+}
+
+// crashWhileRecovering does it for one write and one operation, which there may
+// not be.
+func crashWhileRecovering(n, op int, noSync bool) (more bool, err error) {
+	disk, err := abandoned(n, noSync)
+	if err != nil {
+		return false, err
+	}
+	var after *vfs.MemFS
+	fs := &faultFS{FS: disk, hook: func(fsOp) error {
+		if op--; op >= 0 {
+			return nil
+		}
+		if after == nil {
+			after = disk.CrashClone(vfs.CrashCloneCfg{})
+		}
+		return errCrashed
+	}}
+	opts := Options{FS: fs, Dir: "data", Rand: rand.Uint64, Inline: true, NoSync: noSync}
+	if l, err := Open(opts); err == nil {
+		_ = l.Close()
+	}
+	if after == nil {
+		return false, nil
+	}
+	opts.FS = after
+	l, err := Open(opts)
+	if err != nil {
+		return false, err
+	}
+	return true, l.Close()
 }
 
 func TestCrashWhileRecovering(t *testing.T) {

@@ -141,13 +141,12 @@ func (l *Log) replay(c *checkpointFile, exists map[int]bool, end uint64) (uint64
 			}
 			break // it was made, then came the crash
 		}
-		nosync := j.nosync
 		seq, more, err = l.replayJournal(j, name, seq, end)
 		_ = j.file.Close()
 		if err != nil {
 			return seq, err
 		}
-		if !nosync && !seeded("no-sync-of-replayed-journal") {
+		if !seeded("no-sync-of-replayed-journal") {
 			if err := syncFile(fs, journalName(fs, l.opts.Dir, n)); err != nil {
 				return 0, fmt.Errorf("syncing journal: %w", err)
 			}
