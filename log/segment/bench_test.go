@@ -18,7 +18,7 @@ import (
 // and syncing it after each. The log is in its steady state: its journals have
 // been written over. A burst of 32 MiB fits in a journal; a flood goes on through
 // checkpoints, four times as many as by default. The goal is a ratio of 0.9 or
-// more.
+// more; in a flood all data is written twice, which a disk must have the bandwidth for.
 func BenchmarkDurableAppend(b *testing.B) {
 	for _, producers := range []int{1, 8, 32, 128} {
 		b.Run(fmt.Sprintf("burst/producers=%d", producers), func(b *testing.B) { durableAppend(b, producers, true) })

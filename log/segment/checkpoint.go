@@ -150,20 +150,39 @@ func writeCheckpoint(fs vfs.FS, dir string, c *checkpointFile) error {
 // checkpoint.
 type cut struct {
 	file     *checkpointFile
-	unsynced []string // files
+	unsynced []unsyncedSegment
 	dirs     []string // whose entries are not synced
 	remove   []string // files and directories that the checkpoint no longer needs
-	spare    string   // journal that the next one may be written over
+	old      journal  // before the new one
+	spare    string   // the same, if the next one may be written over it
+}
+
+// checkpointing reports whether a checkpoint is under way.
+func (l *Log) checkpointing() bool {
+	select {
+	case <-l.checkpoint:
+		return false
+	default:
+		return true
+	}
+}
+
+// An unsyncedSegment is one that the cut describes and that is not durable.
+type unsyncedSegment struct {
+	path string
+	seg  *segmentFile // held open, if it has extents
 }
 
 // startCheckpoint begins a new journal and leaves the rest to a goroutine that
-// Close waits for, unless the last such is still at it. If it does not succeed
-// the log has failed; what was committed stays so.
+// Close waits for. While the last such is still at it the journal may grow to
+// twice its size. If it does not succeed the log has failed; what was committed
+// stays so.
 func (l *Log) startCheckpoint() {
-	select {
-	case <-l.checkpoint:
-	default:
-		return
+	if l.checkpointing() {
+		if l.journal.bytes < 2*l.journalLimit() {
+			return
+		}
+		<-l.checkpoint
 	}
 	c, err := l.cut(false)
 	if err != nil {
@@ -211,9 +230,7 @@ func (l *Log) cut(clean bool) (*cut, error) {
 	l.spare = ""
 	c := &cut{file: l.snapshot(), remove: l.oldFiles}
 	c.file.Journal, c.file.Seq, c.file.Clean = next.number, next.seq, clean
-	if old.file != nil {
-		_ = old.file.Close()
-	}
+	c.old, l.settling = old, old.bytes
 	if old.number > 0 && !keep {
 		c.remove = append(c.remove, journalName(fs, l.opts.Dir, old.number))
 	} else if old.number > 0 && !seeded("journal-written-over-early") {
@@ -225,7 +242,7 @@ func (l *Log) cut(clean bool) (*cut, error) {
 			c.takeDirty(p)
 		}
 	}
-	slices.Sort(c.unsynced)
+	slices.SortFunc(c.unsynced, func(a, b unsyncedSegment) int { return strings.Compare(a.path, b.path) })
 	slices.Sort(c.dirs)
 	c.dirs = slices.Compact(c.dirs)
 	return c, nil
@@ -233,8 +250,13 @@ func (l *Log) cut(clean bool) (*cut, error) {
 
 func (c *cut) takeDirty(p *partition) {
 	for _, s := range p.segments {
-		if s.dirty {
-			c.unsynced = append(c.unsynced, p.path(s.segmentID))
+		u := unsyncedSegment{path: p.path(s.segmentID)}
+		if s.extents.any() {
+			s.refs.Add(1)
+			u.seg = s
+		}
+		if s.dirty || u.seg != nil {
+			c.unsynced = append(c.unsynced, u)
 			s.dirty = false
 		}
 	}
@@ -244,25 +266,24 @@ func (c *cut) takeDirty(p *partition) {
 	}
 }
 
-// finishCheckpoint syncs what the cut describes and makes it the checkpoint.
-// Files are synced through handles of their own, since the committer goes on
-// writing to them.
+// finishCheckpoint writes and syncs what the cut describes and makes it the
+// checkpoint.
 func (l *Log) finishCheckpoint(c *cut) error {
 	fs := l.opts.FS
-	for _, name := range c.unsynced {
-		f, err := fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
-		if err != nil {
-			return fmt.Errorf("opening segment to sync: %w", err)
+	var err error
+	for i := range c.unsynced {
+		u := &c.unsynced[i]
+		if err == nil {
+			err = u.finish(fs, c.file.Journal)
 		}
-		if !seeded("no-segment-sync") {
-			err = f.Sync()
+		if u.seg != nil {
+			u.seg.release()
 		}
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			return fmt.Errorf("syncing segment: %w", err)
-		}
+	}
+	// Who still reads a segment that is dropped may read it in the old journal.
+	unread := c.old.close()
+	if err != nil {
+		return err
 	}
 	for _, dir := range c.dirs {
 		if err := syncDir(fs, dir); err != nil {
@@ -282,7 +303,32 @@ func (l *Log) finishCheckpoint(c *cut) error {
 			l.opts.Logger.Warn("could not remove an old file; it goes at the next start", "file", name, "error", err)
 		}
 	}
+	if !unread && c.spare != "" {
+		_ = fs.Remove(c.spare) // else it goes at the next start
+		c.spare = ""
+	}
 	l.spare = c.spare
+	return nil
+}
+
+// finish writes to the segment what of it stands in the journals before the one
+// given, and syncs it. The file is synced through a handle of its own, since the
+// committer goes on writing to it.
+func (u *unsyncedSegment) finish(fs vfs.FS, journal int) error {
+	late := seeded("settled-after-sync")
+	if u.seg != nil && !late {
+		if err := u.seg.extents.settle(journal, u.seg.file); err != nil {
+			return err
+		}
+	}
+	if !seeded("no-segment-sync") {
+		if err := syncFile(fs, u.path); err != nil {
+			return fmt.Errorf("syncing segment: %w", err)
+		}
+	}
+	if u.seg != nil && late {
+		return u.seg.extents.settle(journal, u.seg.file)
+	}
 	return nil
 }
 

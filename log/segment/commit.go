@@ -96,37 +96,28 @@ func (l *Log) commitEntry(batch []*request) error {
 	return nil
 }
 
-// write makes the entry durable and puts its batches in their segments. The
-// order of the two does not matter: what is in a segment and not in the journal
-// is cut off at the next start. So the one is done while the other waits for the
-// disk, where that is worth a goroutine.
+// write makes the entry durable.
 func (l *Log) write() error {
-	switch large := len(l.entry.buf) >= l.opts.LargeRunBytes/16; {
-	case !large:
-		if err := l.journal.write(l.entry.buf); err != nil {
-			return err
-		}
-		return l.fill()
-	case l.opts.Inline:
-		if err := l.fill(); err != nil {
-			return err
-		}
-		return l.journal.write(l.entry.buf)
+	at := l.journal.end()
+	if err := l.journal.write(l.entry.buf); err != nil {
+		return err
 	}
-	filled := make(chan error, 1)
-	go func() { filled <- l.fill() }() // waited for below
-	err := l.journal.write(l.entry.buf)
-	if ferr := <-filled; err == nil {
-		err = ferr
-	}
-	return err
+	return l.fill(at)
 }
 
-// fill writes the entry's batches to their segments, as far as they are not
-// there yet.
-func (l *Log) fill() error {
+// fill puts the entry's batches in their segments, as far as they are not there
+// yet, or leaves them in the journal, in which the entry begins at at. A write to
+// a segment waits while a checkpoint syncs it, and is the better the longer it
+// is: so only short runs, which would make as many extents, are written at once,
+// and not while a checkpoint is under way.
+func (l *Log) fill(at int64) error {
+	under := l.checkpointing()
 	for i := range l.entry.runs {
 		r := &l.entry.runs[i]
+		if (under || r.bytes >= l.opts.DeferRunBytes) && l.mayDefer(int64(r.bytes)) {
+			r.seg.extents.add(extent{pos: r.pos, bytes: int64(r.bytes), at: at + int64(l.entry.first+r.at), source: l.journal.source})
+			continue
+		}
 		if err := r.seg.write(l.entry.batches(r), r.pos); err != nil {
 			return err
 		}

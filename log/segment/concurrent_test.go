@@ -18,7 +18,7 @@ import (
 func TestConcurrent(t *testing.T) {
 	fs := vfs.NewMem()
 	change := func(o *Options) {
-		o.Inline, o.Clock, o.SegmentBytes, o.JournalBytes, o.LargeRunBytes = false, newFakeClock(), 2000, 20_000, 1500
+		o.Inline, o.Clock, o.SegmentBytes, o.JournalBytes, o.LargeRunBytes, o.DeferRunBytes = false, newFakeClock(), 2000, 20_000, 1500, 200
 	}
 	l := openTest(t, fs, change)
 	for name, policy := range map[string]string{"plain": "delete", "compacted": "compact"} {

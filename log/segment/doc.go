@@ -3,9 +3,10 @@
 //
 //	Produce, Writer.Commit ─> queue ─> committer: one journal entry, one fsync
 //	                                      │ (durable here)
-//	                                      ├> segment files, page cache only
+//	                                      ├> extents: what of a segment is in the journal
 //	                                      └> high watermarks, group offsets, watchers
-//	Fetch <─ segment files
+//	checkpoint: journal ─> segment files, synced; the journal is free
+//	Fetch <─ segment files, and journals where those lack extents
 //
 // # Files
 //
@@ -64,9 +65,11 @@
 //
 // # Durability
 //
-// What is in the journal has happened. Segments are filled from it without
-// fsync. A checkpoint begins a new journal, syncs the segments while appends
-// go on, then names the new journal in place of the old ones and drops those.
+// What is in the journal has happened, and there it stays until a checkpoint,
+// where readers find it (extent.go); only short batches are put in their segments
+// at once, without fsync. A checkpoint begins a new journal, fills and syncs the
+// segments while appends go on, then names the new journal in place of the old
+// one and drops that.
 // Batches of a segment that come to LargeRunBytes or more are written and synced
 // there first and the journal only says where they are. Files of deleted topics,
 // trimmed and compacted segments go once no checkpoint names them.

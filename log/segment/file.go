@@ -39,6 +39,8 @@ type segmentFile struct {
 	dirty   bool  // has bytes or an entry that is not synced
 	run     int   // of the entry being made, from 1; see entryEncoder
 
+	extents extents // what stands in journals and not in the file
+
 	// The index is derived: an entry for the first batch of about every
 	// indexEveryBytes, up to indexed, and the last positions that readers went
 	// on from.
@@ -70,6 +72,7 @@ func (id segmentID) name() string {
 func newSegmentFile(id segmentID, f vfs.File) *segmentFile {
 	s := &segmentFile{segmentID: id, file: f, maxTime: math.MinInt64, indexMax: math.MinInt64, indexed: position{offset: id.Base}}
 	s.refs.Store(1)
+	s.extents.init()
 	return s
 }
 
@@ -79,6 +82,7 @@ func (s *segmentFile) sparse() bool { return s.Gen > 0 }
 func (s *segmentFile) release() {
 	if s.refs.Add(-1) == 0 {
 		_ = s.file.Close()
+		s.extents.drop(len(s.extents.snapshot()))
 	}
 }
 
@@ -182,7 +186,7 @@ func (s *segmentFile) buildIndex(size int64) error {
 }
 
 func (s *segmentFile) readAt(buf []byte, pos int64) error {
-	if n, err := s.file.ReadAt(buf, pos); n < len(buf) {
+	if n, err := s.extents.readAt(s.file, buf, pos); n < len(buf) {
 		if err == nil || err == io.EOF {
 			err = fmt.Errorf("%w: segment %s is shorter than it was", log.ErrCorrupt, s.name())
 		}

@@ -27,6 +27,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // A journal is the file being appended to.
 type journal struct {
 	file   vfs.File
+	source *source // the same, to read; nil if nobody does
 	number int
 	seq    uint64 // of the next entry
 	seed   uint32 // what the CRCs of its entries go on from
@@ -41,7 +42,24 @@ type journal struct {
 // of the filesystem than the write itself, which halves what an fsync costs
 // (docs/adr/0063). What that file held is told apart by its CRCs.
 func createJournal(fs vfs.FS, dir, spare string, number int, seq, salt uint64, nosync bool) (journal, error) {
-	return createJournalFile(fs, journalName(fs, dir, number), spare, journal{number: number, seq: seq, salt: salt, nosync: nosync})
+	name := journalName(fs, dir, number)
+	j, err := createJournalFile(fs, name, spare, journal{number: number, seq: seq, salt: salt, nosync: nosync})
+	if err != nil {
+		return j, err
+	}
+	if j.source, err = openSource(fs, name, number); err != nil {
+		_ = j.file.Close()
+	}
+	return j, err
+}
+
+// close gives the file free, as far as nobody reads it. It reports whether it
+// may be written over.
+func (j *journal) close() bool {
+	if j.file != nil {
+		_ = j.file.Close()
+	}
+	return j.source == nil || j.source.release()
 }
 
 // createJournalFile makes the file of j with that name.
@@ -101,6 +119,9 @@ func sealEntry(buf []byte, seq uint64, seed uint32) {
 // file held before.
 var endMark [entryHeaderBytes]byte
 
+// end is where the next entry goes.
+func (j *journal) end() int64 { return journalHeaderBytes + j.bytes }
+
 // write appends the entry begun in buf and makes it durable. buf may change
 // behind its end.
 func (j *journal) write(buf []byte) error {
@@ -108,7 +129,7 @@ func (j *journal) write(buf []byte) error {
 		return fmt.Errorf("journal entry of %d bytes, which could not be read again", len(buf))
 	}
 	sealEntry(buf, j.seq, j.seed)
-	if _, err := j.file.WriteAt(append(buf, endMark[:]...), journalHeaderBytes+j.bytes); err != nil {
+	if _, err := j.file.WriteAt(append(buf, endMark[:]...), j.end()); err != nil {
 		return fmt.Errorf("writing journal: %w", err)
 	}
 	if !j.nosync && !seeded("no-journal-sync") {

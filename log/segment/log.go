@@ -52,6 +52,8 @@ type Log struct {
 	entry                     entryEncoder
 	ops, appends              []*op // of the entry being committed, and its appends
 	touched                   map[string]struct{}
+	room                      int64         // bytes that may stay in the journal alone before the space on the disk is looked at
+	settling                  int64         // bytes of the journal before this one, which a checkpoint may still need space for
 	oldFiles                  []string      // to be removed once no checkpoint names them
 	largeBytes                int64         // of batches that bypassed the current journal
 	checkpoint                chan struct{} // closed when the checkpoint under way has ended
@@ -141,9 +143,7 @@ func (l *Log) Close() error {
 }
 
 func (l *Log) closeFiles() {
-	if l.journal.file != nil {
-		_ = l.journal.file.Close()
-	}
+	l.journal.close()
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, t := range l.topics {

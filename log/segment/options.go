@@ -36,6 +36,7 @@ type Options struct {
 	SegmentBytes  int64 // a segment is closed when it would exceed this; 256 MiB
 	JournalBytes  int64 // a checkpoint is made when the journal exceeds this; 128 MiB
 	LargeRunBytes int   // batches of a segment that come to this together bypass the journal; 1 MiB
+	DeferRunBytes int   // those that come to this are in the journal alone until a checkpoint; 4 KiB
 	MaxBatchBytes int   // 64 MiB
 	MaxTxnBytes   int   // of a transaction's small batches and offsets; 256 MiB
 	MaxPartitions int32 // of a topic; 1,000
@@ -80,6 +81,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.SegmentBytes, 256<<20)
 	setDefault(&o.JournalBytes, 128<<20)
 	setDefault(&o.LargeRunBytes, 1<<20)
+	setDefault(&o.DeferRunBytes, 4<<10)
 	setDefault(&o.MaxBatchBytes, 64<<20)
 	setDefault(&o.MaxTxnBytes, 256<<20)
 	o.MaxTxnBytes = min(o.MaxTxnBytes, maxEntryBytes/2)

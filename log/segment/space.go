@@ -2,6 +2,7 @@ package segment
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -67,6 +68,28 @@ func (l *Log) journalLimit() int64 {
 		return l.opts.JournalBytes / 16
 	}
 	return l.opts.JournalBytes
+}
+
+// mayDefer reports whether so many bytes may stay in the journal alone: there must
+// be space for what a checkpoint is going to write of them. It looks at the disk
+// every now and then, and leaves the reserve for who else writes there.
+func (l *Log) mayDefer(bytes int64) bool {
+	if l.tight.Load() {
+		return false
+	}
+	if bytes > l.room {
+		const most = 16 << 20
+		usage, err := l.opts.FS.GetDiskUsage(l.opts.Dir)
+		if l.room = most; err == nil {
+			unsettled := l.settling + l.journal.bytes
+			l.room = min(most, (int64(min(usage.AvailBytes, math.MaxInt64))-unsettled-l.opts.ReserveBytes)/2)
+		}
+		if bytes > l.room {
+			return false
+		}
+	}
+	l.room -= bytes
+	return true
 }
 
 func (l *Log) makeReserve() error {

@@ -29,6 +29,7 @@ type world struct {
 	epoch     int32 // of the log that is open
 	closed    bool  // it was closed in order
 	manyLarge bool  // batches bypass the journal often
+	deferred  int   // bytes from which on batches stay in the journal until a checkpoint
 	lossy     bool  // the log does not sync: a power cut may lose what was acknowledged
 	damage    bool  // files are damaged: partitions may be offline
 	next      int   // number of the next record
@@ -127,7 +128,7 @@ type wRegister struct {
 func newWorld(seed uint64, fs *vfs.MemFS, change func(*Options)) *world {
 	return &world{
 		rng: rand.New(rand.NewPCG(seed, 77)), clock: newFakeClock(), fs: fs, change: change,
-		topics: map[string]*wTopic{}, groups: map[string]*wRegister{}, records: map[string]*wRecord{}, closed: true, manyLarge: seed%2 == 0,
+		topics: map[string]*wTopic{}, groups: map[string]*wRegister{}, records: map[string]*wRecord{}, closed: true, manyLarge: seed%2 == 0, deferred: []int{1, 150, 5000}[seed/2%3],
 	}
 }
 
@@ -151,6 +152,7 @@ func (w *world) options(fs vfs.FS) Options {
 	if w.manyLarge {
 		o.LargeRunBytes = 400
 	}
+	o.DeferRunBytes = w.deferred
 	if w.change != nil {
 		w.change(&o)
 	}
@@ -435,10 +437,18 @@ func (w *world) txn(commit bool) *wTxn {
 
 func (w *world) register(group string, p *wPartition) *wRegister {
 	name := fmt.Sprintf("%s %s/%d", group, p.topic.name, p.index)
-	if w.groups[name] == nil {
-		w.groups[name] = &wRegister{group: group, part: p, value: -1}
+	reg := w.groups[name]
+	if reg == nil {
+		reg = &wRegister{group: group, part: p, value: -1}
+		// A power cut may have left one that the world has given up (loseAcks).
+		if committed, _, err := w.l.GroupOffsets(ctx, group); w.lossy && err == nil {
+			if o, found := committed[p.name()]; found {
+				reg.value = o.Offset
+			}
+		}
+		w.groups[name] = reg
 	}
-	return w.groups[name]
+	return reg
 }
 
 // ask makes a new offset of a group part of a transaction.
