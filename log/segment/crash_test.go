@@ -805,3 +805,28 @@ func TestCrashWhileRecovering(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSameSeedSameDisk: nothing that a log does depends on anything but what it
+// is asked for, its clock and its source of randomness.
+func TestSameSeedSameDisk(t *testing.T) {
+	t.Parallel()
+	operations := func(seed uint64) (list []string) {
+		w := newWorld(seed, vfs.NewMem(), nil)
+		fs := &faultFS{FS: w.fs, hook: func(op fsOp) error {
+			list = append(list, fmt.Sprintf("%s %s at %d: %x", op.kind, op.path, op.pos, op.data))
+			return nil
+		}}
+		if err := w.live(fs, 60); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		return list
+	}
+	for seed := range uint64(20) {
+		first, second := operations(seed), operations(seed)
+		for i, op := range first {
+			if i >= len(second) || second[i] != op {
+				t.Fatalf("seed %d: operation %d of %d was\n%s\nand is another the second time", seed, i+1, len(first), op)
+			}
+		}
+	}
+}
