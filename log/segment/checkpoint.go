@@ -174,12 +174,12 @@ type unsyncedSegment struct {
 }
 
 // startCheckpoint begins a new journal and leaves the rest to a goroutine that
-// Close waits for. While the last such is still at it the journal may grow to
-// twice its size. If it does not succeed the log has failed; what was committed
-// stays so.
+// Close waits for. While the last such is still at it the journal may grow as in a
+// flood, at least to twice its size. If it does not succeed the log has failed;
+// what was committed stays so.
 func (l *Log) startCheckpoint() {
 	if l.checkpointing() {
-		if l.journal.bytes < 2*l.journalLimit() {
+		if l.journal.bytes < max(2*l.journalLimit(), l.floodLimit()) {
 			return
 		}
 		<-l.checkpoint
@@ -237,6 +237,7 @@ func (l *Log) cut(clean bool) (*cut, error) {
 		c.spare = journalName(fs, l.opts.Dir, old.number)
 	}
 	l.journal, l.oldFiles, l.largeBytes = next, nil, 0
+	l.journal.began = l.opts.time()
 	for _, t := range l.topics {
 		for _, p := range t.partitions {
 			c.takeDirty(p)

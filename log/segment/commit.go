@@ -38,7 +38,7 @@ func (l *Log) commit(batch []*request) (int, error) {
 	if err != nil {
 		return n, err
 	}
-	if l.journal.bytes+l.largeBytes/8 >= l.journalLimit() || len(l.oldFiles) > 0 {
+	if l.journalFull() || len(l.oldFiles) > 0 {
 		l.startCheckpoint()
 	}
 	return n, nil

@@ -69,7 +69,8 @@
 // where readers find it (extent.go); only short batches are put in their segments
 // at once, without fsync. A checkpoint begins a new journal, fills and syncs the
 // segments while appends go on, then names the new journal in place of the old
-// one and drops that.
+// one and drops that. In a flood it waits, within bounds, for the flood's end
+// (space.go).
 // Batches of a segment that come to LargeRunBytes or more are written and synced
 // there first and the journal only says where they are. Files of deleted topics,
 // trimmed and compacted segments go once no checkpoint names them.

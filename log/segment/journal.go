@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"time"
 
 	"karst/log"
 
@@ -34,6 +35,7 @@ type journal struct {
 	salt   uint64
 	bytes  int64
 	nosync bool
+	began  time.Time
 }
 
 // createJournal makes the journal with that number, whose first entry has number

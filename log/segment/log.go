@@ -18,8 +18,9 @@ type Log struct {
 	epoch     int32 // leader epoch of all partitions, raised at an unclean start
 	clusterID log.TopicID
 	closed    atomic.Bool
-	full      atomic.Bool // the disk is; see space.go
-	tight     atomic.Bool // space on the disk is
+	full      atomic.Bool  // the disk is; see space.go
+	tight     atomic.Bool  // space on the disk is
+	flood     atomic.Int64 // bytes that a journal may have in a flood; see space.go
 
 	// mu guards the maps, which only the committer changes and so reads
 	// without; partitions have their own locks.
@@ -84,6 +85,7 @@ func Open(opts Options) (*Log, error) {
 	l.salt = opts.Rand()
 	l.reset()
 	close(l.checkpoint)
+	l.flood.Store(opts.FloodBytes)
 	l.watchSpace()
 	l.watchers.Store(&[]*watcher{})
 	l.queue = newCommitter(l.commit)

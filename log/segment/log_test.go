@@ -19,7 +19,7 @@ var ctx = context.Background()
 func openTest(t testing.TB, fs vfs.FS, change func(*Options)) *Log {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
-	opts := Options{FS: fs, Dir: "data", Rand: rng.Uint64, Inline: true}
+	opts := Options{FS: fs, Dir: "data", Rand: rng.Uint64, Inline: true, FloodBytes: 1}
 	if change != nil {
 		change(&opts)
 	}

@@ -35,6 +35,7 @@ type Options struct {
 
 	SegmentBytes  int64 // a segment is closed when it would exceed this; 256 MiB
 	JournalBytes  int64 // a checkpoint is made when the journal exceeds this; 128 MiB
+	FloodBytes    int64 // in a flood, when it exceeds this, or a sixteenth of the free space; 1 GiB
 	LargeRunBytes int   // batches of a segment that come to this together bypass the journal; 1 MiB
 	DeferRunBytes int   // those that come to this are in the journal alone until a checkpoint; 4 KiB
 	MaxBatchBytes int   // 64 MiB
@@ -80,6 +81,7 @@ func (o *Options) setDefaults() {
 	}
 	setDefault(&o.SegmentBytes, 256<<20)
 	setDefault(&o.JournalBytes, 128<<20)
+	setDefault(&o.FloodBytes, 1<<30)
 	setDefault(&o.LargeRunBytes, 1<<20)
 	setDefault(&o.DeferRunBytes, 4<<10)
 	setDefault(&o.MaxBatchBytes, 64<<20)

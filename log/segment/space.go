@@ -38,6 +38,9 @@ func (l *Log) checkSpace() {
 	if err != nil {
 		free = 2 * reserve
 	}
+	if err == nil {
+		l.flood.Store(int64(min(uint64(l.opts.FloodBytes), free/16)))
+	}
 	l.spareSpace(err == nil && free < 4*uint64(l.opts.JournalBytes))
 	_, serr := l.opts.FS.Stat(l.opts.FS.PathJoin(l.opts.Dir, reserveName))
 	reserved := serr == nil
@@ -62,7 +65,30 @@ func (l *Log) spareSpace(tight bool) {
 	}
 }
 
-// journalLimit is how many bytes make a checkpoint.
+// floodBytesPerSecond is what a journal takes on average in a flood.
+const floodBytesPerSecond = 64 << 20
+
+// journalFull reports whether it is time for a checkpoint. One writes all data a
+// second time: in a flood it waits until that is over, or the journal as long as
+// the next start should have to read.
+func (l *Log) journalFull() bool {
+	bytes := l.journal.bytes + l.largeBytes/8
+	if bytes < l.journalLimit() {
+		return false
+	}
+	flood := l.opts.Clock != nil && float64(bytes) > floodBytesPerSecond*l.opts.time().Sub(l.journal.began).Seconds()
+	return !flood || bytes >= l.floodLimit()
+}
+
+// floodLimit is what a journal may grow to in a flood.
+func (l *Log) floodLimit() int64 {
+	if l.tight.Load() {
+		return l.journalLimit()
+	}
+	return max(l.journalLimit(), l.flood.Load())
+}
+
+// journalLimit is how many bytes make a checkpoint where there is no flood.
 func (l *Log) journalLimit() int64 {
 	if l.tight.Load() {
 		return l.opts.JournalBytes / 16

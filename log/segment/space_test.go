@@ -32,7 +32,7 @@ func TestDiskFull(t *testing.T) {
 			}
 			return nil
 		}}
-		opts := Options{FS: fs, Dir: "data", Rand: rng.Uint64, Inline: true, Clock: clock, SegmentBytes: 1000, JournalBytes: 3000, ReserveBytes: 1000}
+		opts := Options{FS: fs, Dir: "data", Rand: rng.Uint64, Inline: true, Clock: clock, SegmentBytes: 1000, JournalBytes: 3000, FloodBytes: 1, ReserveBytes: 1000}
 		l, err := Open(opts)
 		if err != nil {
 			continue // it was full before there was anything
@@ -180,5 +180,66 @@ func TestTightSpace(t *testing.T) {
 		if files, bytes := journals(); files != c.files || bytes > c.most {
 			t.Errorf("%d bytes free: %d journals of %d bytes, want %d of at most %d", c.free, files, bytes, c.files, c.most)
 		}
+	}
+}
+
+// TestCheckpointsOfAFlood: in a flood a checkpoint waits until the journal is
+// long, or the flood is over.
+func TestCheckpointsOfAFlood(t *testing.T) {
+	mem := vfs.NewMem()
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40})
+	clock := newFakeClock()
+	l := openTest(t, mem, func(o *Options) { o.Clock, o.JournalBytes, o.FloodBytes, o.ReserveBytes = clock, 2000, 10_000, 1000 })
+	defer l.Close()
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	checkpoints := func() int { return l.journal.number }
+	before := checkpoints()
+	send := func(bytes int64) {
+		for bytes > 0 {
+			from := l.journal.end()
+			if err := l.Produce(ctx, []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: encode("some value")}}); err != nil {
+				t.Fatal(err)
+			}
+			if n := l.journal.end() - from; n > 0 { // else it begins a journal
+				bytes -= n
+			}
+		}
+	}
+	send(5000)
+	if n := checkpoints() - before; n != 0 {
+		t.Errorf("%d checkpoints in a short flood", n)
+	}
+	clock.advance(5 * time.Second)
+	if n := checkpoints() - before; n != 1 {
+		t.Errorf("%d checkpoints after a short flood, want 1", n)
+	}
+	send(9000)
+	if n := checkpoints() - before; n != 1 {
+		t.Errorf("%d checkpoints in a flood that a journal takes, want 1", n)
+	}
+	send(2000)
+	if n := checkpoints() - before; n != 2 {
+		t.Errorf("%d checkpoints in a longer flood, want 2", n)
+	}
+	clock.advance(time.Second) // the flood is no flood any more
+	send(2500)
+	if n := checkpoints() - before; n != 3 {
+		t.Errorf("%d checkpoints with a journal a second, want 3", n)
+	}
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 16 * 3000})
+	clock.advance(5 * time.Second)
+	for from := checkpoints(); checkpoints() == from; {
+		send(1)
+	}
+	from := checkpoints()
+	send(2500)
+	if n := checkpoints() - from; n != 0 {
+		t.Errorf("%d checkpoints in a flood with 48 kB of space on the disk, 2.5 kB long", n)
+	}
+	send(1000)
+	if n := checkpoints() - from; n != 1 {
+		t.Errorf("%d checkpoints in a flood with 48 kB of space on the disk, 3.5 kB long; want 1", n)
 	}
 }

@@ -29,6 +29,7 @@ type world struct {
 	epoch     int32 // of the log that is open
 	closed    bool  // it was closed in order
 	manyLarge bool  // batches bypass the journal often
+	flood     bool  // journals are long
 	deferred  int   // bytes from which on batches stay in the journal until a checkpoint
 	lossy     bool  // the log does not sync: a power cut may lose what was acknowledged
 	damage    bool  // files are damaged: partitions may be offline
@@ -128,7 +129,7 @@ type wRegister struct {
 func newWorld(seed uint64, fs *vfs.MemFS, change func(*Options)) *world {
 	return &world{
 		rng: rand.New(rand.NewPCG(seed, 77)), clock: newFakeClock(), fs: fs, change: change,
-		topics: map[string]*wTopic{}, groups: map[string]*wRegister{}, records: map[string]*wRecord{}, closed: true, manyLarge: seed%2 == 0, deferred: []int{1, 150, 5000}[seed/2%3],
+		topics: map[string]*wTopic{}, groups: map[string]*wRegister{}, records: map[string]*wRecord{}, closed: true, manyLarge: seed%2 == 0, deferred: []int{1, 150, 5000}[seed/2%3], flood: seed%5 == 4,
 	}
 }
 
@@ -153,6 +154,11 @@ func (w *world) options(fs vfs.FS) Options {
 		o.LargeRunBytes = 400
 	}
 	o.DeferRunBytes = w.deferred
+	if w.flood {
+		o.FloodBytes = 12_000
+	} else {
+		o.FloodBytes = 1
+	}
 	if w.change != nil {
 		w.change(&o)
 	}
