@@ -129,9 +129,10 @@ func writeCheckpoint(fs vfs.FS, dir string, c *checkpointFile) error {
 	tmp := fs.PathJoin(dir, checkpointName+".tmp")
 	f, err := fs.Create(tmp, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return fmt.Errorf("making checkpoint: %w", err)
+		return shortOfSpace(fmt.Errorf("making checkpoint: %w", err))
 	}
-	if _, err = f.Write(text); err == nil && !seeded("no-checkpoint-sync") {
+	_, err = f.Write(text)
+	if err = shortOfSpace(err); err == nil && !seeded("no-checkpoint-sync") {
 		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {
@@ -155,6 +156,7 @@ type cut struct {
 	remove   []string // files and directories that the checkpoint no longer needs
 	old      journal  // before the new one
 	spare    string   // the same, if the next one may be written over it
+	unread   bool     // nobody reads the old journal
 }
 
 // checkpointing reports whether a checkpoint is under way.
@@ -170,46 +172,102 @@ func (l *Log) checkpointing() bool {
 // An unsyncedSegment is one that the cut describes and that is not durable.
 type unsyncedSegment struct {
 	path string
-	seg  *segmentFile // held open, if it has extents
+	seg  *segmentFile // held open, if it had extents that are not settled yet
+}
+
+// checkpointDue reports whether a checkpoint is to be made, or finished that was
+// short of space.
+func (l *Log) checkpointDue() bool {
+	return l.journalFull() || len(l.oldFiles) > 0 || !l.checkpointing() && l.stalled != nil
+}
+
+// syncing is the journal whose checkpoint may not have synced yet what its cut
+// describes, 0 if there is none.
+func (l *Log) syncing() int {
+	if l.checkpointing() || l.stalled != nil {
+		return l.journal.number
+	}
+	return 0
 }
 
 // startCheckpoint begins a new journal and leaves the rest to a goroutine that
 // Close waits for. While the last such is still at it the journal may grow as in a
-// flood, at least to twice its size. If it does not succeed the log has failed;
-// what was committed stays so.
+// flood, at least to twice its size. One that is short of space loses nothing, as
+// the checkpoint and the journals before it are still there: it is taken up again
+// when there is space, and the journal grows until then. If it does not succeed
+// for another reason the log has failed; what was committed stays so.
 func (l *Log) startCheckpoint() {
 	if l.checkpointing() {
 		if l.journal.bytes < max(2*l.journalLimit(), l.floodLimit()) {
 			return
 		}
-		<-l.checkpoint
+		l.awaitCheckpoint()
 	}
-	c, err := l.cut(false)
-	if err != nil {
-		_ = l.queue.fail(err)
-		return
+	if l.waits.Load() || l.queue.failure() != nil {
+		return // what the last one has not synced must not be left out by this one
+	}
+	c := l.stalled
+	if l.stalled = nil; c == nil {
+		var err error
+		if c, err = l.cut(false); errors.As(err, new(*spaceError)) {
+			l.noSpace(err)
+			return
+		} else if err != nil {
+			_ = l.queue.fail(err)
+			return
+		}
 	}
 	ended := make(chan struct{})
 	l.checkpoint = ended
 	finish := func() {
 		defer close(ended)
-		if err := l.finishCheckpoint(c); err != nil {
+		if err := l.finishCheckpoint(c); errors.As(err, new(*spaceError)) {
+			l.stalled = c
+			l.noSpace(err)
+		} else if err != nil {
+			c.giveUp()
 			_ = l.queue.fail(fmt.Errorf("making a checkpoint: %w", err))
 		}
 	}
-	if l.opts.Inline {
+	switch {
+	case l.opts.late:
+		l.lateCheckpoint = finish
+	case l.opts.Inline:
 		finish()
-	} else {
+	default:
 		go finish()
 	}
 }
 
+// awaitCheckpoint waits for the checkpoint under way, if there is one.
+func (l *Log) awaitCheckpoint() {
+	l.finishLate()
+	<-l.checkpoint
+}
+
+func (l *Log) finishLate() {
+	if finish := l.lateCheckpoint; finish != nil {
+		l.lateCheckpoint = nil
+		finish()
+	}
+}
+
 func (l *Log) checkpointNow(clean bool) error {
+	if c := l.stalled; c != nil {
+		l.stalled = nil
+		if err := l.finishCheckpoint(c); err != nil {
+			c.giveUp()
+			return err
+		}
+	}
 	c, err := l.cut(clean)
 	if err != nil {
 		return err
 	}
-	return l.finishCheckpoint(c)
+	if err = l.finishCheckpoint(c); err != nil {
+		c.giveUp()
+	}
+	return err
 }
 
 // cut begins a new journal.
@@ -225,10 +283,11 @@ func (l *Log) cut(clean bool) (*cut, error) {
 	}
 	next, err := createJournal(fs, l.opts.Dir, l.spare, old.number+1, old.seq, l.salt, l.opts.NoSync)
 	if err != nil {
+		l.dropSpare()
 		return nil, err
 	}
 	l.spare = ""
-	c := &cut{file: l.snapshot(), remove: l.oldFiles}
+	c := &cut{file: l.snapshot(), remove: l.oldFiles, unread: true}
 	c.file.Journal, c.file.Seq, c.file.Clean = next.number, next.seq, clean
 	c.old, l.settling = old, old.bytes
 	if old.number > 0 && !keep {
@@ -240,7 +299,7 @@ func (l *Log) cut(clean bool) (*cut, error) {
 	l.journal.began = l.opts.time()
 	for _, t := range l.topics {
 		for _, p := range t.partitions {
-			c.takeDirty(p)
+			c.takeDirty(p, next.number)
 		}
 	}
 	slices.SortFunc(c.unsynced, func(a, b unsyncedSegment) int { return strings.Compare(a.path, b.path) })
@@ -249,7 +308,7 @@ func (l *Log) cut(clean bool) (*cut, error) {
 	return c, nil
 }
 
-func (c *cut) takeDirty(p *partition) {
+func (c *cut) takeDirty(p *partition, journal int) {
 	for _, s := range p.segments {
 		u := unsyncedSegment{path: p.path(s.segmentID)}
 		if s.extents.any() {
@@ -263,29 +322,22 @@ func (c *cut) takeDirty(p *partition) {
 	}
 	if p.dirDirty {
 		c.dirs = append(c.dirs, p.dirs()...)
-		p.dirDirty = false
+		p.dirDirty, p.dirCut = false, journal
 	}
 }
 
 // finishCheckpoint writes and syncs what the cut describes and makes it the
-// checkpoint.
+// checkpoint. After a spaceError it may be called again.
 func (l *Log) finishCheckpoint(c *cut) error {
 	fs := l.opts.FS
-	var err error
 	for i := range c.unsynced {
-		u := &c.unsynced[i]
-		if err == nil {
-			err = u.finish(fs, c.file.Journal)
-		}
-		if u.seg != nil {
-			u.seg.release()
+		if err := c.unsynced[i].finish(fs, c.file.Journal); err != nil {
+			return err
 		}
 	}
 	// Who still reads a segment that is dropped may read it in the old journal.
-	unread := c.old.close()
-	if err != nil {
-		return err
-	}
+	c.unread = c.old.close() && c.unread
+	c.old = journal{}
 	for _, dir := range c.dirs {
 		if err := syncDir(fs, dir); err != nil {
 			return err
@@ -304,7 +356,7 @@ func (l *Log) finishCheckpoint(c *cut) error {
 			l.opts.Logger.Warn("could not remove an old file; it goes at the next start", "file", name, "error", err)
 		}
 	}
-	if !unread && c.spare != "" {
+	if !c.unread && c.spare != "" {
 		_ = fs.Remove(c.spare) // else it goes at the next start
 		c.spare = ""
 	}
@@ -312,13 +364,29 @@ func (l *Log) finishCheckpoint(c *cut) error {
 	return nil
 }
 
+// giveUp gives free what a cut holds of which no checkpoint will be made.
+func (c *cut) giveUp() {
+	for _, u := range c.unsynced {
+		u.release()
+	}
+	c.old.close()
+}
+
+func (u *unsyncedSegment) release() {
+	if u.seg != nil {
+		u.seg.release()
+		u.seg = nil
+	}
+}
+
 // finish writes to the segment what of it stands in the journals before the one
 // given, and syncs it. The file is synced through a handle of its own, since the
-// committer goes on writing to it.
-func (u *unsyncedSegment) finish(fs vfs.FS, journal int) error {
-	late := seeded("settled-after-sync")
+// committer goes on writing to it. Readers find all of it in the journals until
+// then: what failed to be synced is not to be trusted.
+func (u *unsyncedSegment) finish(fs vfs.FS, journal int) (err error) {
+	n, late := 0, seeded("settled-after-sync")
 	if u.seg != nil && !late {
-		if err := u.seg.extents.settle(journal, u.seg.file); err != nil {
+		if n, err = u.seg.extents.settle(journal, u.seg.file); err != nil {
 			return err
 		}
 	}
@@ -328,8 +396,14 @@ func (u *unsyncedSegment) finish(fs vfs.FS, journal int) error {
 		}
 	}
 	if u.seg != nil && late {
-		return u.seg.extents.settle(journal, u.seg.file)
+		if n, err = u.seg.extents.settle(journal, u.seg.file); err != nil {
+			return err
+		}
 	}
+	if u.seg != nil {
+		u.seg.extents.drop(n)
+	}
+	u.release()
 	return nil
 }
 

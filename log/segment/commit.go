@@ -3,6 +3,7 @@ package segment
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -38,7 +39,7 @@ func (l *Log) commit(batch []*request) (int, error) {
 	if err != nil {
 		return n, err
 	}
-	if l.journalFull() || len(l.oldFiles) > 0 {
+	if l.checkpointDue() {
 		l.startCheckpoint()
 	}
 	return n, nil
@@ -109,17 +110,21 @@ func (l *Log) write() error {
 // yet, or leaves them in the journal, in which the entry begins at at. A write to
 // a segment waits while a checkpoint syncs it, and is the better the longer it
 // is: so only short runs, which would make as many extents, are written at once,
-// and not while a checkpoint is under way.
+// and not while a checkpoint is under way. What finds no space there stays in the
+// journal, too.
 func (l *Log) fill(at int64) error {
 	under := l.checkpointing()
 	for i := range l.entry.runs {
 		r := &l.entry.runs[i]
-		if (under || r.bytes >= l.opts.DeferRunBytes) && l.mayDefer(int64(r.bytes)) {
-			r.seg.extents.add(extent{pos: r.pos, bytes: int64(r.bytes), at: at + int64(l.entry.first+r.at), source: l.journal.source})
-			continue
+		stays := (under || r.bytes >= l.opts.DeferRunBytes) && l.mayDefer(int64(r.bytes))
+		if !stays {
+			err := r.seg.write(l.entry.batches(r), r.pos)
+			if stays = errors.As(shortOfSpace(err), new(*spaceError)); err != nil && !stays {
+				return err
+			}
 		}
-		if err := r.seg.write(l.entry.batches(r), r.pos); err != nil {
-			return err
+		if stays {
+			r.seg.extents.add(extent{pos: r.pos, bytes: int64(r.bytes), at: at + int64(l.entry.first+r.at), source: l.journal.source})
 		}
 	}
 	return nil
@@ -258,7 +263,7 @@ func (l *Log) writePlaced(p *partition) error {
 	if l.opts.NoSync || seeded("no-sync-of-large-batches") {
 		return nil
 	}
-	return p.sync()
+	return p.sync(l.syncing())
 }
 
 // apply makes a durable entry's effects visible, all at once, and tells the

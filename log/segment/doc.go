@@ -90,7 +90,9 @@
 // After a failed write or fsync nothing is accepted any more: the page cache
 // can't be trusted then, and a second fsync would lie. Reads go on. A full disk
 // is no failure: the reserve is given free, the write goes on, and records are
-// refused until there is space again (space.go).
+// refused until there is space again (space.go). Where another program has taken
+// the reserve's space, too, a checkpoint waits: the journals keep what it would
+// have put elsewhere.
 //
 // Offset and time indexes are derived from the segments. Reads check the CRC of
 // every batch, and what that does not cover (offset, length, leader epoch)

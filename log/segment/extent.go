@@ -115,15 +115,15 @@ func (x *extents) readAt(file vfs.File, buf []byte, pos int64) (n int, err error
 // settleBytes is the size of the writes that settle makes.
 const settleBytes = 1 << 20
 
-// settle writes what journals before the one given have to file, and takes those
-// extents away. It does not sync the file, but has the disk begin with each write:
-// the journal is synced all the while, and must not wait for all at once.
-func (x *extents) settle(before int, file vfs.File) error {
+// settle writes what journals before the one given have to file, and returns in how
+// many extents that is; they may be dropped once the file is synced. It does not
+// do that, but has the disk begin with each write: the journal is synced all the
+// while, and must not wait for all at once.
+func (x *extents) settle(before int, file vfs.File) (n int, err error) {
 	var buf []byte
 	list := x.snapshot()
-	n := sort.Search(len(list), func(i int) bool { return list[i].source.journal >= before })
-	list = list[:n]
-	for rest := list; len(rest) > 0; {
+	n = sort.Search(len(list), func(i int) bool { return list[i].source.journal >= before })
+	for rest := list[:n]; len(rest) > 0; {
 		// Those that follow each other are written at once.
 		pos := rest[0].pos
 		end, count := pos, 0
@@ -132,7 +132,8 @@ func (x *extents) settle(before int, file vfs.File) error {
 			count++
 		}
 		if int64(len(buf)) < end-pos {
-			buf = make([]byte, max(end-pos, settleBytes))
+			last := list[n-1]
+			buf = make([]byte, max(end-pos, min(last.pos+last.bytes-pos, settleBytes)))
 		}
 		for _, e := range rest[:count] {
 			part := buf[e.pos-pos:][:e.bytes]
@@ -140,21 +141,20 @@ func (x *extents) settle(before int, file vfs.File) error {
 				if err == nil || err == io.EOF {
 					err = fmt.Errorf("%w: it is shorter than it was", log.ErrCorrupt)
 				}
-				return fmt.Errorf("reading journal-%d: %w", e.source.journal, err)
+				return 0, fmt.Errorf("reading journal-%d: %w", e.source.journal, err)
 			}
 		}
 		if !seeded("extents-not-settled") {
 			if _, err := file.WriteAt(buf[:end-pos], pos); err != nil {
-				return fmt.Errorf("writing segment: %w", err)
+				return 0, shortOfSpace(fmt.Errorf("writing segment: %w", err))
 			}
 			if _, err := file.SyncTo(end); err != nil {
-				return fmt.Errorf("writing segment: %w", err)
+				return 0, fmt.Errorf("syncing segment: %w", err)
 			}
 		}
 		rest = rest[count:]
 	}
-	x.drop(n)
-	return nil
+	return n, nil
 }
 
 // drop takes the first n extents away.

@@ -62,15 +62,20 @@ func TestExtents(t *testing.T) {
 					t.Fatal(err)
 				}
 				old.close()
-				if err := seg.extents.settle(old.number+rng.IntN(2), file); err != nil {
+				n, err := seg.extents.settle(old.number+rng.IntN(2), file)
+				if err != nil {
 					t.Fatal(err)
 				}
 				check()
+				seg.extents.drop(n)
+				check()
 			}
 		}
-		if err := seg.extents.settle(j.number+1, file); err != nil {
+		n, err := seg.extents.settle(j.number+1, file)
+		if err != nil {
 			t.Fatal(err)
 		}
+		seg.extents.drop(n)
 		if seg.extents.any() {
 			t.Fatalf("seed %d: extents after all was settled: %v", seed, seg.extents.list)
 		}

@@ -98,6 +98,7 @@ func (s *segmentFile) write(batches []byte, pos int64) error {
 		s.fileEnd = -1
 	}
 	if err != nil {
+		s.fileEnd = -1
 		return fmt.Errorf("writing segment: %w", err)
 	}
 	return nil

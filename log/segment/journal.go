@@ -73,7 +73,7 @@ func createJournalFile(fs vfs.FS, name, spare string, j journal) (journal, error
 		j.file, err = fs.Create(name, vfs.WriteCategoryUnspecified)
 	}
 	if err != nil {
-		return j, fmt.Errorf("making journal: %w", err)
+		return j, shortOfSpace(fmt.Errorf("making journal: %w", err))
 	}
 	var head [journalHeaderBytes]byte
 	binary.BigEndian.PutUint32(head[:], journalMagic)
@@ -86,7 +86,8 @@ func createJournalFile(fs vfs.FS, name, spare string, j journal) (journal, error
 	binary.BigEndian.PutUint64(head[32:], j.salt)
 	j.seed = journalHeaderCRC(head[:])
 	binary.BigEndian.PutUint32(head[12:], j.seed)
-	if _, err = j.file.WriteAt(append(head[:], endMark[:]...), 0); err == nil {
+	_, err = j.file.WriteAt(append(head[:], endMark[:]...), 0)
+	if err = shortOfSpace(err); err == nil {
 		err = j.file.Sync()
 	}
 	if err == nil {
@@ -94,6 +95,7 @@ func createJournalFile(fs vfs.FS, name, spare string, j journal) (journal, error
 	}
 	if err != nil {
 		_ = j.file.Close()
+		_ = fs.Remove(name) // it takes space, and is in nobody's way
 		return journal{}, fmt.Errorf("making journal: %w", err)
 	}
 	return j, nil

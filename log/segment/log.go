@@ -20,6 +20,7 @@ type Log struct {
 	closed    atomic.Bool
 	full      atomic.Bool  // the disk is; see space.go
 	tight     atomic.Bool  // space on the disk is
+	waits     atomic.Bool  // a checkpoint does, for the next look at the space on the disk
 	flood     atomic.Int64 // bytes that a journal may have in a flood; see space.go
 
 	// mu guards the maps, which only the committer changes and so reads
@@ -58,7 +59,9 @@ type Log struct {
 	oldFiles                  []string      // to be removed once no checkpoint names them
 	largeBytes                int64         // of batches that bypassed the current journal
 	checkpoint                chan struct{} // closed when the checkpoint under way has ended
+	lateCheckpoint            func()        // the rest of it, nil but in tests; see Options.late
 	spare                     string        // journal to be written over, "" if none; of the checkpoint under way
+	stalled                   *cut          // a checkpoint that was short of space; of the one under way
 	replayed                  int           // journal entries, by Open
 	// What Open finds wrong with the files of partitions, and that it must begin
 	// again because it did not know that from the beginning.
@@ -132,10 +135,13 @@ func (l *Log) Close() error {
 	}
 	l.keeper.stop()
 	l.queue.stop()
-	<-l.checkpoint
+	l.awaitCheckpoint()
 	err := l.queue.failure()
 	if err == nil {
 		err = l.checkpointNow(true)
+	}
+	if l.stalled != nil {
+		l.stalled.giveUp()
 	}
 	l.closeFiles()
 	if cerr := l.lock.Close(); err == nil {

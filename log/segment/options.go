@@ -32,6 +32,9 @@ type Options struct {
 	NoSync bool
 	// Inline commits in the goroutine that asks, for deterministic tests.
 	Inline bool
+	// late has the rest of a checkpoint wait until finishLate is called, or waited
+	// for: with it tests put commits in between.
+	late bool
 
 	SegmentBytes  int64 // a segment is closed when it would exceed this; 256 MiB
 	JournalBytes  int64 // a checkpoint is made when the journal exceeds this; 128 MiB

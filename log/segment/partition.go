@@ -39,6 +39,7 @@ type partition struct {
 
 	noCompactionUntil int64 // ms; the housekeeping's
 	dirDirty          bool  // entries of dirs() are not synced
+	dirCut            int   // journal whose checkpoint has them synced
 }
 
 // An epochStart is where the records of a leader epoch begin.
@@ -141,8 +142,9 @@ func (p *partition) dirs() []string {
 	return out
 }
 
-// sync makes all segments and their directory entries durable.
-func (p *partition) sync() error {
+// sync makes all segments and their directory entries durable. What a cut has taken
+// may still be to be synced, by the checkpoint of the journal syncing.
+func (p *partition) sync(syncing int) error {
 	for _, s := range p.segments {
 		if !s.dirty {
 			continue
@@ -152,7 +154,7 @@ func (p *partition) sync() error {
 		}
 		s.dirty = false
 	}
-	if !p.dirDirty {
+	if !p.dirDirty && (syncing == 0 || p.dirCut != syncing) {
 		return nil
 	}
 	for _, dir := range p.dirs() {
@@ -160,7 +162,7 @@ func (p *partition) sync() error {
 			return err
 		}
 	}
-	p.dirDirty = false
+	p.dirDirty, p.dirCut = false, 0
 	return nil
 }
 

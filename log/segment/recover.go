@@ -37,6 +37,9 @@ func (l *Log) recover() error {
 			return err
 		}
 	} else {
+		if err := l.removeJournals(journals, c.Journal); err != nil {
+			return err
+		}
 		if seq, err = l.loadAndReplay(c, journals); err != nil {
 			return err
 		}
@@ -56,6 +59,25 @@ func (l *Log) recover() error {
 		return err
 	}
 	return l.removeStray(names)
+}
+
+// removeJournals removes those before the checkpoint's, which must be there after a
+// power cut, too: on a full disk the replay may need their space.
+func (l *Log) removeJournals(journals map[int]bool, before int) error {
+	synced := false
+	for n := range journals {
+		if n >= before {
+			continue
+		}
+		if !synced {
+			if err := syncDir(l.opts.FS, l.opts.Dir); err != nil {
+				return err
+			}
+			synced = true
+		}
+		_ = l.opts.FS.Remove(journalName(l.opts.FS, l.opts.Dir, n)) // else it goes with the strays
+	}
+	return nil
 }
 
 // listJournals returns the numbers of the journals among names.

@@ -1,8 +1,10 @@
 package segment
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -24,10 +26,33 @@ func (l *Log) watchSpace() {
 	})
 }
 
+// A spaceError is a write that found no space: there is less than was asked for,
+// nothing else has changed.
+type spaceError struct{ error }
+
+func (e *spaceError) Unwrap() error { return e.error }
+
+// shortOfSpace makes err, of a write, a spaceError if that is what it says. A sync
+// that says so is another matter: what was written may be lost.
+func shortOfSpace(err error) error {
+	if err != nil && (vfs.IsNoSpaceError(err) || errors.Is(err, syscall.EDQUOT)) {
+		return &spaceError{err}
+	}
+	return err
+}
+
+// noSpace has no records taken until there is space, which err says there is not.
+func (l *Log) noSpace(err error) {
+	l.full.Store(true)
+	l.waits.Store(true)
+	l.opts.Logger.Error("a checkpoint waits for space on the disk; no records are taken until then", "dir", l.opts.Dir, "error", err)
+}
+
 // checkSpace looks at how much space is left: below the reserve's size no
 // records are taken, from twice that on they are, and the reserve is made again.
 // A filesystem that can't tell is taken to have space.
 func (l *Log) checkSpace() {
+	l.waits.Store(false)
 	if l.opts.ReserveBytes < 0 {
 		l.full.Store(false)
 		return

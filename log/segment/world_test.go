@@ -31,6 +31,7 @@ type world struct {
 	manyLarge bool  // batches bypass the journal often
 	flood     bool  // journals are long
 	deferred  int   // bytes from which on batches stay in the journal until a checkpoint
+	late      bool  // commits come while a checkpoint is under way
 	lossy     bool  // the log does not sync: a power cut may lose what was acknowledged
 	damage    bool  // files are damaged: partitions may be offline
 	next      int   // number of the next record
@@ -129,7 +130,7 @@ type wRegister struct {
 func newWorld(seed uint64, fs *vfs.MemFS, change func(*Options)) *world {
 	return &world{
 		rng: rand.New(rand.NewPCG(seed, 77)), clock: newFakeClock(), fs: fs, change: change,
-		topics: map[string]*wTopic{}, groups: map[string]*wRegister{}, records: map[string]*wRecord{}, closed: true, manyLarge: seed%2 == 0, deferred: []int{1, 150, 5000}[seed/2%3], flood: seed%5 == 4,
+		topics: map[string]*wTopic{}, groups: map[string]*wRegister{}, records: map[string]*wRecord{}, closed: true, manyLarge: seed%2 == 0, deferred: []int{1, 150, 5000}[seed/2%3], flood: seed%5 == 4, late: seed%4 >= 2,
 	}
 }
 
@@ -153,11 +154,13 @@ func (w *world) options(fs vfs.FS) Options {
 	if w.manyLarge {
 		o.LargeRunBytes = 400
 	}
-	o.DeferRunBytes = w.deferred
 	if w.flood {
 		o.FloodBytes = 12_000
 	} else {
 		o.FloodBytes = 1
+	}
+	if o.DeferRunBytes, o.late = w.deferred, w.late; w.late {
+		o.SegmentBytes = 1500 // what is large does not always begin one
 	}
 	if w.change != nil {
 		w.change(&o)
@@ -216,6 +219,9 @@ func (w *world) steps(n int) {
 			return
 		}
 		w.step()
+		if w.rng.IntN(2) == 0 {
+			w.l.finishLate()
+		}
 	}
 }
 
