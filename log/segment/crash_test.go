@@ -354,13 +354,16 @@ type fault struct {
 	name  string
 	err   error
 	stays bool // also for all operations that follow
+	read  bool // reads are operations, the only ones that fail
 }
 
 var faults = []fault{
-	{"I/O error", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, false},
-	{"disk full once", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENOSPC}, false},
-	{"disk full", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENOSPC}, true},
-	{"short write", errShort, false},
+	{"I/O error", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, false, false},
+	{"disk full once", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENOSPC}, false, false},
+	{"disk full", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENOSPC}, true, false},
+	{"short write", errShort, false, false},
+	{"unreadable once", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, false, true},
+	{"unreadable", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, true, true},
 }
 
 // faultAt runs a workload in which operation n fails, and returns how many
@@ -371,18 +374,26 @@ func faultAt(seed uint64, steps, n int, f fault) (ops int, err error) {
 	w := newWorld(seed, mem, nil)
 	w.damage = true // a segment that can't be opened takes its partition offline
 	off := false
-	fs := &faultFS{FS: mem, hook: func(op fsOp) error {
+	fs := &faultFS{FS: mem, reads: f.read, hook: func(op fsOp) error {
+		if f.read && (op.kind != "read" || off) {
+			return nil
+		}
 		if ops++; off || ops < n || ops > n && !f.stays || f.err == errShort && op.kind != "write" || op.kind == "remove" {
 			return nil
 		}
 		return f.err
 	}}
+	check := func() error {
+		off = f.read // it is the log's own reads that fail
+		defer func() { off = false }()
+		return w.check(w.l)
+	}
 	if w.open(fs) == nil {
 		w.steps(steps / 2)
-		err := w.check(w.l)
+		err := check()
 		if err == nil && w.l.queue.failure() == nil && w.reopen(fs) == nil {
 			w.steps(steps / 2)
-			err = w.check(w.l)
+			err = check()
 		}
 		off = true
 		_ = w.l.Close()

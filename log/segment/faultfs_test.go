@@ -9,7 +9,7 @@ import (
 
 // An fsOp is a filesystem operation that changes something.
 type fsOp struct {
-	kind string // create, open, write, sync, dirsync, remove, removeall, rename, mkdir
+	kind string // create, open, write, sync, syncto, dirsync, remove, removeall, rename, mkdir, read
 	path string
 	data []byte // of a write
 	pos  int64  // of a write
@@ -17,10 +17,20 @@ type fsOp struct {
 
 // A faultFS calls hook before each operation that changes something; if that
 // gives an error the operation is not made. Of a write that fails with errShort
-// half is made.
+// half is made. If reads says so it is called before reads, too.
 type faultFS struct {
 	vfs.FS
-	hook func(fsOp) error
+	hook  func(fsOp) error
+	reads bool
+}
+
+func (f *faultFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
+	if f.reads {
+		if err := f.hook(fsOp{kind: "read", path: name}); err != nil {
+			return nil, err
+		}
+	}
+	return f.file(name)(f.FS.Open(name, o...))
 }
 
 var errShort = &os.PathError{Op: "write", Path: "half of it", Err: io.ErrShortWrite}
@@ -122,6 +132,31 @@ func (f *faultFile) WriteAt(p []byte, pos int64) (int, error) {
 		return n, err
 	}
 	return f.File.WriteAt(p, pos)
+}
+
+func (f *faultFile) Read(p []byte) (int, error) {
+	if f.fs.reads {
+		if err := f.fs.hook(fsOp{kind: "read", path: f.path}); err != nil {
+			return 0, err
+		}
+	}
+	return f.File.Read(p)
+}
+
+func (f *faultFile) ReadAt(p []byte, pos int64) (int, error) {
+	if f.fs.reads {
+		if err := f.fs.hook(fsOp{kind: "read", path: f.path, pos: pos}); err != nil {
+			return 0, err
+		}
+	}
+	return f.File.ReadAt(p, pos)
+}
+
+func (f *faultFile) SyncTo(length int64) (bool, error) {
+	if err := f.fs.hook(fsOp{kind: "syncto", path: f.path}); err != nil {
+		return false, err
+	}
+	return f.File.SyncTo(length)
 }
 
 func (f *faultFile) Sync() error {
