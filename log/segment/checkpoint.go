@@ -178,7 +178,7 @@ type unsyncedSegment struct {
 // checkpointDue reports whether a checkpoint is to be made, or finished that was
 // short of space.
 func (l *Log) checkpointDue() bool {
-	return l.journalFull() || len(l.oldFiles) > 0 || !l.checkpointing() && l.stalled != nil
+	return l.due || l.journalFull() || len(l.oldFiles) > 0 || !l.checkpointing() && l.stalled != nil
 }
 
 // syncing is the journal whose checkpoint may not have synced yet what its cut
@@ -295,7 +295,7 @@ func (l *Log) cut(clean bool) (*cut, error) {
 	} else if old.number > 0 && !seeded("journal-written-over-early") {
 		c.spare = journalName(fs, l.opts.Dir, old.number)
 	}
-	l.journal, l.oldFiles, l.largeBytes = next, nil, 0
+	l.journal, l.oldFiles, l.largeBytes, l.short, l.due = next, nil, 0, 0, false
 	l.journal.began = l.opts.time()
 	for _, t := range l.topics {
 		for _, p := range t.partitions {

@@ -67,6 +67,27 @@ func TestLargeBatchDuringCheckpoint(t *testing.T) {
 	}
 }
 
+// TestShortExtentsAreBounded has so many short runs come during a checkpoint that they
+// must not all stay in the journal.
+func TestShortExtentsAreBounded(t *testing.T) {
+	l, p := lateLog(t, vfs.NewMem(), nil)
+	defer l.Close()
+	n := fillJournal(t, l, p)
+	for _, c := range []struct{ before, want int }{{0, 1}, {maxShort - 1, 1}, {maxShort, 0}} {
+		extents := &l.topics["t"].partitions[0].segments[0].extents
+		l.short = c.before
+		was := len(extents.snapshot())
+		produceTest(t, l, p, fmt.Sprint(n))
+		if got := len(extents.snapshot()) - was; got != c.want || !l.checkpointing() {
+			t.Errorf("behind %d short runs %d of one stay in the journal, want %d", c.before, got, c.want)
+		}
+		n++
+	}
+	if got := readAll(t, l, p); len(got) != n {
+		t.Errorf("%d records of %d", len(got), n)
+	}
+}
+
 // TestNoCheckpointAfterFailedOne has a checkpoint's sync fail while the committer
 // waits for it: the next checkpoint must not leave out what that had to sync.
 func TestNoCheckpointAfterFailedOne(t *testing.T) {

@@ -48,16 +48,15 @@ func (l *Log) commit(batch []*request) (int, error) {
 // gather returns how many requests make the next entry. One that changes topics
 // stands alone, since others are checked against its outcome.
 func (l *Log) gather(batch []*request) int {
-	bytes := 0
+	bytes, all := 0, 0
 	for n, r := range batch {
 		if r.alone {
 			return max(n, 1)
 		}
-		bytes += r.bytes
-		for i := range r.ops {
-			bytes += r.ops[i].journalBytes(l.opts.LargeRunBytes)
-		}
-		if n > 0 && bytes > gatherBytes {
+		journal, whole := r.sizes(l.opts.LargeRunBytes)
+		bytes += journal
+		all += whole
+		if n > 0 && (bytes > gatherBytes || !l.roomFor(all)) {
 			return n
 		}
 	}
@@ -67,6 +66,10 @@ func (l *Log) gather(batch []*request) int {
 func (l *Log) commitEntry(batch []*request) error {
 	l.ops, l.appends = l.ops[:0], l.appends[:0]
 	for _, r := range batch {
+		if _, all := r.sizes(l.opts.LargeRunBytes); !l.roomFor(all) {
+			r.err = fmt.Errorf("%w: %d bytes at once", log.ErrDiskFull, all)
+			continue
+		}
 		if r.err = l.prepare(r); l.broken != nil {
 			r.err = nil // it is not refused, nobody knows
 			return l.broken
@@ -106,17 +109,24 @@ func (l *Log) write() error {
 	return l.fill(at)
 }
 
+// maxShort bounds the extents of short runs in one journal, which take memory.
+const maxShort = 1 << 17
+
 // fill puts the entry's batches in their segments, as far as they are not there
 // yet, or leaves them in the journal, in which the entry begins at at. A write to
 // a segment waits while a checkpoint syncs it, and is the better the longer it
 // is: so only short runs, which would make as many extents, are written at once,
-// and not while a checkpoint is under way. What finds no space there stays in the
+// and while a checkpoint is under way only if they are very many. What finds no space there stays in the
 // journal, too.
 func (l *Log) fill(at int64) error {
 	under := l.checkpointing()
 	for i := range l.entry.runs {
 		r := &l.entry.runs[i]
-		stays := (under || r.bytes >= l.opts.DeferRunBytes) && l.mayDefer(int64(r.bytes))
+		short := r.bytes < l.opts.DeferRunBytes
+		stays := (!short || under && l.short < maxShort) && l.mayDefer(int64(r.bytes))
+		if stays && short {
+			l.short++
+		}
 		if !stays {
 			err := r.seg.write(l.entry.batches(r), r.pos)
 			if stays = errors.As(shortOfSpace(err), new(*spaceError)); err != nil && !stays {

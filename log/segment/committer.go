@@ -18,12 +18,26 @@ type request struct {
 	check func(*request) error
 	// bytes is how much of the journal operations may take that check is yet to
 	// add.
-	bytes int
+	bytes   int
+	batches int // of these, with those that bypass the journal
 	// alone requests are the only one of their entry: others are checked against
 	// their outcome.
 	alone bool
 	done  func(error) // called once, by the committer or by add
 	err   error       // set by the commit if the request was refused
+}
+
+// sizes returns about how much of the journal r takes, and that with all of its
+// batches, those that bypass the journal, too.
+func (r *request) sizes(large int) (journal, all int) {
+	journal, all = r.bytes, max(r.bytes, r.batches)
+	for i := range r.ops {
+		o := &r.ops[i]
+		n := o.journalBytes(large)
+		journal += n
+		all += max(n, len(o.batch))
+	}
+	return journal, all
 }
 
 // A committer is the queue in front of the journal: whoever works it takes all

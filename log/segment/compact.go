@@ -47,7 +47,14 @@ type compaction struct {
 	out    *replace
 	file   *segmentFile // being written
 	buf    []byte
+
+	hasSpace  func() bool
+	unchecked int // bytes that may be written until that is asked again
 }
+
+// compactionCheckBytes is how much compaction writes until it looks at the space
+// again.
+const compactionCheckBytes = 8 << 20
 
 // compactionRetryMS is how long a partition is left alone whose compaction did
 // not succeed.
@@ -77,9 +84,19 @@ func (l *Log) compactAll(ctx context.Context) error {
 	return first
 }
 
+// compactionSpace reports whether there is space for compaction to go on: what it
+// takes must not be missing for what is in the journal alone, or make the disk full.
+func (l *Log) compactionSpace() bool {
+	l.checkSpace()
+	if l.full.Load() {
+		return false
+	}
+	return l.hasSpace(max(l.opts.ReserveBytes, 2*compactionCheckBytes) + 2*l.floodLimit())
+}
+
 func (l *Log) compact(ctx context.Context, t topic, index int32) error {
 	p := t.partitions[index]
-	c := &compaction{p: p, settings: t.settings, now: l.opts.now(), maxKeys: l.opts.CompactionKeys}
+	c := &compaction{p: p, settings: t.settings, now: l.opts.now(), maxKeys: l.opts.CompactionKeys, hasSpace: l.compactionSpace}
 	defer func() {
 		for _, s := range c.segments {
 			s.release()
@@ -361,6 +378,11 @@ func (c *compaction) write(b log.BatchInfo, batch []byte) error {
 
 func (c *compaction) flush() error {
 	if len(c.buf) > 0 {
+		if c.unchecked -= len(c.buf); c.unchecked < 0 {
+			if c.unchecked = compactionCheckBytes; !c.hasSpace() {
+				return fmt.Errorf("%w: compaction needs more space than there is", log.ErrDiskFull)
+			}
+		}
 		if _, err := c.file.file.Write(c.buf); err != nil {
 			return fmt.Errorf("writing compacted segment: %w", err)
 		}

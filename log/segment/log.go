@@ -36,6 +36,8 @@ type Log struct {
 	watchMu  sync.Mutex
 	watchers atomic.Pointer[[]*watcher] // replaced, never changed
 
+	unreserved bool // the filesystem can't reserve space; the housekeeping's
+
 	queue  *committer
 	keeper keeper
 	// The following belong to the committer, and to Open and Close while there
@@ -55,6 +57,8 @@ type Log struct {
 	ops, appends              []*op // of the entry being committed, and its appends
 	touched                   map[string]struct{}
 	room                      int64         // bytes that may stay in the journal alone before the space on the disk is looked at
+	short                     int           // extents of short runs in the journal
+	due                       bool          // a checkpoint is, whatever the journal's size
 	settling                  int64         // bytes of the journal before this one, which a checkpoint may still need space for
 	oldFiles                  []string      // to be removed once no checkpoint names them
 	largeBytes                int64         // of batches that bypassed the current journal

@@ -51,6 +51,7 @@ func (l *Log) ProduceRaw(r log.RawProduce, done func([]log.RawResult)) {
 	}}
 	for i := range ops {
 		req.bytes += ops[i].journalBytes(l.opts.LargeRunBytes)
+		req.batches += len(ops[i].batch)
 	}
 	req.check = func(q *request) error {
 		for i := range ops {

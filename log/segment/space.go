@@ -71,8 +71,13 @@ func (l *Log) checkSpace() {
 	reserved := serr == nil
 	switch {
 	case reserved && free >= reserve/8 || free >= 2*reserve:
-		if !reserved && l.makeReserve() != nil {
-			return
+		if !reserved && !l.unreserved {
+			if err := l.makeReserve(); errors.As(err, new(*spaceError)) {
+				return
+			} else if err != nil {
+				l.unreserved = true
+				l.opts.Logger.Warn("no space is reserved for a full disk", "dir", l.opts.Dir, "error", err)
+			}
 		}
 		if l.full.Swap(false) {
 			l.opts.Logger.Info("there is space on the disk again; records are taken", "dir", l.opts.Dir)
@@ -86,7 +91,7 @@ func (l *Log) checkSpace() {
 // they take now is given free by a checkpoint.
 func (l *Log) spareSpace(tight bool) {
 	if l.tight.Swap(tight) != tight && tight {
-		l.queue.add(&request{done: func(error) {}}) // makes one
+		l.queue.add(&request{done: func(error) {}, check: func(*request) error { l.due = true; return nil }})
 	}
 }
 
@@ -143,11 +148,23 @@ func (l *Log) mayDefer(bytes int64) bool {
 	return true
 }
 
+// hasSpace reports whether there are so many bytes on the disk, without the reserve.
+// A filesystem that can't tell is taken to have them.
+func (l *Log) hasSpace(bytes int64) bool {
+	usage, err := l.opts.FS.GetDiskUsage(l.opts.Dir)
+	return err != nil || usage.AvailBytes >= uint64(bytes)
+}
+
+// roomFor reports whether an entry may have so many bytes, which go to the journal
+// and to segments. The reserve is enough for one that is gathered; more must find
+// space beside it, or the log fails in the middle.
+func (l *Log) roomFor(bytes int) bool { return bytes <= gatherBytes || l.hasSpace(2*int64(bytes)) }
+
 func (l *Log) makeReserve() error {
 	fs := l.opts.FS
 	f, err := fs.Create(fs.PathJoin(l.opts.Dir, reserveName), vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return fmt.Errorf("making reserve: %w", err)
+		return shortOfSpace(fmt.Errorf("making reserve: %w", err))
 	}
 	err = f.Preallocate(0, l.opts.ReserveBytes)
 	if cerr := f.Close(); err == nil {
@@ -155,7 +172,7 @@ func (l *Log) makeReserve() error {
 	}
 	if err != nil {
 		_ = fs.Remove(fs.PathJoin(l.opts.Dir, reserveName))
-		return fmt.Errorf("making reserve: %w", err)
+		return shortOfSpace(fmt.Errorf("making reserve: %w", err))
 	}
 	return nil
 }

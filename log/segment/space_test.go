@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -241,5 +242,159 @@ func TestCheckpointsOfAFlood(t *testing.T) {
 	send(1000)
 	if n := checkpoints() - from; n != 1 {
 		t.Errorf("%d checkpoints in a flood with 48 kB of space on the disk, 3.5 kB long; want 1", n)
+	}
+}
+
+// TestTightSpaceAtRest has journals give up their space where there is little, though
+// nothing is written.
+func TestTightSpaceAtRest(t *testing.T) {
+	mem := vfs.NewMem()
+	clock := newFakeClock()
+	l := openTest(t, mem, func(o *Options) { o.Clock, o.JournalBytes, o.ReserveBytes = clock, 16_000, 1000 })
+	defer l.Close()
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	for l.spare == "" {
+		produceTest(t, l, log.Partition{Topic: "t"}, "value")
+	}
+	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 60_000})
+	clock.advance(5 * time.Second)
+	names, err := mem.List("data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range listJournals(names) {
+		if info, err := mem.Stat(journalName(mem, "data", n)); err != nil || info.Size() > 1000 {
+			t.Errorf("journal-%d has %d bytes, %v", n, info.Size(), err)
+		}
+	}
+}
+
+// noReserveFS can't give a file space, as is with some network filesystems.
+type noReserveFS struct{ vfs.FS }
+
+type noReserveFile struct{ vfs.File }
+
+func (fs noReserveFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.Create(name, c)
+	return noReserveFile{f}, err
+}
+
+func (noReserveFile) Preallocate(int64, int64) error { return syscall.EOPNOTSUPP }
+
+// TestNoReserve has the disk full, and space again, where none can be reserved.
+func TestNoReserve(t *testing.T) {
+	clock := newFakeClock()
+	full := false
+	l := openTest(t, noReserveFS{&faultFS{FS: vfs.NewMem(), hook: func(op fsOp) error {
+		if full && op.kind == "write" && strings.HasSuffix(op.path, ".log") {
+			return syscall.ENOSPC
+		}
+		return nil
+	}}}, func(o *Options) { o.Clock = clock })
+	defer l.Close()
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	p := log.Partition{Topic: "t"}
+	full = true
+	produceTest(t, l, p, "taken: it stays in the journal")
+	if err := l.Produce(ctx, []log.Append{{Partition: p, Batch: encode("v")}}); !errors.Is(err, log.ErrDiskFull) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	full = false
+	clock.advance(5 * time.Second)
+	produceTest(t, l, p, "taken again")
+}
+
+// TestLargeEntriesNeedSpace: what is more than the reserve has space for is refused
+// before it begins, or comes in parts.
+func TestLargeEntriesNeedSpace(t *testing.T) {
+	for _, large := range []int{1 << 20, 4 << 20} { // batches bypass the journal, or not
+		mem := vfs.NewMem()
+		l := openTest(t, mem, func(o *Options) { o.LargeRunBytes, o.ReserveBytes = large, -1 })
+		defer l.Close()
+		if _, err := l.CreateTopic(ctx, "t", 4, map[string]string{"max.message.bytes": "3000000"}); err != nil {
+			t.Fatal(err)
+		}
+		value := strings.Repeat("v", 2<<20)
+		commit := func() (result error) {
+			w, err := l.OpenWriter(ctx, "w")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range int32(20) {
+				if err := w.Append(log.Partition{Topic: "t", Index: i % 4}, encode(value)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.Commit(func(err error) { result = err })
+			return result
+		}
+		together := func() (entries uint64, failed int) {
+			before := l.journal.seq
+			(&world{l: l}).together(func() {
+				for i := range int32(20) {
+					r := log.RawProduce{Batches: []log.Append{{Partition: log.Partition{Topic: "t", Index: i % 4}, Batch: encode(value)}}}
+					l.ProduceRaw(r, func(res []log.RawResult) {
+						if res[0].Err != nil {
+							failed++
+						}
+					})
+				}
+			})
+			return l.journal.seq - before, failed
+		}
+		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 10 << 20})
+		if err := commit(); !errors.Is(err, log.ErrDiskFull) {
+			t.Errorf("large %d: with 10 MiB of space: %v", large, err)
+		}
+		if n, failed := together(); n < 2 || failed > 0 {
+			t.Errorf("large %d: with 10 MiB of space 20 batches in %d entries, %d failed", large, n, failed)
+		}
+		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 30})
+		if err := commit(); err != nil {
+			t.Errorf("large %d: with space: %v", large, err)
+		}
+	}
+}
+
+// TestCompactionLeavesSpace ends a pass that would take what else needs.
+func TestCompactionLeavesSpace(t *testing.T) {
+	mem := vfs.NewMem()
+	clock := newFakeClock()
+	l := openTest(t, mem, func(o *Options) {
+		o.Clock, o.SegmentBytes, o.JournalBytes, o.ReserveBytes, o.HousekeepingEvery = clock, 3000, 1<<20, 1<<20, 1000*time.Hour
+	})
+	defer l.Close()
+	if _, err := l.CreateTopic(ctx, "t", 1, map[string]string{"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0"}); err != nil {
+		t.Fatal(err)
+	}
+	p := log.Partition{Topic: "t"}
+	for i := range 200 {
+		produceTest(t, l, p, fmt.Sprint("value ", i))
+	}
+	size := func() int64 {
+		n, err := l.Size(ctx, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := size()
+	for _, c := range []struct {
+		free     uint64
+		compacts bool
+	}{{10 << 20, false}, {1 << 30, true}} {
+		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: c.free})
+		clock.advance(time.Hour)
+		l.Housekeep()
+		if after := size(); after < before != c.compacts {
+			t.Errorf("with %d bytes of space: %d bytes, were %d", c.free, after, before)
+		}
+	}
+	if l.queue.failure() != nil {
+		t.Error(l.queue.failure())
 	}
 }
