@@ -27,6 +27,11 @@ func InsertTarget(s *sql.InsertValues, c *catalog.Catalog) (*catalog.Source, err
 	case src.Window != nil:
 		return nil, fault(s.Pos(), "", "Cannot insert values into windowed stream or table!")
 	}
+	for i, name := range s.Columns {
+		if slices.Contains(s.Columns[:i], name) {
+			return nil, fault(s.Pos(), "List each column once.", "Duplicate column name: %s", types.QuoteAlways(name))
+		}
+	}
 	for _, c := range src.Schema.Columns {
 		if c.Namespace == types.NamespaceHeaders && (len(s.Columns) == 0 || slices.Contains(s.Columns, c.Name)) {
 			return nil, fault(s.Pos(), "List the other columns.", "Cannot insert into HEADER columns: %s", c.Name)

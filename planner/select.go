@@ -191,10 +191,15 @@ func (p *queryPlanner) body() ([]selectItem, error) {
 	if err != nil {
 		return nil, err
 	}
+	call := firstCall(items, function.Aggregate)
+	if len(p.q.GroupBy) > 0 || call != nil {
+		if t := firstCall(items, function.Table); t != nil {
+			return nil, fault(t.Pos(), "Use the table function in a stream of its own, and group that.", "Table functions can't be used with aggregations: %s", t.Name)
+		}
+	}
 	if len(p.q.GroupBy) > 0 {
 		return p.group(items)
 	}
-	call := p.firstAggregate(items)
 	if call != nil && p.target == "" && p.q.Emit != sql.EmitNone {
 		// A client may ask for one group of all rows; its key has no name.
 		all := *p.q
@@ -245,9 +250,11 @@ func findCall(e sql.Expr, kind function.Kind) *sql.Call {
 	return found
 }
 
-func (p *queryPlanner) firstAggregate(items []selectItem) *sql.Call {
+// firstCall returns the first call of a function of that kind in what is
+// selected, nil if there is none.
+func firstCall(items []selectItem, kind function.Kind) *sql.Call {
 	for _, it := range items {
-		if c := findCall(it.expr, function.Aggregate); c != nil {
+		if c := findCall(it.expr, kind); c != nil {
 			return c
 		}
 	}

@@ -48,6 +48,16 @@ func readWith(props []sql.Property, names []string) (with, error) {
 			errs = append(errs, fault(w[name].Pos(), "Use either just FORMAT, or KEY_FORMAT and VALUE_FORMAT.", "Cannot supply both '%s' and 'FORMAT' properties, as 'FORMAT' sets both key and value formats.", name))
 		}
 	}
+	for _, name := range []string{"PARTITIONS", "REPLICAS", "RETENTION_MS"} {
+		n, given, err := w.integer(name)
+		var e *types.Error
+		switch {
+		case errors.As(err, &e):
+			errs = append(errs, e)
+		case given && name == "RETENTION_MS" && n < -1:
+			errs = append(errs, fault(w[name].Pos(), "-1 keeps records for good.", "RETENTION_MS must be at least -1, found %d", n))
+		}
+	}
 	return w, all(errs)
 }
 

@@ -98,7 +98,13 @@ func (p *parser) structFields(r *TypeRef) {
 		return
 	}
 	p.list(func() {
+		at := p.pos()
 		name := p.name()
+		for _, f := range r.Fields {
+			if f.Name == name {
+				p.failAt(at, "Duplicate field names found in STRUCT: "+QuoteName(name), "")
+			}
+		}
 		r.Fields = append(r.Fields, FieldTypeRef{name, p.typeRef()})
 	})
 	p.expectOp(">")

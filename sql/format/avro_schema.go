@@ -394,9 +394,6 @@ func (t *avroType) sqlStruct(path string, n *nesting) (*types.Type, error) {
 		}
 		fields = append(fields, types.Field{Name: f.name, Type: typ})
 	}
-	if len(fields) == 0 {
-		return nil, schemaFault("%s: a record without fields can't be a column", path)
-	}
 	return types.Struct(fields...), nil
 }
 

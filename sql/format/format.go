@@ -114,8 +114,6 @@ func (o Options) wrapped(cols []types.Column) bool {
 // that names the column and type.
 func Check(o Options, cols []types.Column) error {
 	switch o.Name {
-	case "JSON":
-		return nil
 	case "NONE":
 		if len(cols) > 0 {
 			return types.Errorf(types.ErrStatement, types.Pos{}, "The 'NONE' format can only be used when no columns are defined. Got: [%s]", columnList(cols))
@@ -129,7 +127,7 @@ func Check(o Options, cols []types.Column) error {
 		return checkAvro(o, cols)
 	case "PROTOBUF", "PROTOBUF_NOSR":
 		return checkProto(o, cols)
-	case "JSON_SR":
+	case "JSON", "JSON_SR":
 		return checkMapKeys("JSON", cols)
 	}
 	return &types.Error{Kind: types.ErrStatement, Message: "Unknown format: " + o.Name, Hint: "Supported formats: " + strings.Join(Names(), ", ") + "."}

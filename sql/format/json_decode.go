@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"strconv"
 	"unicode/utf16"
@@ -735,6 +736,12 @@ func (d *jsonDecoder) double(v *jsonValue, i int) int {
 }
 
 func (d *jsonDecoder) slowDouble(v *jsonValue, i int) int {
+	for _, w := range notFinite {
+		if bytes.HasPrefix(d.doc[i:], w.text) {
+			v.b.Float64(w.f)
+			return i + len(w.text)
+		}
+	}
 	text, end := d.scalar(i)
 	if end < 0 {
 		return d.wrong(v, i)
@@ -746,6 +753,13 @@ func (d *jsonDecoder) slowDouble(v *jsonValue, i int) int {
 	v.b.Float64(f)
 	return end
 }
+
+// notFinite are doubles that JSON has no numbers for, as the encoder writes
+// them.
+var notFinite = []struct {
+	text []byte
+	f    float64
+}{{[]byte(`"NaN"`), math.NaN()}, {[]byte(`"Infinity"`), math.Inf(1)}, {[]byte(`"-Infinity"`), math.Inf(-1)}}
 
 func (d *jsonDecoder) decimal(v *jsonValue, i int) int {
 	text, end := d.decimalText(i)

@@ -384,9 +384,6 @@ func (sc jsonScope) object(s *jsonSchema, path string, n *nesting) (*types.Type,
 		}
 		fields = append(fields, types.Field{Name: p.name, Type: t})
 	}
-	if len(fields) == 0 {
-		return nil, schemaFault("%s: an object without properties can't be a column", path)
-	}
 	return types.Struct(fields...), nil
 }
 

@@ -367,9 +367,6 @@ func protoSingle(f protoreflect.FieldDescriptor, n *nesting) (*types.Type, error
 		}
 		fields = append(fields, types.Field{Name: string(g.Name()), Type: t})
 	}
-	if len(fields) == 0 {
-		return nil, schemaFault("%s: a message without fields can't be a column", f.FullName())
-	}
 	return types.Struct(fields...), nil
 }
 

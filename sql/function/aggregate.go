@@ -2,6 +2,7 @@ package function
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 
 	"karst/sql/types"
@@ -69,8 +70,29 @@ func (f *undoFold) Undo(c *AggregateCall, rows, groups []int32, trace bool) *vec
 }
 
 func aggregate(ps string, make func(args []Arg) AggregateKernel) Signature {
-	return Signature{Params: params(ps), Aggregate: func(args []Arg) (AggregateKernel, error) { return make(args), nil },
-		Returns: func(args []Arg, _ map[string]*types.Type) (*types.Type, error) { return make(args).Result(), nil }}
+	list := params(ps)
+	return Signature{Params: list, Aggregate: func(args []Arg) (AggregateKernel, error) { return make(args), nil },
+		Returns: func(args []Arg, _ map[string]*types.Type) (*types.Type, error) {
+			if err := checkConstants(list, args); err != nil {
+				return nil, err
+			}
+			return make(args).Result(), nil
+		}}
+}
+
+// checkConstants refuses what the constants of an aggregate function can't
+// be: NULL, and less than one of how many values to keep.
+func checkConstants(list []Param, args []Arg) error {
+	for i, p := range list {
+		switch c := args[i].Const; {
+		case !p.Const || c == nil:
+		case c.IsNull(0):
+			return fmt.Errorf("%s can't be NULL", p.Name)
+		case c.Type.Kind() == types.KindInt && c.I32[0] < 1:
+			return fmt.Errorf("%s must be at least 1, found %d", p.Name, c.I32[0])
+		}
+	}
+	return nil
 }
 
 // wholeOrDouble has a signature for INT, BIGINT and DOUBLE arguments each, of
