@@ -252,19 +252,14 @@ func (k *compiler) unary(e *sql.Unary) typed {
 	}}, of)
 }
 
-// concat joins strings; a part of another type is taken as its text.
+// concat joins two strings, or two byte strings.
 func (k *compiler) concat(e *sql.Binary, l, r typed) typed {
-	if l.typ.Kind() == types.KindBytes && r.typ.Kind() == types.KindBytes {
-		return foldIf(typed{typ: types.Bytes, at: e.Pos(), eval: concatRows(types.Bytes, l, r)}, l, r)
+	t := l.typ
+	if t.Kind() != r.typ.Kind() || t.Kind() != types.KindString && t.Kind() != types.KindBytes {
+		k.fail(e.Pos(), unsupported(e, l, r), "Only strings can be joined to strings; use CAST, or CONCAT.")
+		return typed{}
 	}
-	for _, p := range []typed{l, r} {
-		if p.typ.IsNested() || p.typ.Kind() == types.KindBytes {
-			k.fail(e.Pos(), unsupported(e, l, r), "Only values that have a text can be joined to one; use CAST.")
-			return typed{}
-		}
-	}
-	l, r = k.castTo(l, types.String), k.castTo(r, types.String)
-	return foldIf(typed{typ: types.String, at: e.Pos(), eval: concatRows(types.String, l, r)}, l, r)
+	return foldIf(typed{typ: t, at: e.Pos(), eval: concatRows(t, l, r)}, l, r)
 }
 
 func concatRows(t *types.Type, l, r typed) evaluator {

@@ -166,7 +166,10 @@ func TestExpressions(t *testing.T) {
 func TestCompileErrors(t *testing.T) {
 	_, scope := testBatch(vector.NewArena())
 	for _, x := range []struct{ text, want string }{
-		{"I + 'x' - 1", "line 1:1: Unsupported arithmetic types: I + 'x' (STRING) - 1 (INTEGER)"},
+		{"S + 'x' - 1", "line 1:1: Unsupported arithmetic types: S + 'x' (STRING) - 1 (INTEGER)"},
+		{"S + I", "line 1:1: Unsupported arithmetic types: S (STRING) + I (INTEGER)"},
+		{"NULL + S", "line 1:1: Unsupported arithmetic types: NULL (NULL) + S (STRING)"},
+		{"I || L", "line 1:1: Unsupported arithmetic types: I (INTEGER) || L (BIGINT)"},
 		{"LL + 1", "line 1:1: Column 'LL' cannot be resolved"},
 		{"I + UCASE(I)", "line 1:5: Function 'UCASE' does not accept parameters (INTEGER)."},
 		{"UCAS(S)", "line 1:1: Can't find any functions with the name 'UCAS'\nDid you mean UCASE?"},
