@@ -107,7 +107,7 @@ func TestExpressions(t *testing.T) {
 		{"S NOT IN ('abc')", "BOOLEAN false false true"},
 		{"S LIKE 'a%'", "BOOLEAN true false false"},
 		{"S LIKE '!%_' ESCAPE '!'", "BOOLEAN false false true"},
-		{"S + '-' + I", `STRING "abc-1" null "%x--7"`},
+		{"S + '-' + CAST(I AS STRING)", `STRING "abc-1" null "%x--7"`},
 		{"A[1]", "INTEGER 1 null null"},
 		{"A[-1]", "INTEGER 3 null null"},
 		{"M['k']", "INTEGER 7 null null"},
