@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -197,7 +198,7 @@ func (e *Engine) insertValues(ctx context.Context, x *sql.InsertValues, _ *Sessi
 		}
 		v, err := e.Constant(x.Values[i], t, a)
 		if err != nil {
-			return err
+			return inColumn(err, name)
 		}
 		if at >= 0 {
 			cols[at] = v
@@ -212,6 +213,17 @@ func (e *Engine) insertValues(ctx context.Context, x *sql.InsertValues, _ *Sessi
 		}
 	}
 	return e.insertRow(ctx, src, cols, time)
+}
+
+// inColumn names the column whose value is at fault.
+func inColumn(err error, name string) error {
+	var e *types.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	named := *e
+	named.Message = "Column " + types.QuoteAlways(name) + ": " + e.Message
+	return &named
 }
 
 // Constant evaluates an expression without columns, as type t, as INSERT

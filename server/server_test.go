@@ -208,6 +208,7 @@ func TestErrors(t *testing.T) {
 		{"/ksql", statement("ASSERT TOPIC nope TIMEOUT 1 MILLISECONDS;"), 400, 40001, "statement_error", "ASSERT TOPIC nope TIMEOUT 1 MILLISECONDS;", "does not exist"},
 		{"/ksql", statement("CREATE SOURCE CONNECTOR c WITH ('a'='b');"), 400, 40001, "statement_error", "CREATE SOURCE CONNECTOR c WITH ('a'='b');", "connectors"},
 		{"/ksql", statement(strings.Repeat("SHOW STREAMS;", 1001)), 400, 40001, "statement_error", "", "more than 1000 statements"},
+		{"/ksql", statement("INSERT INTO a (v) VALUES ('x');"), 400, 40001, "statement_error", "INSERT INTO a (v) VALUES ('x');", "`V`"},
 		{"/query", statement("SHOW STREAMS;"), 400, 40001, "statement_error", "SHOW STREAMS;", "/ksql"},
 		{"/query", statement("SELECT * FROM nope;"), 400, 40001, "statement_error", "SELECT * FROM nope;", "NOPE"},
 		{"/query", statement("PRINT nope;"), 400, 40001, "statement_error", "PRINT nope", "nope"},

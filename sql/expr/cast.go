@@ -3,6 +3,7 @@ package expr
 import (
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,17 +88,32 @@ func (k *compiler) coerce(p typed, t *types.Type) typed {
 	return k.castTo(p, t)
 }
 
+// coercible reports whether a value becomes one of another type by itself,
+// within arrays, maps and structs as it does alone. Fields that the other
+// struct lacks are left out, as ksqlDB's INSERT does.
 func coercible(from, to *types.Type) bool {
 	f, t := from.Kind(), to.Kind()
 	switch {
-	case f == types.KindNull:
+	case f == types.KindNull || from.Equal(to):
 		return true
 	case from.IsNumeric() && to.IsNumeric():
 		return f <= t || f == types.KindDecimal && t == types.KindDouble
 	case f == types.KindString:
 		return t == types.KindDate || t == types.KindTime || t == types.KindTimestamp
-	case f == t && from.IsNested():
-		return castable(from, to)
+	case f != t:
+		return false
+	case f == types.KindArray:
+		return coercible(from.Elem(), to.Elem())
+	case f == types.KindMap:
+		return coercible(from.Key(), to.Key()) && coercible(from.Elem(), to.Elem())
+	case f == types.KindStruct:
+		for _, field := range from.Fields() {
+			i := slices.IndexFunc(to.Fields(), func(g types.Field) bool { return g.Name == field.Name })
+			if i >= 0 && !coercible(field.Type, to.Fields()[i].Type) {
+				return false
+			}
+		}
+		return true
 	}
 	return false
 }
