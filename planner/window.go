@@ -5,6 +5,9 @@ import (
 	"karst/sql"
 )
 
+// maxOverlap bounds the windows that a row is in: each costs time and memory.
+const maxOverlap = 100_000
+
 // defaultGrace applies where no GRACE PERIOD is given, in ms.
 const defaultGrace = 24 * 3_600_000
 
@@ -27,6 +30,8 @@ func planWindow(c *sql.WindowClause) (*plan.Window, error) {
 		return nil, fault(c.At, "", "The size of a window must be positive.")
 	case w.Kind == plan.Hopping && (w.AdvanceMS <= 0 || w.AdvanceMS > w.SizeMS):
 		return nil, fault(c.At, "", "A HOPPING window's ADVANCE BY must be positive and at most its SIZE.")
+	case w.Kind == plan.Hopping && w.SizeMS/w.AdvanceMS > maxOverlap:
+		return nil, fault(c.At, "Use a longer ADVANCE BY.", "A HOPPING window's SIZE may be at most %d times its ADVANCE BY: every row is in that many windows.", maxOverlap)
 	case w.RetentionMS == nil:
 		return w, nil
 	case *w.RetentionMS < length:
