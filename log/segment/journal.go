@@ -34,6 +34,7 @@ type journal struct {
 	seed   uint32 // what the CRCs of its entries go on from
 	salt   uint64
 	bytes  int64
+	space  int64 // that the file takes, at least
 	nosync bool
 	began  time.Time
 }
@@ -74,6 +75,9 @@ func createJournalFile(fs vfs.FS, name, spare string, j journal) (journal, error
 	}
 	if err != nil {
 		return j, shortOfSpace(fmt.Errorf("making journal: %w", err))
+	}
+	if info, err := j.file.Stat(); err == nil {
+		j.space = info.Size()
 	}
 	var head [journalHeaderBytes]byte
 	binary.BigEndian.PutUint32(head[:], journalMagic)

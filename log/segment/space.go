@@ -156,9 +156,21 @@ func (l *Log) hasSpace(bytes int64) bool {
 }
 
 // roomFor reports whether an entry may have so many bytes, which go to the journal
-// and to segments. The reserve is enough for one that is gathered; more must find
-// space beside it, or the log fails in the middle.
-func (l *Log) roomFor(bytes int) bool { return bytes <= gatherBytes || l.hasSpace(2*int64(bytes)) }
+// and to segments: without space for it the log would fail in the middle. The
+// reserve is enough for one that is gathered; more must find space beside it. So
+// must all once the reserve is given free, or go where the journal writes over what
+// its file held before.
+func (l *Log) roomFor(bytes int) bool {
+	const more = 64 << 10 // what the filesystem takes for itself
+	if bytes > gatherBytes {
+		return l.hasSpace(2 * int64(bytes))
+	}
+	if !l.full.Load() || l.journal.end()+int64(bytes)+more <= l.journal.space {
+		return true
+	}
+	_, err := l.opts.FS.Stat(l.opts.FS.PathJoin(l.opts.Dir, reserveName))
+	return err == nil || l.hasSpace(2*int64(bytes)+more)
+}
 
 func (l *Log) makeReserve() error {
 	fs := l.opts.FS

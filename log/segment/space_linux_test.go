@@ -57,6 +57,20 @@ func TestRealDiskFull(t *testing.T) {
 			t.Fatalf("%d records, want %d", len(got), acked-trimmed)
 		}
 	}
+	stored := int64(0)
+	offsets := func() { // what is taken on a full disk, as far as it goes
+		answer := make(chan error, 1)
+		l.StoreOffsets("g", map[log.Partition]log.GroupOffset{p: {Offset: stored + 1, Metadata: strings.Repeat("m", 4000)}}, func(err error) { answer <- err })
+		if err := <-answer; err == nil {
+			stored++
+		} else if !errors.Is(err, log.ErrDiskFull) {
+			t.Fatal(err)
+		}
+		committed, err := l.CommittedOffsets(ctx, "g")
+		if err != nil || committed[p] != stored {
+			t.Fatalf("the group's offset is %v, %v; want %d", committed, err, stored)
+		}
+	}
 	another := filepath.Join(disk, "another")
 	eat := func() {
 		f, err := os.OpenFile(another, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -84,6 +98,9 @@ func TestRealDiskFull(t *testing.T) {
 			eat() // what the reserve gave free, too
 			l.Housekeep()
 			_ = send()
+			for range 20 {
+				offsets()
+			}
 			all()
 		}
 		if closes := round%2 == 1; closes {
@@ -99,6 +116,7 @@ func TestRealDiskFull(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		before := stored
 		l.Housekeep()
 		for deadline := time.Now().Add(10 * time.Second); !send(); l.Housekeep() {
 			if time.Now().After(deadline) {
@@ -106,6 +124,9 @@ func TestRealDiskFull(t *testing.T) {
 			}
 		}
 		all()
+		if offsets(); stored != before+1 {
+			t.Fatalf("round %d: no offset is stored after there is space again", round)
+		}
 		if err := l.Trim(ctx, p, int64(acked-20)); err != nil {
 			t.Fatal(err)
 		}
