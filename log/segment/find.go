@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"errors"
 	"math"
 
 	"karst/log"
@@ -30,6 +31,15 @@ func (p *partition) findTime(ms, start, end int64) (log.TimedOffset, error) {
 		return true, nil
 	}, func(offset int64) (int64, error) { return p.skipOlder(offset, ms) })
 	return found, err
+}
+
+// trimmedTo returns where a partition starts, if err says that this has moved beyond
+// offset meanwhile.
+func trimmedTo(offset int64, err error) (start int64, trimmed bool) {
+	if r := (*log.OffsetRangeError)(nil); errors.As(err, &r) && offset < r.Start {
+		return r.Start, true
+	}
+	return 0, false
 }
 
 // findGreatest returns the first record in [start, end) of those with the
@@ -74,6 +84,10 @@ func (p *partition) eachBatch(start, end int64, visit func(log.BatchInfo, []byte
 			return err
 		}
 		f, err := p.fetchRaw(log.RawFetch{Partition: p.name, Offset: at, MaxBytes: 1 << 20, AtLeastOne: true}, buf[:0])
+		if start, trimmed := trimmedTo(at, err); trimmed {
+			offset = start
+			continue
+		}
 		if err != nil || len(f.Batches) == 0 {
 			return err
 		}

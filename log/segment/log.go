@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"karst/log"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // A Log is the embedded log. It implements log.Broker.
@@ -98,11 +100,8 @@ func Open(opts Options) (*Log, error) {
 	l.queue = newCommitter(l.commit)
 	l.queue.onFailure = opts.OnFailure
 	opts.FS = l.opts.FS
-	if err := opts.FS.MkdirAll(opts.Dir, 0o700); err != nil {
+	if err := makeDir(opts.FS, opts.Dir); err != nil {
 		return nil, fmt.Errorf("making data directory: %w", err)
-	}
-	if err := syncDir(opts.FS, opts.FS.PathDir(opts.Dir)); err != nil {
-		return nil, err
 	}
 	lock, err := opts.FS.Lock(opts.FS.PathJoin(opts.Dir, "LOCK"))
 	if err != nil {
@@ -120,6 +119,27 @@ func Open(opts Options) (*Log, error) {
 	}
 	l.keeper.start(l)
 	return l, nil
+}
+
+// makeDir makes a directory and those above it, durable.
+func makeDir(fs vfs.FS, dir string) error {
+	parents := []string{fs.PathDir(dir)}
+	for { // up to the first that is there
+		last := parents[len(parents)-1]
+		if _, err := fs.Stat(last); err == nil || fs.PathDir(last) == last {
+			break
+		}
+		parents = append(parents, fs.PathDir(last))
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, parent := range parents {
+		if err := syncDir(fs, parent); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reset makes the state that of an empty log.

@@ -454,3 +454,47 @@ func BenchmarkFetch(b *testing.B) {
 	}
 	b.ReportAllocs()
 }
+
+// TestDataDirectoryIsDurable has the power cut after a first start in a directory
+// below others that were not there.
+func TestDataDirectoryIsDurable(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	in := func(o *Options) { o.Dir = "a/b/data" }
+	l := openTest(t, mem, in)
+	p := log.Partition{Topic: "t"}
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	produceTest(t, l, p, "v")
+	after := openTest(t, mem.CrashClone(vfs.CrashCloneCfg{}), in)
+	if got := readAll(t, after, p); len(got) != 1 {
+		t.Errorf("%d records of one after a power cut", len(got))
+	}
+	if err := errors.Join(l.Close(), after.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSearchOfTrimmed has records go while a time is looked for in them.
+func TestSearchOfTrimmed(t *testing.T) {
+	l := openTest(t, vfs.NewMem(), func(o *Options) { o.SegmentBytes = 300 })
+	defer l.Close()
+	p := log.Partition{Topic: "t"}
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		produceTest(t, l, p, "v")
+	}
+	part := l.topics["t"].partitions[0]
+	if err := l.Trim(ctx, p, 15); err != nil {
+		t.Fatal(err)
+	}
+	// The bounds were looked at before.
+	if found, err := part.findTime(1000, 0, 20); err != nil || found.Offset != 15 {
+		t.Errorf("the first record of a time: %+v, %v; want offset 15", found, err)
+	}
+	if found, err := part.findGreatest(0, 20); err != nil || found.Offset != 15 {
+		t.Errorf("the first record of the greatest time: %+v, %v; want offset 15", found, err)
+	}
+}

@@ -329,6 +329,9 @@ func (p *partition) offsetForTime(ms int64) (offset, at int64, err error) {
 		}
 		r.Reset()
 		next, err := p.fetch(offset, 1<<20, &r)
+		if start, trimmed := trimmedTo(offset, err); trimmed {
+			next, err = start, nil
+		}
 		if err != nil {
 			return 0, 0, err
 		}

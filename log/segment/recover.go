@@ -37,8 +37,10 @@ func (l *Log) recover() error {
 			return err
 		}
 	} else {
-		if err := l.removeJournals(journals, c.Journal); err != nil {
-			return err
+		if journals[c.Journal] {
+			if err := l.removeJournals(journals, c.Journal); err != nil {
+				return err
+			}
 		}
 		if seq, err = l.loadAndReplay(c, journals); err != nil {
 			return err
