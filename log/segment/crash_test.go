@@ -361,6 +361,7 @@ var faults = []fault{
 	{"I/O error", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, false, false},
 	{"disk full once", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENOSPC}, false, false},
 	{"disk full", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENOSPC}, true, false},
+	{"too many files", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENFILE}, false, false},
 	{"short write", errShort, false, false},
 	{"unreadable once", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, false, true},
 	{"unreadable", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, true, true},

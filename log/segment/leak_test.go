@@ -1,13 +1,17 @@
 package segment
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
+
+	"karst/log"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -107,5 +111,84 @@ func TestFilesAreClosed(t *testing.T) {
 				t.Fatalf("seed %d: the log is closed and these are open: %v; %v", seed, slices.Sorted(maps.Keys(fs.open)), fs.err)
 			}
 		}
+	}
+}
+
+// TestReadersOfWhatGoes reads a topic, and looks for times in it, while its segments
+// are dropped, journals written over, the topic deleted and made again, and the log
+// closed: a record has what belongs to its offset, or there is an error that says
+// what has happened. Then no file is open.
+func TestReadersOfWhatGoes(t *testing.T) {
+	fs := &countFS{open: map[string]int{}, FS: vfs.NewMem()}
+	l := openTest(t, fs, func(o *Options) {
+		o.Inline, o.JournalBytes, o.SegmentBytes, o.DeferRunBytes, o.LargeRunBytes = false, 4000, 3000, 100, 1000
+	})
+	p := log.Partition{Topic: "t"}
+	value := func(offset int64) string { return fmt.Sprint(offset, ":", strings.Repeat("v", int(offset*37%1200))) }
+	var readers sync.WaitGroup
+	for g := range 4 {
+		readers.Go(func() {
+			var r log.Records
+			for offset := int64(0); ; {
+				next, err := l.Fetch(ctx, p, offset, 2000, &r)
+				if g == 3 && err == nil {
+					_, err = l.FindOffset(ctx, log.OffsetQuery{Partition: p, Time: 1000})
+				}
+				gone := (*log.OffsetRangeError)(nil)
+				switch {
+				case errors.Is(err, log.ErrClosed):
+					return
+				case errors.As(err, &gone):
+					next = gone.Start
+				case errors.Is(err, log.ErrUnknownTopic):
+					next = 0
+				case err != nil:
+					t.Error(err)
+					return
+				}
+				for i := range r.Len() {
+					if got, want := string(r.Value(i)), value(r.Offsets[i]); got != want {
+						t.Errorf("offset %d has %.20q, want %.20q", r.Offsets[i], got, want)
+						return
+					}
+				}
+				if offset = next; g > 1 && next%5 == 0 {
+					offset = 0 // reads from the start again
+				}
+			}
+		})
+	}
+	rounds := 12
+	if raceDetector {
+		rounds = 2
+	}
+	for range rounds {
+		if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		for offset := range int64(150) {
+			produceTest(t, l, p, value(offset))
+			if offset%25 == 24 {
+				if err := l.Trim(ctx, p, offset-20); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := l.DeleteTopic(ctx, "t"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	for offset := range int64(150) {
+		produceTest(t, l, p, value(offset))
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	readers.Wait()
+	if len(fs.open) > 0 || fs.err != nil {
+		t.Errorf("open: %v; %v", fs.open, fs.err)
 	}
 }
