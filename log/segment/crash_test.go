@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -156,7 +157,8 @@ func TestCrashEverywhere(t *testing.T) {
 var errCrashed = errors.New("the power is gone")
 
 // randomCrashes lets a world live through several power cuts at random times,
-// also while it recovers from the one before.
+// also while it recovers from the one before. In some worlds the disk has no space
+// for a while.
 func randomCrashes(seed uint64, steps int, lossy bool) error {
 	rng := rand.New(rand.NewPCG(seed, 10))
 	w := newWorld(seed, vfs.NewCrashableMem(), nil)
@@ -166,12 +168,18 @@ func randomCrashes(seed uint64, steps int, lossy bool) error {
 		var herr error
 		left := 1 + rng.IntN(250)
 		mem := w.fs
+		ops, full, space := 0, math.MaxInt, 0
+		if seed%4 == 3 {
+			full = rng.IntN(left)
+			space = full + rng.IntN(100)
+		}
 		fs := &faultFS{FS: mem, hook: func(op fsOp) error {
 			if clone != nil {
 				return errCrashed
 			}
 			if left--; left > 0 {
-				return nil
+				ops++
+				return noSpace(op, ops > full && ops <= space)
 			}
 			all := models(rng, op, 4)
 			clone, herr = pick(rng, all).crash(mem, rng, op)
@@ -181,13 +189,16 @@ func randomCrashes(seed uint64, steps int, lossy bool) error {
 		if herr != nil {
 			return herr
 		}
+		if clone == nil && err != nil && (failed(err) || errors.Is(err, syscall.ENOSPC)) {
+			clone = mem.CrashClone(vfs.CrashCloneCfg{})
+		}
 		if clone == nil {
 			if err != nil {
 				return err
 			}
 			return w.recovers(mem) // it was closed in order
 		}
-		if err != nil && !errors.Is(err, errCrashed) && !failed(err) {
+		if err != nil && !errors.Is(err, errCrashed) && !failed(err) && !errors.Is(err, syscall.ENOSPC) {
 			return fmt.Errorf("before power cut %d: %w", cuts+1, err)
 		}
 		w.fs = clone
@@ -196,6 +207,15 @@ func randomCrashes(seed uint64, steps int, lossy bool) error {
 		w.loseAcks()
 	}
 	return w.recovers(w.fs)
+}
+
+// noSpace is what an operation gives that takes space, on a disk that is full: the
+// journal has some, being written over what its file held.
+func noSpace(op fsOp, full bool) error {
+	if full && (op.kind == "create" || op.kind == "write" && !strings.Contains(op.path, "journal-")) {
+		return &os.PathError{Op: op.kind, Path: op.path, Err: syscall.ENOSPC}
+	}
+	return nil
 }
 
 // live opens the log, finds out what has become of what was asked for before,

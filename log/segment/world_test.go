@@ -160,7 +160,7 @@ func (w *world) options(fs vfs.FS) Options {
 		o.FloodBytes = 1
 	}
 	if o.DeferRunBytes, o.late = w.deferred, w.late; w.late {
-		o.SegmentBytes = 1500 // what is large does not always begin one
+		o.SegmentBytes, o.JournalBytes = 2500, 1000 // what is large does not always begin one
 	}
 	if w.change != nil {
 		w.change(&o)
@@ -219,7 +219,7 @@ func (w *world) steps(n int) {
 			return
 		}
 		w.step()
-		if w.rng.IntN(2) == 0 {
+		if w.rng.IntN(6) == 0 {
 			w.l.finishLate()
 		}
 	}
