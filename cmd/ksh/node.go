@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"time"
 
@@ -54,10 +55,16 @@ func openNode(dir string, o nodeOptions, logger *slog.Logger) (*node, error) {
 	}
 	n := &node{failed: make(chan error, 1)}
 	var err error
-	n.log, err = segment.Open(segment.Options{
+	lo := segment.Options{
 		FS: fs, Dir: filepath.Join(dir, "log"), Rand: random, Clock: wallClock{}, Logger: logger, NoSync: o.noSync, Essential: exec.CommandTopic,
 		OnFailure: func(err error) { n.failed <- err },
-	})
+	}
+	if inMemory {
+		// A journal takes memory, and a hole in a segment as much as what is yet to
+		// fill it.
+		lo.JournalBytes, lo.FloodBytes, lo.DeferRunBytes = 4<<20, 1, math.MaxInt
+	}
+	n.log, err = segment.Open(lo)
 	if errors.Is(err, log.ErrLocked) {
 		return nil, inUse(dir)
 	}

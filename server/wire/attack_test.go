@@ -80,7 +80,7 @@ func (b *bench) settled() {
 // tight makes a server with little memory, that does not wait long for it.
 func tight(t *testing.T, mib int) *bench {
 	b := newBench(t, func(o *Options) { o.MaxMemory = mib << 20 })
-	b.patience = 100 * time.Millisecond // longer than the server itself takes for a fetch
+	b.patience = 20 * time.Millisecond
 	return b
 }
 
