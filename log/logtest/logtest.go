@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,11 +74,9 @@ type harness struct {
 	backend Backend
 }
 
-var names atomic.Int64
-
-// name returns a name that nobody has used.
+// name returns a name that nobody has used: the log may outlive the process.
 func (h *harness) name(kind string) string {
-	return fmt.Sprintf("%s-%d-%d", strings.ReplaceAll(kind, " ", "-"), time.Now().UnixNano(), names.Add(1)) // the log may outlive the process
+	return fmt.Sprintf("%s-%016x", strings.ReplaceAll(kind, " ", "-"), rand.Uint64())
 }
 
 // topic makes a topic of n partitions and returns its name. The records' times

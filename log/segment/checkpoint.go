@@ -256,8 +256,7 @@ func (l *Log) finishLate() {
 func (l *Log) checkpointNow(clean bool) error {
 	if c := l.stalled; c != nil {
 		l.stalled = nil
-		if err := l.finishCheckpoint(c); err != nil {
-			c.giveUp()
+		if err := l.finishOrGiveUp(c); err != nil {
 			return err
 		}
 	}
@@ -265,7 +264,12 @@ func (l *Log) checkpointNow(clean bool) error {
 	if err != nil {
 		return err
 	}
-	if err = l.finishCheckpoint(c); err != nil {
+	return l.finishOrGiveUp(c)
+}
+
+func (l *Log) finishOrGiveUp(c *cut) error {
+	err := l.finishCheckpoint(c)
+	if err != nil {
 		c.giveUp()
 	}
 	return err
@@ -367,8 +371,8 @@ func (l *Log) finishCheckpoint(c *cut) error {
 
 // giveUp gives free what a cut holds of which no checkpoint will be made.
 func (c *cut) giveUp() {
-	for _, u := range c.unsynced {
-		u.release()
+	for i := range c.unsynced {
+		c.unsynced[i].release()
 	}
 	c.old.close()
 }

@@ -1,7 +1,6 @@
 package segment
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -176,12 +175,7 @@ func checkpointWaits(t *testing.T, what string, closes bool) {
 	}
 	p, acked, refused := log.Partition{Topic: "t"}, 0, 0
 	send := func() {
-		switch err := l.Produce(ctx, []log.Append{{Partition: p, Batch: encode(fmt.Sprint(acked))}}); {
-		case err == nil:
-			acked++
-		case errors.Is(err, log.ErrDiskFull):
-			refused++
-		default:
+		if err := produceNumber(l, p, &acked, &refused); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -115,9 +115,9 @@ const maxShort = 1 << 17
 // fill puts the entry's batches in their segments, as far as they are not there
 // yet, or leaves them in the journal, in which the entry begins at at. A write to
 // a segment waits while a checkpoint syncs it, and is the better the longer it
-// is: so only short runs, which would make as many extents, are written at once,
-// and while a checkpoint is under way only if they are very many. What finds no space there stays in the
-// journal, too.
+// is: so only short runs, which would make as many extents, are written at once;
+// while a checkpoint is under way, once maxShort of them have stayed. What finds no
+// space in its segment stays in the journal, too.
 func (l *Log) fill(at int64) error {
 	under := l.checkpointing()
 	for i := range l.entry.runs {

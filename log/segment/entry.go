@@ -9,8 +9,8 @@ import (
 
 // The payload of an entry is the length of its operations (4 bytes), those in
 // their order, and then the batches of its appends. Batches that follow each
-// other in a segment do so here, whatever stands between their operations: one
-// write then fills the segment.
+// other in a segment do so here, whatever stands between their operations: they
+// are one extent then, or one write to the segment.
 
 // A run is the batches of an entry that follow each other in a segment.
 type run struct {

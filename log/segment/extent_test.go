@@ -124,9 +124,7 @@ func TestExtentsUnderReaders(t *testing.T) {
 		})
 	}
 	for i := range records {
-		if err := l.Produce(ctx, []log.Append{{Partition: p, Batch: encode(value(i))}}); err != nil {
-			t.Fatal(err)
-		}
+		produceTest(t, l, p, value(i))
 	}
 	wg.Wait()
 }
@@ -142,9 +140,7 @@ func TestReadsOfDroppedSegment(t *testing.T) {
 	p := log.Partition{Topic: "t"}
 	send := func(n int) {
 		for i := range n {
-			if err := l.Produce(ctx, []log.Append{{Partition: p, Batch: encode(fmt.Sprint("v", i))}}); err != nil {
-				t.Fatal(err)
-			}
+			produceTest(t, l, p, fmt.Sprint("v", i))
 		}
 	}
 	send(8)
@@ -187,9 +183,7 @@ func TestDeferOnlyWithSpace(t *testing.T) {
 		t.Fatal(err)
 	}
 	seg := func() *segmentFile {
-		if err := l.Produce(ctx, []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: encode(strings.Repeat("v", 1<<19))}}); err != nil {
-			t.Fatal(err)
-		}
+		produceTest(t, l, log.Partition{Topic: "t"}, strings.Repeat("v", 1<<19))
 		return l.topics["t"].partitions[0].segments[0]
 	}
 	deferred := func() int { return len(seg().extents.list) }

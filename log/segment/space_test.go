@@ -42,12 +42,7 @@ func TestDiskFull(t *testing.T) {
 		_, _ = l.CreateTopic(ctx, "t", 1, nil)
 		acked, refused := 0, 0
 		send := func() {
-			switch err := l.Produce(ctx, []log.Append{{Partition: p, Batch: encode(fmt.Sprint(acked))}}); {
-			case err == nil:
-				acked++
-			case errors.Is(err, log.ErrDiskFull):
-				refused++
-			default:
+			if err := produceNumber(l, p, &acked, &refused); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
 		}
@@ -200,49 +195,38 @@ func TestCheckpointsOfAFlood(t *testing.T) {
 	send := func(bytes int64) {
 		for bytes > 0 {
 			from := l.journal.end()
-			if err := l.Produce(ctx, []log.Append{{Partition: log.Partition{Topic: "t"}, Batch: encode("some value")}}); err != nil {
-				t.Fatal(err)
-			}
+			produceTest(t, l, log.Partition{Topic: "t"}, "some value")
 			if n := l.journal.end() - from; n > 0 { // else it begins a journal
 				bytes -= n
 			}
 		}
 	}
+	made := func(want int, after string) {
+		t.Helper()
+		if n := checkpoints() - before; n != want {
+			t.Errorf("%d checkpoints after %s, want %d", n, after, want)
+		}
+	}
 	send(5000)
-	if n := checkpoints() - before; n != 0 {
-		t.Errorf("%d checkpoints in a short flood", n)
-	}
+	made(0, "the first of a flood")
 	clock.advance(5 * time.Second)
-	if n := checkpoints() - before; n != 1 {
-		t.Errorf("%d checkpoints after a short flood, want 1", n)
-	}
+	made(1, "a short flood's end")
 	send(9000)
-	if n := checkpoints() - before; n != 1 {
-		t.Errorf("%d checkpoints in a flood that a journal takes, want 1", n)
-	}
+	made(1, "as much as a journal takes in a flood")
 	send(2000)
-	if n := checkpoints() - before; n != 2 {
-		t.Errorf("%d checkpoints in a longer flood, want 2", n)
-	}
+	made(2, "more than that")
 	clock.advance(time.Second) // the flood is no flood any more
 	send(2500)
-	if n := checkpoints() - before; n != 3 {
-		t.Errorf("%d checkpoints with a journal a second, want 3", n)
-	}
+	made(3, "a journal a second")
 	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 16 * 3000})
 	clock.advance(5 * time.Second)
-	for from := checkpoints(); checkpoints() == from; {
+	for checkpoints()-before == 3 {
 		send(1)
 	}
-	from := checkpoints()
 	send(2500)
-	if n := checkpoints() - from; n != 0 {
-		t.Errorf("%d checkpoints in a flood with 48 kB of space on the disk, 2.5 kB long", n)
-	}
+	made(4, "2.5 kB of a flood with 48 kB of space on the disk")
 	send(1000)
-	if n := checkpoints() - from; n != 1 {
-		t.Errorf("%d checkpoints in a flood with 48 kB of space on the disk, 3.5 kB long; want 1", n)
-	}
+	made(5, "3.5 kB of a flood with 48 kB of space on the disk")
 }
 
 // TestTightSpaceAtRest has journals give up their space where there is little, though
@@ -397,4 +381,19 @@ func TestCompactionLeavesSpace(t *testing.T) {
 	if l.queue.failure() != nil {
 		t.Error(l.queue.failure())
 	}
+}
+
+// produceNumber sends how many records were acknowledged, and counts whether it is,
+// too, or refused because the disk is full.
+func produceNumber(l *Log, p log.Partition, acked, refused *int) error {
+	err := l.Produce(ctx, []log.Append{{Partition: p, Batch: encode(fmt.Sprint(*acked))}})
+	switch {
+	case err == nil:
+		*acked++
+	case errors.Is(err, log.ErrDiskFull):
+		*refused++
+	default:
+		return err
+	}
+	return nil
 }

@@ -736,10 +736,10 @@ func (d *jsonDecoder) double(v *jsonValue, i int) int {
 }
 
 func (d *jsonDecoder) slowDouble(v *jsonValue, i int) int {
-	for _, w := range notFinite {
-		if bytes.HasPrefix(d.doc[i:], w.text) {
-			v.b.Float64(w.f)
-			return i + len(w.text)
+	for n, text := range notFiniteTexts {
+		if bytes.HasPrefix(d.doc[i:], text) {
+			v.b.Float64(notFinite[n])
+			return i + len(text)
 		}
 	}
 	text, end := d.scalar(i)
@@ -754,12 +754,12 @@ func (d *jsonDecoder) slowDouble(v *jsonValue, i int) int {
 	return end
 }
 
-// notFinite are doubles that JSON has no numbers for, as the encoder writes
-// them.
-var notFinite = []struct {
-	text []byte
-	f    float64
-}{{[]byte(`"NaN"`), math.NaN()}, {[]byte(`"Infinity"`), math.Inf(1)}, {[]byte(`"-Infinity"`), math.Inf(-1)}}
+// notFinite are the doubles that JSON has no numbers for, notFiniteTexts what the
+// encoder writes for them.
+var (
+	notFinite      = [...]float64{math.NaN(), math.Inf(1), math.Inf(-1)}
+	notFiniteTexts = [...][]byte{appendJSONDouble(nil, notFinite[0]), appendJSONDouble(nil, notFinite[1]), appendJSONDouble(nil, notFinite[2])}
+)
 
 func (d *jsonDecoder) decimal(v *jsonValue, i int) int {
 	text, end := d.decimalText(i)

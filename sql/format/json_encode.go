@@ -71,10 +71,7 @@ func AppendJSON(buf []byte, v *vector.Vector, i int) []byte {
 	case types.KindBigint, types.KindTimestamp:
 		return strconv.AppendInt(buf, v.I64[i], 10)
 	case types.KindDouble:
-		if f := v.F64[i]; math.IsNaN(f) || math.IsInf(f, 0) {
-			return append(AppendDouble(append(buf, '"'), f), '"')
-		}
-		return AppendDouble(buf, v.F64[i])
+		return appendJSONDouble(buf, v.F64[i])
 	case types.KindDecimal:
 		return append(buf, types.FormatDecimal(v.Dec[i].BigInt(), v.Type.Scale())...)
 	case types.KindString:
@@ -84,6 +81,14 @@ func AppendJSON(buf []byte, v *vector.Vector, i int) []byte {
 		return append(buf, '"')
 	}
 	return appendNested(buf, v, i)
+}
+
+// appendJSONDouble quotes the doubles that JSON has no numbers for.
+func appendJSONDouble(buf []byte, f float64) []byte {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return append(AppendDouble(append(buf, '"'), f), '"')
+	}
+	return AppendDouble(buf, f)
 }
 
 func appendNested(buf []byte, v *vector.Vector, i int) []byte {
