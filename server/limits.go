@@ -33,6 +33,10 @@ func defaultLimits() limits {
 	return limits{connections: maxConnections, uploads: maxUploads, body: 30 * time.Second, line: 10 * time.Minute}
 }
 
+// LimitConnections bounds how many connections there may be at a time; 10,000 if
+// it is not called, which is for before HTTP.
+func (s *Server) LimitConnections(n int) { s.limits.connections = int64(n) }
+
 // limitConnections returns a hook for an http.Server that closes the connections
 // beyond the limit.
 func (s *Server) limitConnections() func(net.Conn, http.ConnState) {

@@ -201,7 +201,7 @@ func (k *kafkaFlags) open(n *node, s kafkaSecurity, logger *slog.Logger) (*kafka
 	d.server, err = wire.New(wire.Options{
 		Log: n.log, Groups: d.groups, Logger: logger, Now: time.Now, Rand: random,
 		Advertised: k.advertisedAddr(l.Addr()), TLS: s.tls, Auth: s.auth,
-		AutoCreate: k.autoCreate, DefaultPartitions: k.partitions, Own: ownName, MaxMemory: doorMemory(),
+		AutoCreate: k.autoCreate, DefaultPartitions: k.partitions, Own: ownName, MaxMemory: doorMemory(), MaxConnections: maxConnections(openFiles()),
 	})
 	if err != nil {
 		d.groups.Close()

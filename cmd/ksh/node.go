@@ -57,7 +57,7 @@ func openNode(dir string, o nodeOptions, logger *slog.Logger) (*node, error) {
 	var err error
 	lo := segment.Options{
 		FS: fs, Dir: filepath.Join(dir, "log"), Rand: random, Clock: wallClock{}, Logger: logger, NoSync: o.noSync, Essential: exec.CommandTopic,
-		OnFailure: func(err error) { n.failed <- err },
+		OnFailure: func(err error) { n.failed <- err }, MaxServerPartitions: maxPartitions(openFiles()),
 	}
 	if inMemory {
 		// A journal takes memory, and a hole in a segment as much as what is yet to
@@ -117,6 +117,7 @@ func (n *node) openEngine(f engineFiles, l log.Log, remote exec.Registry, logger
 		return errors.Join(err, n.closeDB())
 	}
 	n.server = server.New(n.engine, logger, time.Now)
+	n.server.LimitConnections(maxConnections(openFiles()))
 	if embedded != nil {
 		n.server.ServeRegistry(embedded)
 	}

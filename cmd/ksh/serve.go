@@ -74,6 +74,7 @@ func serve(ctx context.Context, f *flags, addr string, kafka *kafkaFlags, open f
 	if err := kafka.checkHTTP(addr); err != nil {
 		return err
 	}
+	checkFiles(openFiles(), logger)
 	security, err := kafka.security()
 	if err != nil {
 		return err

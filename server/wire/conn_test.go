@@ -1,13 +1,19 @@
 package wire
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
+	"net"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"karst/log"
 
@@ -160,6 +166,48 @@ func TestConnectionLimit(t *testing.T) {
 	ask[*kmsg.MetadataResponse](first, 1, kmsg.NewPtrMetadataRequest())
 	b.dial().closed("one connection too many")
 	ask[*kmsg.MetadataResponse](first, 1, kmsg.NewPtrMetadataRequest())
+}
+
+// A shortListener can't accept for a while, as in a process that has as many files
+// open as it may, and is broken after that.
+type shortListener struct {
+	net.Listener
+	short  int
+	broken error
+}
+
+func (l *shortListener) Accept() (net.Conn, error) {
+	if l.short--; l.short >= 0 {
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	if l.broken != nil {
+		return nil, l.broken
+	}
+	return l.Listener.Accept()
+}
+
+// TestAcceptAgain goes on listening when no connection can be accepted for a
+// while, but not when the listener is broken.
+func TestAcceptAgain(t *testing.T) {
+	b := newBench(t, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = b.Serve(&shortListener{Listener: l, short: 3}) }() // ends with the bench
+	nc, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(time.Minute)) // of a test that hangs
+	c := &testClient{t: t, nc: nc, r: bufio.NewReader(nc)}
+	ask[*kmsg.MetadataResponse](c, 1, kmsg.NewPtrMetadataRequest())
+
+	broken := errors.New("broken")
+	if err := b.Serve(&shortListener{Listener: l, broken: broken}); !errors.Is(err, broken) {
+		t.Errorf("a broken listener: %v", err)
+	}
 }
 
 func TestAdvertised(t *testing.T) {

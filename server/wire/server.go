@@ -10,6 +10,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"karst/log"
@@ -127,16 +128,43 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	s.listeners[l] = struct{}{}
 	s.mu.Unlock()
+	waits := false
 	for {
 		nc, err := l.Accept()
-		if err != nil {
-			if s.ctx.Err() != nil {
-				return nil
-			}
+		switch {
+		case err == nil:
+			waits = false
+			s.start(nc)
+		case s.ctx.Err() != nil:
+			return nil
+		case !passes(err):
 			return fmt.Errorf("accepting Kafka connections: %w", err)
+		default:
+			if !waits {
+				s.opts.Logger.Warn("Kafka connections can't be accepted; trying again until they can", "error", err)
+			}
+			waits = true
+			select {
+			case <-s.ctx.Done():
+			case <-time.After(acceptAgain):
+			}
 		}
-		s.start(nc)
 	}
+}
+
+// acceptAgain is how long to wait before another attempt to accept a connection,
+// when the machine or the process is short of something.
+const acceptAgain = 20 * time.Millisecond
+
+// passes reports whether an error of Accept is about one connection or what the
+// machine has no more of right now, not about the listener.
+func passes(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.ECONNRESET} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // start serves a connection in goroutines that Close waits for.
