@@ -42,7 +42,7 @@ func (e *damageError) Unwrap() error { return e.error }
 // damaged makes err, met with a file of a partition, a damageError, unless it
 // says that the machine is short of something: then the log is not opened.
 func damaged(file string, lost bool, err error) error {
-	for _, short := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC, syscall.EDQUOT} {
+	for _, short := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC} {
 		if errors.Is(err, short) {
 			return err
 		}

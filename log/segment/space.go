@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -13,11 +12,11 @@ import (
 // is full, so that what is under way can be finished and the log stays whole.
 const reserveName = "reserve"
 
-// watchSpace has the log told when the disk is full: the reserve is given free,
+// watchSpace has the log told when the disk is full, or a quota used up: the reserve is given free,
 // the write that failed goes on, and no records are taken until there is space
 // again.
 func (l *Log) watchSpace() {
-	inner := l.opts.FS
+	inner := vfs.FS(quotaFS{l.opts.FS})
 	l.opts.FS = vfs.OnDiskFull(inner, func() {
 		if !l.full.Swap(true) {
 			l.opts.Logger.Error("the disk is full; no records are taken until there is space", "dir", l.opts.Dir)
@@ -35,7 +34,7 @@ func (e *spaceError) Unwrap() error { return e.error }
 // shortOfSpace makes err, of a write, a spaceError if that is what it says. A sync
 // that says so is another matter: what was written may be lost.
 func shortOfSpace(err error) error {
-	if err != nil && (vfs.IsNoSpaceError(err) || errors.Is(err, syscall.EDQUOT)) {
+	if err != nil && vfs.IsNoSpaceError(err) {
 		return &spaceError{err}
 	}
 	return err

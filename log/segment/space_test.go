@@ -18,6 +18,11 @@ import (
 // lost, reads and deletions go on, and records are taken again by themselves
 // once there is space.
 func TestDiskFull(t *testing.T) {
+	t.Run("disk", func(t *testing.T) { testDiskFull(t, syscall.ENOSPC) })
+	t.Run("quota", func(t *testing.T) { testDiskFull(t, syscall.EDQUOT) })
+}
+
+func testDiskFull(t *testing.T, short error) {
 	for seed := range uint64(100) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		mem := vfs.NewMem()
@@ -29,7 +34,7 @@ func TestDiskFull(t *testing.T) {
 			}
 			// What the reserve gave free is enough for what is under way.
 			if _, err := mem.Stat("data/" + reserveName); full && err == nil && (op.kind == "write" || op.kind == "create") {
-				return syscall.ENOSPC
+				return short
 			}
 			return nil
 		}}
