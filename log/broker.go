@@ -44,6 +44,9 @@ type RawLog interface {
 	LeaderEpochEnd(ctx context.Context, p Partition, epoch int32) (last int32, end int64, err error)
 	// Size returns how many bytes the partition's segments take.
 	Size(ctx context.Context, p Partition) (int64, error)
+	// Space returns the bytes of the disk that the log is on, and how many of them
+	// are free; -1 and -1 if that can't be told.
+	Space() (total, free int64)
 }
 
 // A RawProduce is the content of one produce request.

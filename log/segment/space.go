@@ -47,6 +47,15 @@ func (l *Log) noSpace(err error) {
 	l.opts.Logger.Error("a checkpoint waits for space on the disk; no records are taken until then", "dir", l.opts.Dir, "error", err)
 }
 
+// Space implements log.Broker.
+func (l *Log) Space() (total, free int64) {
+	usage, err := l.opts.FS.GetDiskUsage(l.opts.Dir)
+	if err != nil {
+		return -1, -1
+	}
+	return int64(min(usage.TotalBytes, math.MaxInt64)), int64(min(usage.AvailBytes, math.MaxInt64))
+}
+
 // checkSpace looks at how much space is left: below the reserve's size no
 // records are taken, from twice that on they are, and the reserve is made again.
 // A filesystem that can't tell is taken to have space.

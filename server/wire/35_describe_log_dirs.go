@@ -12,7 +12,8 @@ import (
 func (c *call) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
 	dir := kmsg.NewDescribeLogDirsResponseDir()
-	dir.Dir, dir.TotalBytes, dir.UsableBytes = "log", -1, -1
+	dir.Dir = "log"
+	dir.TotalBytes, dir.UsableBytes = c.srv.opts.Log.Space()
 	topics, err := c.srv.opts.Log.Topics(c.ctx)
 	wanted := wantedPartitions(req)
 	dir.ErrorCode = codeOf(err)

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"karst/log"
+	"karst/log/segment"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -719,6 +721,22 @@ func TestCodeOf(t *testing.T) {
 	} {
 		if got := codeOf(err); got != want {
 			t.Errorf("%v: %d, want %d", err, got, want)
+		}
+	}
+}
+
+// TestDiskSize tells how large the disk is, where the filesystem does.
+func TestDiskSize(t *testing.T) {
+	mem := vfs.NewMem()
+	b := newBenchOver(t, func(o *segment.Options) { o.FS = mem }, nil)
+	c := b.dial()
+	for _, want := range []struct{ total, free int64 }{{-1, -1}, {1 << 40, 1 << 30}} {
+		if want.total > 0 {
+			mem.TestingSetDiskUsage(vfs.DiskUsage{TotalBytes: uint64(want.total), AvailBytes: uint64(want.free)})
+		}
+		dir := ask[*kmsg.DescribeLogDirsResponse](c, 4, kmsg.NewPtrDescribeLogDirsRequest()).Dirs[0]
+		if dir.TotalBytes != want.total || dir.UsableBytes != want.free {
+			t.Errorf("%d bytes, %d of them free, want %+v", dir.TotalBytes, dir.UsableBytes, want)
 		}
 	}
 }
