@@ -101,25 +101,7 @@ func newGroups(s *plan.Aggregate, settings map[string]string) (*Groups, [][]*exp
 			}
 			exprs = append(exprs, e)
 		}
-		_, sig, err := compileArgs(exprs, s.Input, settings)
-		if err != nil {
-			return nil, nil, err
-		}
-		r, rerr := function.Default().Resolve(call.Function, function.Aggregate, sig, nil)
-		if rerr != nil {
-			return nil, nil, rerr
-		}
-		var progs []*expr.Program
-		sc := scope(s.Input)
-		sc.Settings = settings
-		for i, e := range exprs {
-			p, err := expr.CompileAs(e, sc, r.Params[i])
-			if err != nil {
-				return nil, nil, err
-			}
-			progs = append(progs, p)
-		}
-		under, err := r.Signature.Under(settings)
+		progs, sig, under, err := compileCall(call.Function, function.Aggregate, exprs, s.Input, settings)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -254,15 +254,7 @@ func newExplode(s *plan.Explode, d Deps) (Operator, error) {
 		if !ok {
 			return nil, fmt.Errorf("step %s: %s is not a call", s.ID, call.Text)
 		}
-		args, sig, err := compileArgs(f.Args, s.Input, d.Settings)
-		if err != nil {
-			return nil, err
-		}
-		r, rerr := function.Default().Resolve(f.Name, function.Table, sig, nil)
-		if rerr != nil {
-			return nil, rerr
-		}
-		under, err := r.Signature.Under(d.Settings)
+		args, sig, under, err := compileCall(f.Name, function.Table, f.Args, s.Input, d.Settings)
 		if err != nil {
 			return nil, err
 		}
@@ -275,21 +267,33 @@ func newExplode(s *plan.Explode, d Deps) (Operator, error) {
 	return x, nil
 }
 
-// compileArgs compiles the arguments of an aggregate or table function.
-func compileArgs(args []sql.Expr, in plan.Step, settings map[string]string) ([]*expr.Program, []function.Arg, error) {
-	var progs []*expr.Program
-	var sig []function.Arg
+// compileCall compiles the arguments of an aggregate or table function, each
+// converted to what the signature that it chooses takes.
+func compileCall(name string, kind function.Kind, args []sql.Expr, in plan.Step, settings map[string]string) ([]*expr.Program, []function.Arg, *function.Signature, error) {
 	sc := scope(in)
 	sc.Settings = settings
+	var sig []function.Arg
 	for _, a := range args {
 		p, err := expr.Compile(a, sc)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		progs = append(progs, p)
 		sig = append(sig, function.Arg{Type: p.Type(), Const: p.Const()})
 	}
-	return progs, sig, nil
+	r, rerr := function.Default().Resolve(name, kind, sig, nil)
+	if rerr != nil {
+		return nil, nil, nil, rerr
+	}
+	var progs []*expr.Program
+	for i, a := range args {
+		p, err := expr.CompileAs(a, sc, r.Params[i])
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		progs = append(progs, p)
+	}
+	under, err := r.Signature.Under(settings)
+	return progs, sig, under, err
 }
 
 // Run implements Operator.

@@ -36,7 +36,9 @@ func (k *compiler) call(e *sql.Call) typed {
 		return typed{}
 	}
 	for i := range args {
-		if args[i].lambda == nil && call.Params[i] != nil && call.Params[i].Kind() != types.KindInterval {
+		if l := args[i].lambda; l != nil {
+			l.body = k.castTo(l.body, sig[i].Lambda.Result)
+		} else if call.Params[i].Kind() != types.KindInterval {
 			args[i] = k.castTo(args[i], call.Params[i])
 		}
 		sig[i].Type, sig[i].Const = args[i].typ, args[i].konst

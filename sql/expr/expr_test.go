@@ -176,6 +176,8 @@ func TestCompileErrors(t *testing.T) {
 		{"T->Y", "Could not find field 'Y' in T"},
 		{"A = 1", "Cannot compare A (ARRAY<INTEGER>) to 1 (INTEGER) with ="},
 		{"S AND B", "AND takes a BOOLEAN, found S (STRING)"},
+		{"DATEADD(DAYS, 1, I)", "line 1:1: Function 'DATEADD' does not accept parameters (INTERVALUNIT, INTEGER, INTEGER)."},
+		{"DATEADD(NULL, 1, FROM_DAYS(1))", "line 1:1: Function 'DATEADD' does not accept parameters (NULL, INTEGER, DATE)."},
 		{"FORMAT_DATE(FROM_DAYS(1), 'ww')", `the letter "w" is not supported`},
 		{"PARSE_DATE('2001-01', 'yyyy-QQ')", `the letter "Q" can be written, not read`},
 	} {

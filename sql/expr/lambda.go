@@ -48,7 +48,7 @@ func (k *compiler) bindLambda(l *lambdaPart, params []*types.Type) (*types.Type,
 	for i, name := range l.expr.Params {
 		inner.params[name] = lambdaParam{params[i], l.base + i}
 	}
-	l.body = inner.expr(l.expr.Body)
+	l.body, l.uses, l.meta = inner.expr(l.expr.Body), nil, false
 	for i := range inner.used {
 		if i == metaColumn {
 			l.meta = true

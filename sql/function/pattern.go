@@ -92,7 +92,7 @@ type binding map[string]*types.Type
 // conversion is.
 func (p *Pattern) match(t *types.Type, b binding) (cost int, ok bool) {
 	if t.Kind() == types.KindNull {
-		return 0, p.kind != types.KindLambda
+		return 0, p.kind != types.KindLambda && p.exact != types.Interval
 	}
 	switch {
 	case p.exact != nil:

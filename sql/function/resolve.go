@@ -97,10 +97,13 @@ func (l *Library) Resolve(name string, kind Kind, args []Arg, bindLambda func(i 
 			args[i].Type = r.Params[i]
 		}
 	}
-	for i := range args {
-		if err := bindArg(best.param(i).Pattern, i, args, bound, bindLambda); err != nil {
-			return nil, err
+	for again := true; again; {
+		for i := range args {
+			if err := bindArg(best.param(i).Pattern, i, args, bound, bindLambda); err != nil {
+				return nil, err
+			}
 		}
+		again = r.widen(args, bound)
 	}
 	t, err := best.Returns(args, bound)
 	if err != nil {
@@ -111,6 +114,22 @@ func (l *Library) Resolve(name string, kind Kind, args []Arg, bindLambda func(i 
 	}
 	r.Returns = t
 	return r, nil
+}
+
+// widen converts arguments whose type variable a lambda's result has widened
+// since, as an INTEGER state to which BIGINTs are added. It reports whether
+// there are any: the lambdas' parameters have changed then.
+func (r *Resolved) widen(args []Arg, bound binding) bool {
+	widened := false
+	for i, t := range r.Params {
+		if t == nil {
+			continue
+		}
+		if wide := r.Signature.param(i).Pattern.resolve(t, bound); !wide.Equal(t) {
+			r.Params[i], args[i].Type, widened = wide, wide, true
+		}
+	}
+	return widened
 }
 
 // A candidate is a signature that a call fits, with its type variables bound.
@@ -166,8 +185,8 @@ func (d *Def) choose(args []Arg) (candidate, *types.Error) {
 // taken because it is no constant, -1 if there is none.
 func (d *Def) notConstant(args []Arg) int {
 	for i, a := range args {
-		if a.Const != nil || a.Lambda != nil {
-			continue
+		if a.Const != nil || a.Lambda != nil || !complete(a.Type) {
+			continue // given as it has to be, or no column: a unit of time
 		}
 		given := slices.Clone(args)
 		given[i].Const = vector.NewNull(vector.NewArena(), a.Type, 1)
@@ -258,10 +277,14 @@ func bindArg(p *Pattern, i int, args []Arg, bound binding, bindLambda func(int, 
 		}
 		return types.Errorf(types.ErrStatement, types.Pos{}, "%v", err)
 	}
+	before := bound[p.result.v]
 	if _, ok := p.result.match(result, bound); !ok {
 		return types.Errorf(types.ErrStatement, types.Pos{}, "the lambda must return %s, it returns %s", p.result, result)
 	}
-	args[i].Lambda = &LambdaType{Params: params, Result: result}
+	if before != nil && before.Kind() == bound[p.result.v].Kind() {
+		bound[p.result.v] = before // a sum of DECIMALs would widen the next one
+	}
+	args[i].Lambda = &LambdaType{Params: params, Result: p.result.resolve(result, bound)}
 	return nil
 }
 
