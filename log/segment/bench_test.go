@@ -66,7 +66,7 @@ func durableAppend(b *testing.B, producers, bytes int, endless bool) {
 }
 
 // finishCheckpoint makes a checkpoint and waits for its end.
-func finishCheckpoint(b *testing.B, l *Log) {
+func finishCheckpoint(b testing.TB, l *Log) {
 	var ended chan struct{}
 	if err := l.submit(ctx, &request{check: func(*request) error {
 		<-l.checkpoint // one may be under way

@@ -102,8 +102,8 @@ func (l *Log) compact(ctx context.Context, t topic, index int32) error {
 			s.release()
 		}
 	}()
-	if !p.compactable(c) {
-		return nil
+	if ok, err := p.compactable(c); !ok {
+		return err
 	}
 	err := l.submit(ctx, &request{check: func(*request) error {
 		c.last = map[int64]int64{}
@@ -126,17 +126,16 @@ func (l *Log) compact(ctx context.Context, t topic, index int32) error {
 }
 
 // compactable takes the segments for a pass, if there is enough to compact.
-func (p *partition) compactable(c *compaction) bool {
+func (p *partition) compactable(c *compaction) (bool, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	clean, dirty, overdue := int64(0), int64(0), false
+	n := 0
 	for i, s := range p.segments {
 		if i == len(p.segments)-1 || p.gone != nil || p.endOf(i) > p.stable() && !seeded("compaction-past-stable") || s.maxTime > c.now-c.settings.minLagMS {
 			break
 		}
-		c.end = p.endOf(i)
-		c.segments = append(c.segments, s)
-		s.refs.Add(1)
+		n, c.end = i+1, p.endOf(i)
 		if c.end <= p.cleaned {
 			clean += s.size
 			continue
@@ -144,8 +143,17 @@ func (p *partition) compactable(c *compaction) bool {
 		dirty += s.size
 		overdue = overdue || c.now-s.maxTime > c.settings.maxLagMS
 	}
+	if dirty == 0 || !overdue && float64(dirty) < c.settings.dirtyRatio*float64(clean+dirty) {
+		return false, nil
+	}
+	for _, s := range p.segments[:n] {
+		if err := s.hold(p.fs, p.path(s.segmentID)); err != nil {
+			return false, err
+		}
+		c.segments = append(c.segments, s)
+	}
 	c.from, c.aborted = p.cleaned, slices.Clone(p.aborted)
-	return dirty > 0 && (overdue || float64(dirty) >= c.settings.dirtyRatio*float64(clean+dirty))
+	return true, nil
 }
 
 func (c *compaction) run() error {

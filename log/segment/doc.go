@@ -6,7 +6,8 @@
 //	                                      ├> extents: what of a segment is in the journal
 //	                                      └> high watermarks, group offsets, watchers
 //	checkpoint: journal ─> segment files, synced; the journal is free
-//	Fetch <─ segment files, and journals where those lack extents
+//	Fetch <─ segment files, and journals where those lack extents; files that
+//	         nobody reads for a while are closed (cold.go)
 //
 // # Files
 //

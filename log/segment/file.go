@@ -28,6 +28,8 @@ type segmentFile struct {
 	sum     uint32 // of a compacted one: prefixSum over its batches
 	created int64  // ms
 	file    vfs.File
+	opened  atomic.Bool  // the file is; else the segment is cold, see hold
+	unused  atomic.Int32 // runs of the housekeeping since it was held
 	refs    atomic.Int32 // of the partition and of readers; the last one closes
 
 	size    int64 // bytes of readable batches; guarded by the partition's lock
@@ -72,6 +74,7 @@ func (id segmentID) name() string {
 func newSegmentFile(id segmentID, f vfs.File) *segmentFile {
 	s := &segmentFile{segmentID: id, file: f, maxTime: math.MinInt64, indexMax: math.MinInt64, indexed: position{offset: id.Base}}
 	s.refs.Store(1)
+	s.opened.Store(true)
 	s.extents.init()
 	return s
 }
@@ -81,7 +84,9 @@ func (s *segmentFile) sparse() bool { return s.Gen > 0 }
 
 func (s *segmentFile) release() {
 	if s.refs.Add(-1) == 0 {
-		_ = s.file.Close()
+		if s.opened.Load() {
+			_ = s.file.Close()
+		}
 		s.extents.drop(len(s.extents.snapshot()))
 	}
 }

@@ -121,7 +121,7 @@ func TestFilesAreClosed(t *testing.T) {
 func TestReadersOfWhatGoes(t *testing.T) {
 	fs := &countFS{open: map[string]int{}, FS: vfs.NewMem()}
 	l := openTest(t, fs, func(o *Options) {
-		o.Inline, o.JournalBytes, o.SegmentBytes, o.DeferRunBytes, o.LargeRunBytes = false, 4000, 3000, 100, 1000
+		o.Inline, o.JournalBytes, o.SegmentBytes, o.DeferRunBytes, o.LargeRunBytes, o.coldAfter = false, 4000, 3000, 100, 1000, 1
 	})
 	p := log.Partition{Topic: "t"}
 	value := func(offset int64) string { return fmt.Sprint(offset, ":", strings.Repeat("v", int(offset*37%1200))) }
@@ -168,6 +168,9 @@ func TestReadersOfWhatGoes(t *testing.T) {
 		}
 		for offset := range int64(150) {
 			produceTest(t, l, p, value(offset))
+			if offset%10 == 9 {
+				l.Housekeep() // makes segments cold that are not being read
+			}
 			if offset%25 == 24 {
 				if err := l.Trim(ctx, p, offset-20); err != nil {
 					t.Fatal(err)

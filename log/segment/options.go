@@ -35,6 +35,9 @@ type Options struct {
 	// late has the rest of a checkpoint wait until finishLate is called, or waited
 	// for: with it tests put commits in between.
 	late bool
+	// coldAfter so many runs of the housekeeping a segment that nobody reads is
+	// cold; a minute's.
+	coldAfter int32
 
 	SegmentBytes  int64 // a segment is closed when it would exceed this; 256 MiB
 	JournalBytes  int64 // a checkpoint is made when the journal exceeds this; 128 MiB
@@ -98,6 +101,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.MaxProducers, 100_000)
 	setDefault(&o.MaxGroupBytes, 256<<20)
 	setDefault(&o.HousekeepingEvery, 5*time.Second)
+	setDefault(&o.coldAfter, max(int32(time.Minute/o.HousekeepingEvery), 1))
 	setDefault(&o.MaxTxnTimeout, 15*time.Minute)
 	setDefault(&o.TxnIDExpiry, 7*24*time.Hour)
 	setDefault(&o.ProducerExpiry, 24*time.Hour)

@@ -252,9 +252,12 @@ func (p *partition) view(offset int64) (view, error) {
 	if i == len(p.segments) {
 		return view{}, fmt.Errorf("%w: no segment holds offset %d", log.ErrCorrupt, offset)
 	}
+	s := p.segments[i]
+	if err := s.hold(p.fs, p.path(s.segmentID)); err != nil {
+		return view{}, err
+	}
 	v.aborted = p.abortedIn(offset, v.stable)
-	v.seg, v.size, v.next = p.segments[i], p.segments[i].size, p.endOf(i)
-	v.seg.refs.Add(1)
+	v.seg, v.size, v.next = s, s.size, p.endOf(i)
 	return v, nil
 }
 
@@ -370,7 +373,9 @@ func (p *partition) newerSegment(offset, ms int64) (v view, end int64, err error
 	}
 	for i, s := range p.segments {
 		if p.endOf(i) > offset && s.size > 0 && s.maxTime >= ms {
-			s.refs.Add(1)
+			if err := s.hold(p.fs, p.path(s.segmentID)); err != nil {
+				return view{}, 0, err
+			}
 			return view{seg: s, size: s.size}, 0, nil
 		}
 	}

@@ -296,10 +296,13 @@ func (c *checkpointTxn) txn(now time.Time) *txn {
 func (p *partition) load(c *checkpointPartition) error {
 	p.start, p.next, p.tail, p.dirMade = c.Start, c.Next, c.Next, len(c.Segments) > 0
 	p.epochs, p.cleaned, p.producers, p.open, p.aborted = c.Epochs, c.Cleaned, c.Producers, c.Open, c.Aborted
-	for _, cs := range c.Segments {
+	for i, cs := range c.Segments {
 		s, err := p.openSegment(cs)
 		if err != nil {
 			return err
+		}
+		if i < len(c.Segments)-1 {
+			s.close()
 		}
 		p.segments = append(p.segments, s)
 	}
