@@ -118,7 +118,8 @@ func (s *session) goldenStatement(t *testing.T, cmd string, stmt sql.Statement, 
 	}
 	fmt.Fprintln(sb, r.Message)
 	if r.CreateTopic != nil && cmd == "plan" {
-		fmt.Fprintf(sb, "new topic %s with %d partitions\n", r.CreateTopic.Name, r.CreateTopic.Partitions)
+		fmt.Fprintf(sb, "new topic %s with %d partitions, cleanup.policy %s, retention.ms %s\n",
+			r.CreateTopic.Name, r.CreateTopic.Partitions, r.CreateTopic.Config["cleanup.policy"], r.CreateTopic.Config["retention.ms"])
 	}
 	if cmd == "plan" && r.Change != nil && r.Change.Start != nil {
 		s.writePlan(t, r.Change.Start.Plan, sb)

@@ -388,7 +388,7 @@ func (p *queryPlanner) sinkTopic(w with, src *catalog.Source) (*Topic, error) {
 	case n < 1 || n > maxPartitions:
 		return nil, fault(w["PARTITIONS"].Pos(), "", "PARTITIONS must be between 1 and %d, found %d", maxPartitions, n)
 	}
-	return &Topic{Name: src.Topic, Partitions: int(n), Config: w.topicConfig()}, nil
+	return &Topic{Name: src.Topic, Partitions: int(n), Config: w.topicConfig(src)}, nil
 }
 
 // sinkSource describes the stream or table that a query fills.

@@ -161,14 +161,21 @@ func wraps(format string, wrapped bool) bool {
 	return false
 }
 
-// topicConfig is the configuration of a topic that a statement makes: its
-// records are kept, since event time is often years old.
-func (w with) topicConfig() map[string]string {
-	retention := "-1"
+// topicConfig is the configuration of the topic that a statement makes for src.
+// Its records are kept, since event time is often years old; of a table the last
+// one of each key is. Keys of windows come and go: there RETENTION_MS counts, too.
+// These are ksqlDB's policies.
+func (w with) topicConfig(src *catalog.Source) map[string]string {
+	retention, policy := "-1", "delete"
 	if l := w["RETENTION_MS"]; l != nil {
 		retention = l.Text
 	}
-	return map[string]string{"retention.ms": retention}
+	if src.IsTable() {
+		if policy = "compact"; src.Window != nil {
+			policy = "compact,delete"
+		}
+	}
+	return map[string]string{"retention.ms": retention, "cleanup.policy": policy}
 }
 
 // sourceWindow reads WINDOW_TYPE and WINDOW_SIZE.
@@ -420,7 +427,7 @@ func sourceTopic(w with, src *catalog.Source, in Input, at types.Pos) (*Topic, e
 	case n < 1 || n > maxPartitions:
 		return nil, fault(w["PARTITIONS"].Pos(), "", "PARTITIONS must be between 1 and %d, found %d", maxPartitions, n)
 	}
-	return &Topic{Name: src.Topic, Partitions: int(n), Config: w.topicConfig()}, nil
+	return &Topic{Name: src.Topic, Partitions: int(n), Config: w.topicConfig(src)}, nil
 }
 
 // declaredSchema turns column definitions, and the columns that the registry

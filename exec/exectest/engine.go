@@ -36,6 +36,8 @@ type Options struct {
 	MemoryBytes int64
 	// Idle opens the log alone: Engine is nil.
 	Idle bool
+	// LogClock is the log's; nil: its time stands still.
+	LogClock log.Clock
 	// WrapLog, if set, puts something between engine and log.
 	WrapLog func(log.Log) log.Log
 	Logger  *slog.Logger
@@ -68,7 +70,7 @@ func TryOpen(t testing.TB, o Options) (*Engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	l, err := segment.Open(segment.Options{FS: o.FS, Dir: "log", Rand: rand.Uint64})
+	l, err := segment.Open(segment.Options{FS: o.FS, Dir: "log", Rand: rand.Uint64, Clock: o.LogClock})
 	if err != nil {
 		return nil, err
 	}

@@ -102,6 +102,11 @@ func (u *Unit) open(ctx context.Context) error {
 	return nil
 }
 
+// changelogSegmentBytes is that of Kafka Streams' changelogs. What is in the last
+// segment is not compacted: the greater that is, the more of what was written
+// over since stays on the disk.
+const changelogSegmentBytes = "52428800"
+
 // restore brings the committed tables to the changelog's end.
 func (u *Unit) restore(ctx context.Context, known bool) (*frontier, error) {
 	c := u.changelog
@@ -110,7 +115,7 @@ func (u *Unit) restore(ctx context.Context, known bool) (*frontier, error) {
 	case errors.Is(err, log.ErrUnknownTopic) && known:
 		return nil, lost(c, "is gone")
 	case errors.Is(err, log.ErrUnknownTopic):
-		t, err = u.cfg.Log.CreateTopic(ctx, c.topic, int32(len(c.at)), map[string]string{"cleanup.policy": "compact"})
+		t, err = u.cfg.Log.CreateTopic(ctx, c.topic, int32(len(c.at)), map[string]string{"cleanup.policy": "compact", "segment.bytes": changelogSegmentBytes})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the changelog of query %s: %w", c.query, err)
