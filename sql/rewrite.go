@@ -192,6 +192,10 @@ func (r *rewriter) nested(start int, in *level, after string) bool {
 	if !r.run(in) {
 		return false
 	}
+	if in.single && r.p.i == in.start {
+		r.p.fail(expectExpr)
+		return false
+	}
 	r.emit(after)
 	r.out[len(r.out)-1].where = place{in, in.rank}
 	r.p.i++

@@ -379,7 +379,7 @@ func (r *rewriter) cast() {
 	start, at := len(r.out), r.p.i
 	r.emit(call("cast", at))
 	r.p.i += 2
-	if !r.nested(start, &level{closer: "AS"}, "") {
+	if !r.nested(start, &level{closer: "AS", single: true}, "") {
 		return
 	}
 	r.types[at] = r.p.typeRef()

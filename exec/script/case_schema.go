@@ -164,8 +164,10 @@ func (c *cells) encodeSchema(raw json.RawMessage) ([]byte, error) {
 		return nil, err
 	}
 	var out format.Cells
-	err = enc.Encode(vs, []int32{0}, &out)
-	return out.At(0), err
+	if err = enc.Encode(vs, []int32{0}, &out); err != nil {
+		return nil, err
+	}
+	return out.At(0), nil
 }
 
 // decodeCells decodes one cell into columns of one row.

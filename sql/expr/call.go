@@ -16,7 +16,7 @@ func (k *compiler) call(e *sql.Call) typed {
 			sig[i] = function.Arg{Type: types.Lambda, Lambda: &function.LambdaType{Params: make([]*types.Type, len(l.Params))}}
 			continue
 		}
-		args[i] = k.expr(a)
+		args[i] = k.argument(a)
 		if args[i].typ == nil {
 			return typed{}
 		}

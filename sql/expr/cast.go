@@ -83,7 +83,7 @@ func (k *compiler) coerce(p typed, t *types.Type) typed {
 	}
 	if !coercible(p.typ, t) {
 		k.fail(p.at, "expected "+t.String()+", found "+p.typ.String(), "Use CAST.")
-		return p
+		return typed{}
 	}
 	return k.castTo(p, t)
 }

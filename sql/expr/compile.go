@@ -17,9 +17,6 @@ import (
 func Compile(e sql.Expr, scope Scope) (*Program, error) {
 	k := &compiler{scope: scope, params: map[string]lambdaParam{}}
 	t := k.expr(e)
-	if len(k.errs) == 0 && t.typ.Kind() == types.KindInterval {
-		k.fail(e.Pos(), "Column '"+t.unit+"' cannot be resolved", k.nearest(t.unit))
-	}
 	if len(k.errs) == 1 {
 		return nil, k.errs[0]
 	}
@@ -100,6 +97,16 @@ func (k *compiler) fail(at types.Pos, message, hint string) {
 
 // expr compiles e; after a fault the result's type is nil.
 func (k *compiler) expr(e sql.Expr) typed {
+	t := k.argument(e)
+	if t.unit != "" {
+		k.fail(e.Pos(), "Column '"+t.unit+"' cannot be resolved", k.nearest(t.unit))
+		return typed{}
+	}
+	return t
+}
+
+// argument compiles a function's argument, which may be a unit of time.
+func (k *compiler) argument(e sql.Expr) typed {
 	t := k.dispatch(e)
 	if t.typ == nil && len(k.errs) == 0 && t.lambda == nil {
 		k.fail(e.Pos(), "this expression is not supported: "+sql.PrintExpr(e), "")

@@ -178,6 +178,9 @@ func TestCompileErrors(t *testing.T) {
 		{"S AND B", "AND takes a BOOLEAN, found S (STRING)"},
 		{"DATEADD(DAYS, 1, I)", "line 1:1: Function 'DATEADD' does not accept parameters (INTERVALUNIT, INTEGER, INTEGER)."},
 		{"DATEADD(NULL, 1, FROM_DAYS(1))", "line 1:1: Function 'DATEADD' does not accept parameters (NULL, INTEGER, DATE)."},
+		{"ARRAY[DAYS]", "line 1:7: Column 'DAYS' cannot be resolved"},
+		{"DAYS = DAYS", "line 1:1: Column 'DAYS' cannot be resolved"},
+		{"MAP('a' := 1)[1]", "line 1:15: expected STRING, found INTEGER"},
 		{"FORMAT_DATE(FROM_DAYS(1), 'ww')", `the letter "w" is not supported`},
 		{"PARSE_DATE('2001-01', 'yyyy-QQ')", `the letter "Q" can be written, not read`},
 	} {

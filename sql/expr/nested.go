@@ -62,7 +62,9 @@ func (k *compiler) subscript(e *sql.Subscript) typed {
 	case types.KindArray:
 		return k.arrayIndex(e, of, index)
 	case types.KindMap:
-		index = k.coerce(index, of.typ.Key())
+		if index = k.coerce(index, of.typ.Key()); index.typ == nil {
+			return typed{}
+		}
 		return foldIf(typed{typ: of.typ.Elem(), at: e.Pos(), eval: func(c *Context, b *vector.Batch, sel []int32) *vector.Vector {
 			x, y := of.eval(c, b, sel), index.eval(c, b, sel)
 			at := missing(c.Arena, b.N)
