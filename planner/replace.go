@@ -151,8 +151,8 @@ func stateLayouts(p *plan.Plan) map[string]string {
 				out[m.ID] = m.Schema.String() + encoded(used[m.ID])
 			}
 		case *plan.Sink:
-			if s.Materialized {
-				out[m.ID] = m.Schema.String()
+			if s.Materialized { // columns that are added are null in the rows it has
+				out[m.ID] = ""
 			}
 		case *plan.Aggregate:
 			out[m.ID] = encoded(s.Calls) + m.Schema.String() + encoded(s.Undo)

@@ -175,7 +175,7 @@ func (p *queryPlanner) structAll(x *sql.StructAll) ([]selectItem, error) {
 		return nil, err
 	}
 	if prog.Type().Kind() != types.KindStruct {
-		return nil, fault(x.Pos(), "", "'->*' takes a STRUCT, found %s", prog.Type())
+		return nil, fault(x.Pos(), "", "'->*' takes a STRUCT, found %s (%s)", sql.PrintExpr(x.Of), prog.Type())
 	}
 	var out []selectItem
 	for _, f := range prog.Type().Fields() {

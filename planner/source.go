@@ -194,7 +194,7 @@ func (w with) sourceWindow() (*plan.Window, error) {
 		return win, nil
 	case plan.Tumbling, plan.Hopping:
 	default:
-		return nil, fault(l.Pos(), "Use TUMBLING, HOPPING or SESSION.", "Unknown window type: %s", l.Text)
+		return nil, fault(l.Pos(), "Use TUMBLING, HOPPING or SESSION.", "WINDOW_TYPE is invalid: unknown window type: %s", l.Text)
 	}
 	n, unit, _ := strings.Cut(strings.TrimSpace(w.text("WINDOW_SIZE")), " ")
 	size, err := strconv.ParseInt(n, 10, 64)
@@ -227,7 +227,7 @@ func (w with) timestamp(schema types.Schema, settings map[string]string) (*plan.
 			return nil, fault(l.Pos(), "For example TIMESTAMP_FORMAT = 'yyyy-MM-dd HH:mm:ss'.", "A String timestamp field has been specified without also specifying the TIMESTAMP_FORMAT")
 		}
 		if _, err := function.ParseTimePattern(ts.Pattern); err != nil {
-			return nil, fault(w["TIMESTAMP_FORMAT"].Pos(), "", "%v", err)
+			return nil, fault(w["TIMESTAMP_FORMAT"].Pos(), "", "TIMESTAMP_FORMAT is invalid: %v", err)
 		}
 	case types.KindBigint, types.KindTimestamp:
 		if ts.Pattern != "" {

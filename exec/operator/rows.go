@@ -126,14 +126,19 @@ func appendRowBytes(buf []byte, time int64, cols []*vector.Vector, i int) []byte
 }
 
 // readRowBytes appends a stored row's columns to cols and returns its time and
-// what follows it.
+// what follows it. A row that ends before a column was kept when the table did
+// not have that column yet: it is null.
 func readRowBytes(cols []*vector.Builder, buf []byte) (time int64, rest []byte, err error) {
 	if len(buf) < 8 {
 		return 0, nil, vector.ErrValue
 	}
 	time = int64(binary.BigEndian.Uint64(buf))
 	buf = buf[8:]
-	for _, c := range cols {
+	for i, c := range cols {
+		if len(buf) == 0 {
+			nullRow(cols[i:])
+			break
+		}
 		if buf, err = vector.ReadValue(c, buf); err != nil {
 			return 0, nil, err
 		}

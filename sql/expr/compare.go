@@ -285,13 +285,23 @@ func (k *compiler) not(e *sql.Not) typed {
 	}}, of)
 }
 
+// text returns t, what e compiled to, as the STRING that what takes.
+func (k *compiler) text(e sql.Expr, t typed, what string) (typed, bool) {
+	if !coercible(t.typ, types.String) {
+		k.fail(e.Pos(), what+" takes a STRING, found "+described(e, t), "Use CAST.")
+		return t, false
+	}
+	return k.castTo(t, types.String), true
+}
+
 func (k *compiler) like(e *sql.Like) typed {
 	of, pattern := k.expr(e.Of), k.expr(e.Pattern)
 	if of.typ == nil || pattern.typ == nil {
 		return typed{}
 	}
-	of, pattern = k.coerce(of, types.String), k.coerce(pattern, types.String)
-	if len(k.errs) > 0 {
+	of, okOf := k.text(e.Of, of, "LIKE")
+	pattern, okPattern := k.text(e.Pattern, pattern, "LIKE")
+	if !okOf || !okPattern {
 		return typed{}
 	}
 	escape := rune(-1)

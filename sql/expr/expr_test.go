@@ -180,7 +180,9 @@ func TestCompileErrors(t *testing.T) {
 		{"DATEADD(NULL, 1, FROM_DAYS(1))", "line 1:1: Function 'DATEADD' does not accept parameters (NULL, INTEGER, DATE)."},
 		{"ARRAY[DAYS]", "line 1:7: Column 'DAYS' cannot be resolved"},
 		{"DAYS = DAYS", "line 1:1: Column 'DAYS' cannot be resolved"},
-		{"MAP('a' := 1)[1]", "line 1:15: expected STRING, found INTEGER"},
+		{"MAP('a' := 1)[1]", "line 1:15: a key of MAP('a' := 1) (MAP<STRING, INTEGER>) is a STRING, found 1 (INTEGER)"},
+		{"I LIKE 'a'", "line 1:1: LIKE takes a STRING, found I (INTEGER)"},
+		{"S LIKE L", "line 1:8: LIKE takes a STRING, found L (BIGINT)"},
 		{"FORMAT_DATE(FROM_DAYS(1), 'ww')", `the letter "w" is not supported`},
 		{"PARSE_DATE('2001-01', 'yyyy-QQ')", `the letter "Q" can be written, not read`},
 	} {

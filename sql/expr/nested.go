@@ -62,9 +62,12 @@ func (k *compiler) subscript(e *sql.Subscript) typed {
 	case types.KindArray:
 		return k.arrayIndex(e, of, index)
 	case types.KindMap:
-		if index = k.coerce(index, of.typ.Key()); index.typ == nil {
+		key := of.typ.Key()
+		if !coercible(index.typ, key) {
+			k.fail(e.Index.Pos(), "a key of "+described(e.Of, of)+" is a "+key.String()+", found "+described(e.Index, index), "Use CAST.")
 			return typed{}
 		}
+		index = k.castTo(index, key)
 		return foldIf(typed{typ: of.typ.Elem(), at: e.Pos(), eval: func(c *Context, b *vector.Batch, sel []int32) *vector.Vector {
 			x, y := of.eval(c, b, sel), index.eval(c, b, sel)
 			at := missing(c.Arena, b.N)

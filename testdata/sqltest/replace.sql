@@ -23,6 +23,17 @@ INSERT INTO a VALUES (2, 20);
 ASSERT VALUES b (k, v) VALUES (1, 10);
 ASSERT VALUES b (k, v, twice) VALUES (2, 20, 40);
 
+--@test: columns are added to a table, and taken from rows that come then
+CREATE TABLE a (k INT PRIMARY KEY, v INT, w STRING) WITH (KAFKA_TOPIC='a', VALUE_FORMAT='JSON');
+CREATE TABLE b AS SELECT k, v FROM a;
+INSERT INTO a VALUES (1, 10, 'x');
+ASSERT VALUES b (k, v) VALUES (1, 10);
+CREATE OR REPLACE TABLE b AS SELECT k, v, w, v * 2 AS twice FROM a;
+INSERT INTO a VALUES (2, 20, 'y');
+ASSERT VALUES b (k, v, w, twice) VALUES (2, 20, 'y', 40);
+CREATE TABLE c AS SELECT * FROM b;
+ASSERT TABLE c (k INT PRIMARY KEY, v INT, w STRING, twice INT) WITH (KAFKA_TOPIC='C', VALUE_FORMAT='JSON');
+
 --@test: a replaced join keeps both its tables
 CREATE TABLE l (id INT PRIMARY KEY, fk INT) WITH (KAFKA_TOPIC='l', VALUE_FORMAT='JSON');
 CREATE TABLE r (id INT PRIMARY KEY, v STRING) WITH (KAFKA_TOPIC='r', VALUE_FORMAT='JSON');
