@@ -2,6 +2,7 @@ package segment
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"karst/log"
 
@@ -335,18 +338,14 @@ func (c *cut) takeDirty(p *partition, journal int) {
 // checkpoint. After a spaceError it may be called again.
 func (l *Log) finishCheckpoint(c *cut) error {
 	fs := l.opts.FS
-	for i := range c.unsynced {
-		if err := c.unsynced[i].finish(fs, c.file.Journal); err != nil {
-			return err
-		}
+	if err := l.each(len(c.unsynced), func(i int) error { return c.unsynced[i].finish(fs, c.file.Journal) }); err != nil {
+		return err
 	}
 	// Who still reads a segment that is dropped may read it in the old journal.
 	c.unread = c.old.close() && c.unread
 	c.old = journal{}
-	for _, dir := range c.dirs {
-		if err := syncDir(fs, dir); err != nil {
-			return err
-		}
+	if err := l.each(len(c.dirs), func(i int) error { return syncDir(fs, c.dirs[i]) }); err != nil {
+		return err
 	}
 	if seeded("old-files-removed-early") {
 		for _, name := range c.remove {
@@ -367,6 +366,41 @@ func (l *Log) finishCheckpoint(c *cut) error {
 	}
 	l.spare = c.spare
 	return nil
+}
+
+// Many files are synced so many at once: then the filesystem makes several durable by
+// one write of its journal. Few are synced one after the other, since that leaves
+// the disk to commits.
+const manySyncs, syncsAtOnce = 64, 16
+
+// each calls f with the numbers below n, of files to sync, until there is an error.
+func (l *Log) each(n int, f func(i int) error) error {
+	if n < manySyncs || l.opts.Inline {
+		for i := range n {
+			if err := f(i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var next, failed atomic.Int64
+	errs := make([]error, syncsAtOnce)
+	var workers sync.WaitGroup
+	for w := range errs {
+		workers.Go(func() {
+			for failed.Load() == 0 {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if errs[w] = f(i); errs[w] != nil {
+					failed.Store(1)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return cmp.Or(errs...)
 }
 
 // giveUp gives free what a cut holds of which no checkpoint will be made.

@@ -3,6 +3,7 @@ package segment
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -226,4 +227,44 @@ func checkpointWaits(t *testing.T, what string, closes bool) {
 	l = openTest(t, fs, change)
 	defer l.Close()
 	all()
+}
+
+// TestManyFilesAreSynced has a checkpoint sync many files at once: all of them, and
+// an error of one ends the log.
+func TestManyFilesAreSynced(t *testing.T) {
+	const partitions = 2 * manySyncs
+	for _, broken := range []string{"", "/77/00000000000000000000.log", "/77"} {
+		var synced sync.Map
+		fs := &faultFS{FS: vfs.NewMem(), hook: func(op fsOp) error {
+			if op.kind != "sync" && op.kind != "dirsync" {
+				return nil
+			}
+			synced.Store(op.path, true)
+			if broken != "" && strings.HasSuffix(op.path, broken) {
+				return syscall.EIO
+			}
+			return nil
+		}}
+		l := openTest(t, fs, func(o *Options) { o.Inline = false })
+		if _, err := l.CreateTopic(ctx, "t", partitions, nil); err != nil {
+			t.Fatal(err)
+		}
+		for i := range int32(partitions) {
+			produceTest(t, l, log.Partition{Topic: "t", Index: i}, "v")
+		}
+		finishCheckpoint(t, l)
+		if err := l.queue.failure(); (err != nil) != (broken != "") {
+			t.Errorf("%q can't be synced: %v", broken, err)
+		}
+		for i, p := range l.topics["t"].partitions {
+			for _, path := range []string{p.dir, p.path(p.segments[0].segmentID)} {
+				if _, ok := synced.Load(path); !ok && broken == "" {
+					t.Errorf("partition %d: %s was not synced", i, path)
+				}
+			}
+		}
+		if err := l.Close(); (err != nil) != (broken != "") {
+			t.Errorf("%q can't be synced: closing: %v", broken, err)
+		}
+	}
 }
