@@ -36,11 +36,11 @@ type compaction struct {
 	settings *settings
 	now      int64 // ms
 	maxKeys  int
-	segments []*segmentFile // held open; the first so many of the partition's
-	from     int64          // compacted up to here before
-	end      int64          // offset at which this pass ends
-	aborted  []abortedTxn
-	last     map[int64]int64 // offset of each known producer's last batch
+	segments []*segmentFile         // held open; the first so many of the partition's
+	from     int64                  // compacted up to here before
+	end      int64                  // offset at which this pass ends
+	aborted  map[int64][]abortedTxn // by producer, each by last offset
+	last     map[int64]int64        // offset of each known producer's last batch
 
 	latest map[keyHash]int64
 	alive  map[int64]bool // producers whose open transaction has kept records
@@ -152,7 +152,10 @@ func (p *partition) compactable(c *compaction) (bool, error) {
 		}
 		c.segments = append(c.segments, s)
 	}
-	c.from, c.aborted = p.cleaned, slices.Clone(p.aborted)
+	c.from, c.aborted = p.cleaned, map[int64][]abortedTxn{}
+	for _, t := range p.aborted {
+		c.aborted[t.ID] = append(c.aborted[t.ID], t)
+	}
 	return true, nil
 }
 
@@ -206,7 +209,7 @@ func (c *compaction) eachBatch(s *segmentFile, f func(log.BatchInfo, []byte) err
 		if err := s.readAt(buf, at.pos); err != nil {
 			return err
 		}
-		first, whole, err := v.whole(buf, at)
+		first, whole, _, err := v.whole(buf, at)
 		if err != nil {
 			return err
 		}
@@ -261,10 +264,9 @@ func (c *compaction) isAborted(b log.BatchInfo) bool {
 	if !b.Transactional() || seeded("compaction-keeps-aborted") {
 		return false
 	}
-	i, _ := slices.BinarySearchFunc(c.aborted, b.BaseOffset, func(t abortedTxn, o int64) int { return cmp.Compare(t.Last, o) })
-	return slices.ContainsFunc(c.aborted[i:], func(t abortedTxn) bool {
-		return t.ID == b.Producer.ID && t.First <= b.BaseOffset && b.BaseOffset < t.Last
-	})
+	list := c.aborted[b.Producer.ID] // which do not overlap
+	i, _ := slices.BinarySearchFunc(list, b.BaseOffset, func(t abortedTxn, o int64) int { return cmp.Compare(t.Last, o) })
+	return i < len(list) && list[i].First <= b.BaseOffset && b.BaseOffset < list[i].Last
 }
 
 // copy writes what is kept of a batch.
@@ -483,6 +485,9 @@ func (p *partition) replace(d *replace) (old []string) {
 	}
 	p.segments = append(slices.Clone(d.files), p.segments[len(d.Old):]...)
 	p.cleaned = d.Cleaned
-	p.aborted = slices.DeleteFunc(slices.Clone(p.aborted), func(t abortedTxn) bool { return slices.Contains(d.Markers, t.Last) })
+	p.aborted = slices.DeleteFunc(slices.Clone(p.aborted), func(t abortedTxn) bool {
+		_, gone := slices.BinarySearch(d.Markers, t.Last)
+		return gone
+	})
 	return old
 }

@@ -65,7 +65,7 @@ type (
 		Old       []segmentID
 		New       []checkpointSegment
 		Cleaned   int64   // compacted up to this offset
-		Markers   []int64 // offsets of abort markers that are gone
+		Markers   []int64 // offsets of abort markers that are gone, ascending
 		files     []*segmentFile
 	}
 )

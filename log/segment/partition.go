@@ -24,7 +24,7 @@ type partition struct {
 	segments []*segmentFile
 	epochs   []epochStart // ascending
 	open     []openTxn    // by first offset
-	aborted  []abortedTxn // by last offset
+	aborted  []abortedTxn // by last offset; what it holds is not changed
 	cleaned  int64        // compacted up to this offset
 	gone     error        // why nothing can be read any more
 	offline  error        // why the partition takes no part, see offline.go; it stays as it was at open
@@ -241,7 +241,7 @@ func (p *partition) view(offset int64) (view, error) {
 	if offset < p.start || offset > p.next {
 		return view{}, &log.OffsetRangeError{Partition: p.name, Offset: offset, Start: p.start, End: p.next}
 	}
-	v := view{stable: p.stable(), epochs: p.epochs}
+	v := view{stable: p.stable(), aborted: p.aborted, epochs: p.epochs}
 	if offset == p.next {
 		return v, nil
 	}
@@ -256,7 +256,6 @@ func (p *partition) view(offset int64) (view, error) {
 	if err := s.hold(p.fs, p.path(s.segmentID)); err != nil {
 		return view{}, err
 	}
-	v.aborted = p.abortedIn(offset, v.stable)
 	v.seg, v.size, v.next = s, s.size, p.endOf(i)
 	return v, nil
 }
@@ -308,16 +307,10 @@ func (p *partition) fetchRaw(r log.RawFetch, dst []byte) (log.RawFetched, error)
 		}
 		out.Batches = batches
 		if r.Committed && len(batches) > len(dst) {
-			out.Aborted = p.abortedBetween(from, next)
+			out.Aborted = abortedIn(v.aborted, from, next)
 		}
 		return out, nil
 	}
-}
-
-func (p *partition) abortedBetween(from, to int64) []log.AbortedTxn {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	return p.abortedIn(from, to)
 }
 
 // offsetForTime returns the first committed record with a timestamp of at least

@@ -179,12 +179,12 @@ func (p *partition) stable() int64 {
 	return max(p.open[0].First, p.start)
 }
 
-// abortedIn returns the aborted transactions with records in [from, to), by
-// first offset. The caller holds the partition's lock.
-func (p *partition) abortedIn(from, to int64) []log.AbortedTxn {
+// abortedIn returns those of the aborted transactions that have records in [from,
+// to), by first offset.
+func abortedIn(list []abortedTxn, from, to int64) []log.AbortedTxn {
 	var out []log.AbortedTxn
-	i, _ := slices.BinarySearchFunc(p.aborted, from, func(t abortedTxn, from int64) int { return cmp.Compare(t.Last, from) })
-	for _, t := range p.aborted[i:] {
+	i, _ := slices.BinarySearchFunc(list, from, func(t abortedTxn, from int64) int { return cmp.Compare(t.Last, from) })
+	for _, t := range list[i:] {
 		if t.First < to {
 			out = append(out, log.AbortedTxn{ProducerID: t.ID, FirstOffset: t.First})
 		}

@@ -14,7 +14,7 @@ type view struct {
 	size    int64 // of what may be read
 	next    int64 // where the next segment begins, or the partition ends
 	stable  int64 // the partition's last stable offset
-	aborted []log.AbortedTxn
+	aborted []abortedTxn
 	epochs  []epochStart
 }
 
@@ -38,7 +38,7 @@ func (v view) decode(offset int64, maxBytes int, r *log.Records) (int64, error) 
 		if err := v.seg.readAt(r.Buf, at.pos); err != nil {
 			return offset, err
 		}
-		first, whole, err := v.whole(r.Buf, at)
+		first, whole, end, err := v.whole(r.Buf, at)
 		if err != nil {
 			return offset, err
 		}
@@ -49,7 +49,8 @@ func (v view) decode(offset int64, maxBytes int, r *log.Records) (int64, error) 
 			want = int64(first.Bytes)
 			continue
 		}
-		next, consumed, err := r.Decode(log.Span{End: whole, From: offset, MaxRecords: maxRecords, Before: v.stable, Aborted: v.aborted})
+		aborted := abortedIn(v.aborted, offset, min(end, v.stable))
+		next, consumed, err := r.Decode(log.Span{End: whole, From: offset, MaxRecords: maxRecords, Before: v.stable, Aborted: aborted})
 		switch {
 		case next > offset: // an error further on is the next fetch's
 			v.seg.remember(next, at.pos+int64(consumed))
@@ -72,9 +73,9 @@ func (v view) ended(offset int64) error {
 }
 
 // whole walks the batches in chunk, which stands at at, and checks what their
-// CRCs do not cover. It returns the first, and the bytes of those that are
-// whole; an error further on is left to who comes there.
-func (v view) whole(chunk []byte, at position) (first log.BatchInfo, bytes int, err error) {
+// CRCs do not cover. It returns the first, the bytes of those that are whole, and
+// the offset behind them; an error further on is left to who comes there.
+func (v view) whole(chunk []byte, at position) (first log.BatchInfo, bytes int, end int64, err error) {
 	for n := 0; len(chunk)-bytes >= log.HeaderBytes || n == 0; n++ {
 		b, err := v.seg.next(chunk[bytes:], at, v.size-at.pos)
 		// What is below the partition's start may be of an epoch that is forgotten.
@@ -83,7 +84,7 @@ func (v view) whole(chunk []byte, at position) (first log.BatchInfo, bytes int, 
 		}
 		if n == 0 {
 			if first = b; err != nil {
-				return first, 0, err
+				return first, 0, 0, err
 			}
 		}
 		if err != nil || b.Bytes > len(chunk)-bytes {
@@ -92,7 +93,7 @@ func (v view) whole(chunk []byte, at position) (first log.BatchInfo, bytes int, 
 		bytes += b.Bytes
 		at = position{b.LastOffset + 1, at.pos + int64(b.Bytes)}
 	}
-	return first, bytes, nil
+	return first, bytes, at.offset, nil
 }
 
 // epochOf returns the leader epoch of the record at offset.
@@ -135,7 +136,7 @@ func (v view) raw(r log.RawFetch, end int64, dst []byte) (out []byte, next int64
 		if err := v.seg.readAt(dst[start:], at.pos); err != nil {
 			return dst[:start], next, err
 		}
-		first, whole, err := v.whole(dst[start:], at)
+		first, whole, _, err := v.whole(dst[start:], at)
 		if err != nil {
 			return dst[:start], next, err
 		}
