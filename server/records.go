@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"karst/exec"
@@ -26,9 +28,15 @@ const chunkRecords = 1000
 // for each chunk out, while the request is still being read.
 func (s *Server) produce(w http.ResponseWriter, r *http.Request) {
 	topic := r.PathValue("name")
-	if _, err := s.engine.Log().Topic(r.Context(), topic); err != nil {
+	info, err := s.engine.Log().Topic(r.Context(), topic)
+	if err != nil {
 		status, e := s.failure(err, "")
 		writeError(w, status, e)
+		return
+	}
+	keyless := r.URL.Query().Get("keyless")
+	if keyless != "" && keyless != "drop" {
+		writeError(w, http.StatusBadRequest, &api.Error{Type: api.GenericError, Code: api.CodeBadRequest, Message: "keyless is drop or not given, not " + strconv.Quote(keyless)})
 		return
 	}
 	free := take(w, &s.uploads, s.limits.uploads, "requests that send rows or records")
@@ -41,6 +49,7 @@ func (s *Server) produce(w http.ResponseWriter, r *http.Request) {
 	lines := bufio.NewScanner(r.Body)
 	lines.Buffer(make([]byte, 64<<10), 4<<20)
 	p := &producer{s: s, ctx: r.Context(), topic: topic, out: newStream(w)}
+	p.drops = keyless == "drop" && slices.Contains(strings.Split(info.Config["cleanup.policy"], ","), "compact")
 	p.out.begin("application/x-ndjson")
 	bodyIn(w, s.limits.line)
 	for lines.Scan() {
@@ -68,6 +77,9 @@ type producer struct {
 	bytes int // of batch, as it came
 	acked int64
 	read  int64
+
+	drops   bool // records without a key, since the topic is compacted
+	dropped int64
 }
 
 func (p *producer) line(text []byte) error {
@@ -93,6 +105,10 @@ func (p *producer) line(text []byte) error {
 		}
 		rec.Key = key
 	}
+	if rec.Key == nil && p.drops {
+		p.dropped++
+		return nil
+	}
 	p.bytes += len(text)
 	if p.batch = append(p.batch, rec); len(p.batch) >= chunkRecords || p.bytes >= maxChunkBytes {
 		return p.send()
@@ -109,13 +125,13 @@ func (p *producer) send() error {
 	p.acked += int64(len(p.batch))
 	clear(p.batch)
 	p.batch, p.bytes = p.batch[:0], 0
-	p.out.put(append(raw(api.Ack{Acknowledged: p.acked}), '\n'))
+	p.out.put(append(raw(api.Ack{Acknowledged: p.acked, Dropped: p.dropped}), '\n'))
 	p.out.flush()
 	return p.out.err
 }
 
 func (p *producer) fail(err error) {
-	p.out.put(append(raw(api.Ack{Acknowledged: p.acked, Error: err.Error()}), '\n'))
+	p.out.put(append(raw(api.Ack{Acknowledged: p.acked, Dropped: p.dropped, Error: err.Error()}), '\n'))
 	p.out.flush()
 }
 

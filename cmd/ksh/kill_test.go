@@ -68,7 +68,7 @@ func produceChunk(s *kshServer, chunk int) error {
 		k, v, ts := killRecord(n)
 		fmt.Fprintf(&body, `{"key":%q,"value":"{\"V\":%d}","timestamp":%d}`+"\n", k, v, ts)
 	}
-	_, err := clientOf(s).Produce(context.Background(), "s", strings.NewReader(body.String()), func(int64) {})
+	_, err := clientOf(s).Produce(context.Background(), "s", "", strings.NewReader(body.String()), func(api.Ack) {})
 	return err
 }
 

@@ -27,7 +27,8 @@ func produceCommand(f *flags, in *os.File, out, errOut io.Writer) *cobra.Command
 		Use:   "produce TOPIC [FILE]",
 		Short: "Append each line of a file, or of standard input, to a topic",
 		Long: "Each line becomes a value byte for byte. With --csv the first line names the fields and each other line becomes a JSON object.\n" +
-			"A line that does not parse, or lacks a field that is asked for, is sent as it is, with a null key and the present time, and counted; with --strict it ends the command.",
+			"A line that does not parse, or lacks a field that is asked for, is sent as it is, with a null key and the present time, and counted; with --strict it ends the command. " +
+			"A topic that is compacted, as those of tables are, takes no records without a key: there such a line is left out.",
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file := in
@@ -99,25 +100,31 @@ func (p *production) run(ctx context.Context, c *api.Client, topic string, in io
 		_ = w.CloseWithError(err)
 		written <- err
 	}()
-	progress := p.progress()
-	n, err := c.Produce(ctx, topic, r, progress)
+	params := ""
+	if p.key != "" {
+		params = "keyless=drop" // of a line that lacks the field
+	}
+	ack, err := c.Produce(ctx, topic, params, r, p.progress())
 	_ = r.CloseWithError(io.ErrClosedPipe) // ends the writer if the server left early
 	if werr := <-written; werr != nil && !errors.Is(werr, io.ErrClosedPipe) {
-		return n, werr
+		return ack.Acknowledged, werr
 	}
-	if p.bad > 0 {
+	switch {
+	case ack.Dropped > 0:
+		fmt.Fprintf(p.errOut, "%d of %d lines did not parse or lack a field; %d without a key were left out, since the topic is compacted and keeps only records with one\n", p.bad, p.lines, ack.Dropped)
+	case p.bad > 0:
 		fmt.Fprintf(p.errOut, "%d of %d lines did not parse or lack a field and were sent as they are\n", p.bad, p.lines)
 	}
-	return n, err
+	return ack.Acknowledged, err
 }
 
 // progress shows the count on a terminal.
-func (p *production) progress() func(int64) {
+func (p *production) progress() func(api.Ack) {
 	f, ok := p.errOut.(*os.File)
 	if !ok || !isatty.IsTerminal(f.Fd()) {
-		return func(int64) {}
+		return func(api.Ack) {}
 	}
-	return func(n int64) { fmt.Fprintf(f, "\r%d acknowledged", n) }
+	return func(a api.Ack) { fmt.Fprintf(f, "\r%d acknowledged", a.Acknowledged) }
 }
 
 func (p *production) write(w io.Writer, in io.Reader) error {

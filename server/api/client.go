@@ -155,28 +155,28 @@ func lineScanner(r io.Reader) *bufio.Scanner {
 	return s
 }
 
-// Produce sends the NDJSON records that body holds to a topic; ack is called
-// with the number acknowledged so far. It returns the last of these.
-func (c *Client) Produce(ctx context.Context, topic string, body io.Reader, ack func(int64)) (int64, error) {
-	resp, err := c.post(ctx, "/topics/"+topic+"/records", body)
+// Produce sends the NDJSON records that body holds to a topic; progress is called
+// with each acknowledgement, of which it returns the last. params are those of POST
+// /topics/{name}/records.
+func (c *Client) Produce(ctx context.Context, topic, params string, body io.Reader, progress func(Ack)) (last Ack, err error) {
+	resp, err := c.post(ctx, "/topics/"+topic+"/records?"+params, body)
 	if err != nil {
-		return 0, err
+		return last, err
 	}
 	defer resp.Body.Close()
 	lines := lineScanner(resp.Body)
-	n := int64(0)
 	for lines.Scan() {
 		var a Ack
 		if err := json.Unmarshal(lines.Bytes(), &a); err != nil {
-			return n, fmt.Errorf("reading an acknowledgement: %w", err)
+			return last, fmt.Errorf("reading an acknowledgement: %w", err)
 		}
 		if a.Error != "" {
-			return n, fmt.Errorf("%s", a.Error)
+			return last, fmt.Errorf("%s", a.Error)
 		}
-		n = a.Acknowledged
-		ack(n)
+		last = a
+		progress(a)
 	}
-	return n, lines.Err()
+	return last, lines.Err()
 }
 
 // Consume calls f for the records of a topic. params are those of GET

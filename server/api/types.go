@@ -88,6 +88,7 @@ func either(s *string, b []byte) []byte {
 
 // An Ack is one line of the answer to POST /topics/{name}/records.
 type Ack struct {
-	Acknowledged int64  `json:"acknowledged"` // records so far
+	Acknowledged int64  `json:"acknowledged"`      // records so far
+	Dropped      int64  `json:"dropped,omitempty"` // records without a key, which the topic does not take
 	Error        string `json:"error,omitempty"`
 }
