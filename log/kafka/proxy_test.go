@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,20 +13,79 @@ import (
 
 	"karst/log"
 	"karst/log/kafka"
+	"karst/server/wire/wiretest"
 	realkafka "karst/testdata/kafka"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// A proxy stands between a client and a broker and loses answers.
+// openBehind opens a log on our own door behind a proxy.
+func openBehind(t *testing.T, opts kafka.Options) (*kafka.Log, *proxy) {
+	t.Helper()
+	p := newProxy(t)
+	addr := wiretest.StartBehind(t, p.Addr().String())
+	p.broker.Store(&addr)
+	opts.Brokers = []string{p.Addr().String()}
+	return open(t, opts), p
+}
+
+// A proxy stands between a client and a broker and meddles with answers.
 type proxy struct {
 	net.Listener
 	// broker is the address of the broker, nil until that has one: it is told the
 	// proxy's first, and clients may come before.
 	broker atomic.Pointer[string]
-	// lose is how many answers to EndTxn are still to be lost: the request goes
-	// through, then the connection breaks.
-	lose atomic.Int32
-	lost atomic.Int32
-	all  sync.WaitGroup
+	// meddle is shown each answer before it goes on; false breaks the connection
+	// instead. The request has gone through then.
+	meddle atomic.Pointer[func(*exchange) bool]
+	all    sync.WaitGroup
+}
+
+// An exchange is a request and its answer, as frames.
+type exchange struct {
+	key, version    int16
+	request, answer []byte
+}
+
+// with sets what meddles; nil: nobody.
+func (p *proxy) with(meddle func(*exchange) bool) {
+	if meddle == nil {
+		meddle = func(*exchange) bool { return true }
+	}
+	p.meddle.Store(&meddle)
+}
+
+// asked decodes the request.
+func (x *exchange) asked(t testing.TB) kmsg.Request {
+	req := kmsg.RequestForKey(x.key)
+	req.SetVersion(x.version)
+	r := kbin.Reader{Src: x.request[12:]} // after length, key, version and correlation id
+	r.NullableString()
+	if req.IsFlexible() {
+		kmsg.SkipTags(&r)
+	}
+	if err := req.ReadFrom(r.Src); err != nil {
+		t.Error(err)
+	}
+	return req
+}
+
+// edit lets f change the answer.
+func (x *exchange) edit(t testing.TB, f func(kmsg.Response)) {
+	resp := kmsg.ResponseForKey(x.key)
+	resp.SetVersion(x.version)
+	head := 8 // length and correlation id
+	if resp.IsFlexible() {
+		head++ // no tags
+	}
+	if err := resp.ReadFrom(x.answer[head:]); err != nil {
+		t.Error(err)
+		return
+	}
+	f(resp)
+	x.answer = resp.AppendTo(slices.Clone(x.answer[:head]))
+	binary.BigEndian.PutUint32(x.answer, uint32(len(x.answer)-4))
 }
 
 func newProxy(t *testing.T) *proxy {
@@ -35,6 +95,7 @@ func newProxy(t *testing.T) *proxy {
 		t.Fatal(err)
 	}
 	p := &proxy{Listener: l}
+	p.with(nil)
 	p.all.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -75,12 +136,11 @@ func (p *proxy) serve(client net.Conn) {
 		if err != nil {
 			return
 		}
-		const endTxn = 26
-		if binary.BigEndian.Uint16(request[4:]) == endTxn && p.lose.Add(-1) >= 0 {
-			p.lost.Add(1)
+		x := &exchange{int16(binary.BigEndian.Uint16(request[4:])), int16(binary.BigEndian.Uint16(request[6:])), request, answer}
+		if !(*p.meddle.Load())(x) {
 			return
 		}
-		if _, err := client.Write(answer); err != nil {
+		if _, err := client.Write(x.answer); err != nil {
 			return
 		}
 	}
@@ -113,17 +173,25 @@ func TestLostAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var lose, lost atomic.Int32 // how many answers to EndTxn are still to be lost, and have been
+	p.with(func(x *exchange) bool {
+		if x.key == int16(kmsg.EndTxn) && lose.Add(-1) >= 0 {
+			lost.Add(1)
+			return false
+		}
+		return true
+	})
 	commit := func(value string) error { return errors.Join(w.Append(at, batch(value)), committed(w)) }
 	for _, v := range []string{"a", "b", "c"} {
-		p.lose.Store(2)
+		lose.Store(2)
 		if err := commit(v); err != nil {
 			t.Fatalf("committing %s: %v", v, err)
 		}
 	}
-	if n := p.lost.Load(); n != 6 {
+	if n := lost.Load(); n != 6 {
 		t.Errorf("%d answers were lost", n)
 	}
-	p.lose.Store(1 << 30)
+	lose.Store(1 << 30)
 	if err := commit("d"); !errors.Is(err, log.ErrFailed) {
 		t.Errorf("with all answers lost: %v", err)
 	}
@@ -131,7 +199,7 @@ func TestLostAnswers(t *testing.T) {
 		t.Error("the writer goes on")
 	}
 	w.Close()
-	p.lose.Store(0)
+	lose.Store(0)
 	if w, err = l.OpenWriter(t.Context(), "w"); err != nil {
 		t.Fatal(err)
 	}
@@ -143,4 +211,11 @@ func TestLostAnswers(t *testing.T) {
 	if len(got) != 5 || got[0] != "a" || got[1] != "b" || got[2] != "c" || got[3] != "d" || got[4] != "e" {
 		t.Errorf("there is %q", got)
 	}
+}
+
+// timeout is when what a test waits for is taken to never come.
+func timeout(t *testing.T) <-chan time.Time {
+	timer := time.NewTimer(30 * time.Second)
+	t.Cleanup(func() { timer.Stop() })
+	return timer.C
 }

@@ -29,14 +29,21 @@ type watcher struct {
 	watchers map[int]func(topic string)
 	last     int // key of the last watcher
 	// waiting are the positions at which readers wait. They are with a lane, or
-	// in queue; a position that moves on leaves the old one where it is, and what
-	// comes of that is dropped.
-	waiting map[log.Partition]int64
+	// in queue; one that moves on leaves its lane, and what comes of the old one is
+	// dropped.
+	waiting map[log.Partition]*place
 	queue   []log.Partition
 	// found is what polls brought, until a reader takes it.
 	found map[log.Partition]found
 	bytes int // of found
 	idle  []*kgo.Client
+}
+
+// A place is where readers of a partition wait, and the lane that polls there;
+// nil: it is in the queue.
+type place struct {
+	offset int64
+	lane   *kgo.Client
 }
 
 type found struct {
@@ -45,7 +52,7 @@ type found struct {
 }
 
 func newWatcher(l *Log) (*watcher, error) {
-	w := &watcher{log: l, watchers: map[int]func(string){}, waiting: map[log.Partition]int64{}, found: map[log.Partition]found{}}
+	w := &watcher{log: l, watchers: map[int]func(string){}, waiting: map[log.Partition]*place{}, found: map[log.Partition]found{}}
 	for range lanes {
 		c, err := kgo.NewClient(l.clientOptions()...)
 		if err != nil {
@@ -102,23 +109,29 @@ func (w *watcher) take(p log.Partition, offset int64) (fetched, bool) {
 	return f.fetched, f.offset == offset
 }
 
-// wait notes that a reader has come to the end of a partition.
+// wait notes that a reader has come to the end of a partition. If another one
+// waits at another place there are records between the two, and whoever waits
+// before them must look again: nobody polls there any more.
 func (w *watcher) wait(p log.Partition, offset int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if at, ok := w.waiting[p]; ok && at >= offset || len(w.watchers) == 0 {
+	at := w.waiting[p]
+	if at != nil && at.offset == offset || len(w.watchers) == 0 {
 		return
 	}
-	w.waiting[p] = offset
+	w.waiting[p] = &place{offset: offset}
 	w.queue = append(w.queue, p)
 	w.poll()
+	if at != nil {
+		w.wake(p.Topic)
+	}
 }
 
 // see is told a last stable offset by the way.
 func (w *watcher) see(p log.Partition, stable int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if at, ok := w.waiting[p]; ok && stable > at {
+	if at := w.waiting[p]; at != nil && stable > at.offset {
 		delete(w.waiting, p)
 		w.wake(p.Topic)
 	}
@@ -145,9 +158,22 @@ func (w *watcher) poll() {
 	}
 	lane := w.idle[len(w.idle)-1]
 	w.idle = w.idle[:len(w.idle)-1]
-	list := w.queue
-	w.queue = nil
+	list := w.mine(lane, nil)
 	w.log.goWork(func() { w.runLane(lane, list) })
+}
+
+// mine returns what a lane has to poll for: what is still to be of what it had,
+// and what is queued. The caller holds mu.
+func (w *watcher) mine(lane *kgo.Client, had []log.Partition) []log.Partition {
+	had = slices.DeleteFunc(had, func(p log.Partition) bool { return w.waiting[p] == nil || w.waiting[p].lane != lane })
+	for _, p := range w.queue {
+		if at := w.waiting[p]; at != nil && at.lane == nil {
+			at.lane = lane
+			had = append(had, p)
+		}
+	}
+	w.queue = nil
+	return had
 }
 
 // runLane polls for partitions until nobody waits for any of them any more.
@@ -159,7 +185,7 @@ func (w *watcher) runLane(lane *kgo.Client, list []log.Partition) {
 		if failed != nil {
 			_, failed = lane.Request(w.log.ctx, noTopics())
 		}
-		byLeader, err := w.positions(list)
+		byLeader, err := w.positions(lane, list)
 		failed = cmp.Or(failed, err)
 		var mu sync.Mutex
 		var wg sync.WaitGroup
@@ -179,9 +205,7 @@ func (w *watcher) runLane(lane *kgo.Client, list []log.Partition) {
 			return
 		}
 		w.mu.Lock()
-		list = slices.DeleteFunc(list, func(p log.Partition) bool { _, ok := w.waiting[p]; return !ok })
-		list = append(list, w.queue...)
-		w.queue = nil
+		list = w.mine(lane, list)
 		if len(list) == 0 || w.log.ctx.Err() != nil {
 			w.idle = append(w.idle, lane)
 			w.mu.Unlock()
@@ -199,23 +223,23 @@ func noTopics() *kmsg.MetadataRequest {
 }
 
 // positions returns where to poll, by broker.
-func (w *watcher) positions(list []log.Partition) (map[int32][]position, error) {
+func (w *watcher) positions(lane *kgo.Client, list []log.Partition) (map[int32][]position, error) {
 	out := map[int32][]position{}
 	var failed error
 	for _, p := range list {
 		w.mu.Lock()
-		offset, ok := w.waiting[p]
+		at := w.waiting[p]
 		w.mu.Unlock()
-		if !ok {
+		if at == nil || at.lane != lane {
 			continue
 		}
 		t, lead, err := w.log.partition(w.log.ctx, p)
 		if err != nil { // the reader will see for itself
 			failed = err
-			w.stopWaiting(p, offset)
+			w.stopWaiting(p, at.offset)
 			continue
 		}
-		out[lead.broker] = append(out[lead.broker], position{p, t.ID, lead.epoch, offset})
+		out[lead.broker] = append(out[lead.broker], position{p, t.ID, lead.epoch, at.offset})
 	}
 	return out, failed
 }
@@ -224,7 +248,7 @@ func (w *watcher) positions(list []log.Partition) (map[int32][]position, error) 
 func (w *watcher) stopWaiting(p log.Partition, offset int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.waiting[p] == offset {
+	if at := w.waiting[p]; at != nil && at.offset == offset {
 		delete(w.waiting, p)
 	}
 	w.wake(p.Topic)
@@ -274,7 +298,7 @@ func (w *watcher) pollOnce(lane *kgo.Client, broker int32, list []position) erro
 func (w *watcher) keep(p log.Partition, offset int64, f fetched) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if at, ok := w.waiting[p]; !ok || at != offset || len(f.batches) == 0 && f.stable <= offset {
+	if at := w.waiting[p]; at == nil || at.offset != offset || len(f.batches) == 0 && f.stable <= offset {
 		return
 	}
 	delete(w.waiting, p)

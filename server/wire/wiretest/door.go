@@ -24,7 +24,11 @@ func (clock) AfterFunc(d time.Duration, f func()) func() bool { return time.Afte
 // Start opens a door on the loopback until the test ends, and returns its
 // address. Topics are not made by asking for them, groups do not wait for more
 // members, and nothing expires meanwhile.
-func Start(t testing.TB) (addr string) {
+func Start(t testing.TB) (addr string) { return StartBehind(t, "") }
+
+// StartBehind is Start for a door that tells clients another address than its
+// own, that of a proxy.
+func StartBehind(t testing.TB, advertised string) (addr string) {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	l, err := segment.Open(segment.Options{FS: vfs.NewMem(), Dir: "data", Rand: rand.Uint64, Clock: clock{}, Logger: logger, HousekeepingEvery: time.Hour})
@@ -39,8 +43,11 @@ func Start(t testing.TB) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if advertised == "" {
+		advertised = listener.Addr().String()
+	}
 	door, err := wire.New(wire.Options{
-		Log: l, Groups: groups, Logger: logger, Now: time.Now, Rand: rand.Uint64, Advertised: listener.Addr().String(),
+		Log: l, Groups: groups, Logger: logger, Now: time.Now, Rand: rand.Uint64, Advertised: advertised,
 	})
 	if err != nil {
 		t.Fatal(err)
