@@ -15,6 +15,7 @@ import (
 	"karst/planner"
 	"karst/planner/catalog"
 	"karst/sql"
+	"karst/sql/types"
 	"karst/sql/vector"
 )
 
@@ -54,7 +55,9 @@ type Engine struct {
 	mu      sync.RWMutex
 	cat     *catalog.Catalog
 	queries map[string]*running
-	offset  int64 // next offset of the command log
+	offset  int64 // after the last command that counts
+	read    int64 // next offset of the command log
+	doubt   bool  // the command log may hold more, of ours: a write had no answer
 	pushes  int64
 	// transients are the push queries that run, by id.
 	transients map[string]*transientQuery
@@ -79,6 +82,12 @@ type command struct {
 	Delete  string          `json:"deleteTopic,omitempty"`
 	// Set is a property that ALTER SYSTEM has given a value for all sessions.
 	Set *setting `json:"set,omitempty"`
+	// Base is where the command log ended when the command was made: the offset
+	// after the last command that counts. One that finds another there does not
+	// count, since it was made without knowing that one. So what comes to the log
+	// late, after its writer has given it up, or from a second server, breaks
+	// nothing. Commands of older versions have none, and count.
+	Base *int64 `json:"base,omitempty"`
 }
 
 type setting struct{ Name, Value string }
@@ -133,30 +142,91 @@ func (e *Engine) replay() error {
 	if err != nil {
 		return fmt.Errorf("reading the command log: %w", err)
 	}
+	e.offset, e.read = b.Start, b.Start
+	return e.readOn(b.HighWatermark, func(c *command) error {
+		e.ended = append(e.ended, c.Change.Stop...)
+		return e.makeTopic(c.Topic)
+	})
+}
+
+// readOn reads the command log up to an offset, and applies each command that
+// counts to the catalog and then by apply.
+func (e *Engine) readOn(end int64, apply func(*command) error) error {
+	p := log.Partition{Topic: CommandTopic}
 	var r log.Records
-	for e.offset = b.Start; e.offset < b.HighWatermark; {
-		next, err := e.opts.Log.Fetch(e.ctx, p, e.offset, 1<<20, &r)
+	for e.read < end {
+		next, err := e.opts.Log.Fetch(e.ctx, p, e.read, 1<<20, &r)
 		if err != nil {
 			return fmt.Errorf("reading the command log: %w", err)
 		}
-		for i := range r.Len() {
-			var c command
-			if err := json.Unmarshal(r.Value(i), &c); err != nil {
+		for i := 0; i < r.Len() && r.Offsets[i] < end; i++ {
+			c, err := e.fold(r.Offsets[i], r.Value(i))
+			if err == nil && c != nil {
+				err = apply(c)
+			}
+			if err != nil {
 				return fmt.Errorf("command at offset %d: %w", r.Offsets[i], err)
-			}
-			if e.cat, err = e.cat.Apply(c.Change); err != nil {
-				return fmt.Errorf("command at offset %d: %w", r.Offsets[i], err)
-			}
-			e.ended = append(e.ended, c.Change.Stop...)
-			if c.Set != nil {
-				e.system[c.Set.Name] = c.Set.Value
-			}
-			if err := e.makeTopic(c.Topic); err != nil {
-				return err
 			}
 		}
-		e.offset = next
+		e.read = min(next, end)
 	}
+	return nil
+}
+
+// fold applies a record of the command log to the catalog. It returns nil if
+// the command does not count.
+func (e *Engine) fold(at int64, value []byte) (*command, error) {
+	var c command
+	if err := json.Unmarshal(value, &c); err != nil {
+		return nil, err
+	}
+	if c.Base != nil && *c.Base != e.offset {
+		return nil, nil
+	}
+	next, err := e.cat.Apply(c.Change)
+	if err != nil {
+		return nil, err
+	}
+	e.counts(at, next, c.Set)
+	return &c, nil
+}
+
+// counts takes up what a command at an offset has made.
+func (e *Engine) counts(at int64, cat *catalog.Catalog, set *setting) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cat, e.offset, e.read = cat, at+1, at+1
+	if set != nil {
+		e.system[set.Name] = set.Value
+	}
+}
+
+// catchUp applies commands that are in the log without our knowing: a write of
+// ours that was given up, or those of another server. The caller holds ddl.
+func (e *Engine) catchUp(end int64) error {
+	return e.readOn(end, func(c *command) error {
+		if err := e.makeTopic(c.Topic); err != nil { // whoever wrote the command has made it
+			e.opts.Logger.Warn("applying a command that was found in the log", "error", err)
+		}
+		e.apply(c.Change, c.Delete)
+		return nil
+	})
+}
+
+// resolve finds out what became of writes that had no answer. The caller holds
+// ddl.
+func (e *Engine) resolve() error {
+	if !e.doubt {
+		return nil
+	}
+	b, err := e.opts.Log.Bounds(e.ctx, log.Partition{Topic: CommandTopic})
+	if err == nil {
+		err = e.catchUp(b.HighWatermark)
+	}
+	if err != nil {
+		return fmt.Errorf("looking what became of an earlier statement: %w", err)
+	}
+	e.doubt = false
 	return nil
 }
 
@@ -194,29 +264,47 @@ func (e *Engine) commit(text string, r *planner.Result) error {
 	if err := e.makeTopic(r.CreateTopic); err != nil {
 		return err
 	}
-	if err := e.write(command{Version: 1, Text: text, Change: r.Change, Topic: r.CreateTopic, Delete: r.DeleteTopic}); err != nil {
+	at, err := e.write(command{Version: 1, Text: text, Change: r.Change, Topic: r.CreateTopic, Delete: r.DeleteTopic})
+	if err != nil {
 		return err
 	}
-	e.mu.Lock()
-	e.cat = next
-	e.offset++
-	e.mu.Unlock()
-	e.apply(r)
+	e.counts(at, next, nil)
+	e.apply(r.Change, r.DeleteTopic)
 	return nil
 }
 
-// write appends a command to the command log.
-func (e *Engine) write(c command) error {
+// write appends a command to the command log and returns its offset, if it
+// counts.
+func (e *Engine) write(c command) (int64, error) {
+	base := e.offset
+	c.Base = &base
 	value, err := json.Marshal(c)
 	if err != nil {
-		return fmt.Errorf("encoding the command: %w", err)
+		return 0, fmt.Errorf("encoding the command: %w", err)
 	}
 	var b log.Builder
 	b.Add(e.opts.Now().UnixMilli(), nil, value, nil)
-	if err := e.opts.Log.Produce(e.ctx, []log.Append{{Partition: log.Partition{Topic: CommandTopic}, Batch: b.Finish()}}); err != nil {
-		return fmt.Errorf("writing the command log: %w", err)
+	batch := b.Finish()
+	if err := e.opts.Log.Produce(e.ctx, []log.Append{{Partition: log.Partition{Topic: CommandTopic}, Batch: batch}}); err != nil {
+		e.doubt = true
+		if errors.Is(err, log.ErrUnavailable) {
+			err = fmt.Errorf("%w. The statement may have got there all the same: look before you try again", err)
+		}
+		return 0, fmt.Errorf("writing the command log: %w", err)
 	}
-	return nil
+	info, err := log.ReadHeader(batch)
+	if err == nil {
+		err = e.catchUp(info.BaseOffset)
+	}
+	if err != nil {
+		e.doubt = true
+		return 0, err
+	}
+	if e.offset != base {
+		e.read = info.BaseOffset + 1
+		return 0, types.Errorf(types.ErrStatement, types.Pos{}, "the statement was not carried out: another one came to the command log before it, of a second server or one whose answer was lost. Look what there is now, and try again")
+	}
+	return info.BaseOffset, nil
 }
 
 // alterSystem gives a property a value for all sessions that set none, and
@@ -227,49 +315,56 @@ func (e *Engine) alterSystem(x *sql.AlterSystem) (Answer, error) {
 	}
 	e.ddl.Lock()
 	defer e.ddl.Unlock()
-	if err := e.write(command{Version: 1, Text: x.Text(), Change: &catalog.Change{}, Set: &setting{x.Name, x.Value}}); err != nil {
+	if err := e.resolve(); err != nil {
 		return nil, err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.system[x.Name] = x.Value
 	done := Done{Message: "System property " + x.Name + " was set to " + x.Value + ".", Command: commandOf(x), Offset: e.offset}
-	e.offset++
+	set := &setting{x.Name, x.Value}
+	at, err := e.write(command{Version: 1, Text: x.Text(), Change: &catalog.Change{}, Set: set})
+	if err != nil {
+		return nil, err
+	}
+	e.counts(at, e.cat, set)
 	return done, nil
 }
 
 // apply starts and stops what a change says.
-func (e *Engine) apply(r *planner.Result) {
-	for _, id := range r.Change.Stop {
+func (e *Engine) apply(change *catalog.Change, deleteTopic string) {
+	for _, id := range change.Stop {
 		e.end(id)
 		e.forget(id)
 	}
-	for _, t := range r.Change.SetState {
+	for _, t := range change.SetState {
 		before := e.end(t.ID)
 		if q, ok := e.cat.Query(t.ID); ok {
 			e.start(q, before)
 		}
 	}
-	if q := r.Change.Start; q != nil {
-		e.start(q, e.end(r.Change.Replaces))
+	if q := change.Start; q != nil {
+		e.start(q, e.end(change.Replaces))
 	}
-	if r.DeleteTopic != "" {
-		e.forgetSchemas(r.DeleteTopic)
-		if err := e.opts.Log.DeleteTopic(e.ctx, r.DeleteTopic); err != nil {
-			e.opts.Logger.Warn("deleting a topic", "topic", r.DeleteTopic, "error", err)
+	if deleteTopic != "" {
+		e.forgetSchemas(deleteTopic)
+		if err := e.opts.Log.DeleteTopic(e.ctx, deleteTopic); err != nil {
+			e.opts.Logger.Warn("deleting a topic", "topic", deleteTopic, "error", err)
 		}
 	}
 }
 
-// facts gathers what planning needs to know.
-func (e *Engine) facts(ctx context.Context, topics []string) planner.Facts {
+// facts gathers what planning needs to know. A log that gives no answer says
+// nothing of what there is.
+func (e *Engine) facts(ctx context.Context, topics []string) (planner.Facts, error) {
 	f := planner.Facts{Topics: map[string]int{}}
 	for _, name := range topics {
-		if t, err := e.opts.Log.Topic(ctx, name); err == nil {
+		t, err := e.opts.Log.Topic(ctx, name)
+		if errors.Is(err, log.ErrUnavailable) {
+			return f, err
+		}
+		if err == nil {
 			f.Topics[name] = int(t.Partitions)
 		}
 	}
-	return f
+	return f, nil
 }
 
 // Close stops all queries, each at a commit with its state written down.

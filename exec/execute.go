@@ -40,8 +40,10 @@ func (e *Engine) settings(s *Session) map[string]string {
 func (e *Engine) input(ctx context.Context, s *Session, stmt sql.Statement) (planner.Input, error) {
 	cat := e.Catalog()
 	settings := e.settings(s)
-	facts := e.facts(ctx, planner.Topics(stmt, cat))
-	var err error
+	facts, err := e.facts(ctx, planner.Topics(stmt, cat))
+	if err != nil {
+		return planner.Input{}, err
+	}
 	facts.Schemas, err = e.schemas(planner.Schemas(stmt, settings))
 	return planner.Input{Catalog: cat, Facts: facts, Settings: settings, Offset: e.offset, Text: stmt.Text()}, err
 }
@@ -120,6 +122,9 @@ func (e *Engine) answer(ctx context.Context, stmt sql.Statement, s *Session) (An
 func (e *Engine) define(ctx context.Context, stmt sql.Statement, s *Session) (Answer, error) {
 	e.ddl.Lock()
 	defer e.ddl.Unlock()
+	if err := e.resolve(); err != nil {
+		return nil, err
+	}
 	in, err := e.input(ctx, s, stmt)
 	if err != nil {
 		return nil, err
