@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"karst/exec"
 	"karst/exec/exectest"
 	"karst/exec/task"
 	"karst/log"
@@ -405,6 +406,48 @@ func TestStartWhileLogIsAway(t *testing.T) {
 		t.Errorf("%d queries, want 1", n)
 	}
 	e.Close()
+}
+
+// A mutedLog gives no answer to who asks for a topic, for some times.
+type mutedLog struct {
+	log.Log
+	topic string
+	muted atomic.Int64
+}
+
+// Topic implements log.Log.
+func (l *mutedLog) Topic(ctx context.Context, name string) (log.Topic, error) {
+	if name == l.topic && l.muted.Add(-1) >= 0 {
+		return log.Topic{}, fmt.Errorf("%w: in this test", log.ErrUnavailable)
+	}
+	return l.Log.Topic(ctx, name)
+}
+
+// TestPlacesWhileLogIsAway: a query that is not told how many partitions its
+// results have waits; each key stays where it belongs. A statement does not take
+// a topic for missing either.
+func TestPlacesWhileLogIsAway(t *testing.T) {
+	muted := &mutedLog{topic: "COPY"}
+	e := exectest.Open(t, exectest.Options{WrapLog: func(l log.Log) log.Log { muted.Log = l; return muted }})
+	defer e.Close()
+	e.Run(countStatements + "CREATE STREAM copy WITH (PARTITIONS = 5) AS SELECT * FROM s;")
+	muted.muted.Store(2)
+	e.Produce("s", someRecords(0, 60)...)
+	e.Settle()
+	got := e.Read("COPY")
+	for _, r := range got {
+		if want := log.PartitionForKey([]byte(r.Key), 5); int(r.Partition) != want {
+			t.Fatalf("key %s is in partition %d, belongs into %d", r.Key, r.Partition, want)
+		}
+	}
+	if len(got) != 60 {
+		t.Errorf("%d records are copied", len(got))
+	}
+	muted.muted.Store(1)
+	_, err := e.Execute(context.Background(), "CREATE STREAM again (k STRING KEY, v INT) WITH (KAFKA_TOPIC='COPY', VALUE_FORMAT='JSON');", &exec.Session{})
+	if !errors.Is(err, log.ErrUnavailable) {
+		t.Errorf("a statement over a topic of which nothing is known: %v", err)
+	}
 }
 
 // A fullLog has no space for some commits.

@@ -310,7 +310,12 @@ func (u *Unit) move(n *node, in []*vector.Batch, out [][]*vector.Batch, i int) e
 
 // write adds encoded records to the open batches of the sink's partitions.
 func (u *Unit) write(s *plan.Sink, r *operator.SinkRecords) error {
-	parts := u.sinkPartitions(s)
+	// Where a key goes must not be guessed.
+	t, err := u.cfg.Log.Topic(context.Background(), s.Topic)
+	if err != nil {
+		return fmt.Errorf("writing to %s: %w", s.Topic, err)
+	}
+	parts := int(t.Partitions)
 	suffix := 0
 	if s.Window != nil {
 		if suffix = 8; s.Window.Kind == plan.Session {
@@ -358,14 +363,6 @@ func (u *Unit) append(at log.Partition, b *log.Builder) error {
 		u.changelog.last[at.Index] = batch
 	}
 	return u.writer.Append(at, batch)
-}
-
-func (u *Unit) sinkPartitions(s *plan.Sink) int {
-	t, err := u.cfg.Log.Topic(context.Background(), s.Topic)
-	if err != nil {
-		return 1 // the append says what is wrong
-	}
-	return int(t.Partitions)
 }
 
 // Pending returns the bytes of output and state that wait for the next commit.
