@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -50,6 +51,7 @@ var hints = map[int16]string{
 	kerr.UnsupportedSaslMechanism.Code:           "choose another mechanism with ?sasl= in --log",
 	kerr.InvalidReplicationFactor.Code:           "the cluster has fewer brokers than its default.replication.factor; set ?replication= in --log",
 	kerr.NotEnoughReplicas.Code:                  "fewer replicas are in sync than the topic's min.insync.replicas: see that all brokers are up",
+	kerr.UnstableOffsetCommit.Code:               "if this lasts, a transaction hangs that its coordinator takes for ended: see kafka-transactions.sh find-hanging",
 	kerr.InvalidTransactionTimeout.Code:          "the brokers' transaction.max.timeout.ms is less than ?transaction-timeout= in --log",
 }
 
@@ -66,7 +68,11 @@ func codeError(code int16, message *string) error {
 func (l *Log) explain(err error) error {
 	var k *kerr.Error
 	if errors.As(err, &k) {
-		if s := sentinels[k.Code]; s != nil && !errors.Is(err, s) {
+		s := sentinels[k.Code]
+		if s == nil && passing(k) {
+			s = log.ErrUnavailable // it may still pass
+		}
+		if s != nil && !errors.Is(err, s) {
 			err = fmt.Errorf("%w: %w", s, err)
 		}
 		if hint := hints[k.Code]; hint != "" {
@@ -90,8 +96,9 @@ func passing(err error) bool {
 	if errors.As(err, &k) {
 		return k.Retriable || k.Code == kerr.ConcurrentTransactions.Code || k.Code == kerr.UnstableOffsetCommit.Code
 	}
+	var certificate *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed), log.Code(err) > 0, errors.Is(err, errShape):
+	case errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed), log.Code(err) > 0, errors.Is(err, errShape), errors.As(err, &certificate):
 		return false
 	}
 	return true // a connection

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"karst/log"
 
@@ -44,6 +45,7 @@ type features struct {
 func Open(ctx context.Context, opts Options) (*Log, error) {
 	opts.setDefaults()
 	l := &Log{opts: opts, topics: topicCache{known: map[string]*topic{}}}
+	l.ctx, l.stop = context.WithCancel(context.Background())
 	var err error
 	if l.features, err = l.probe(ctx); err != nil {
 		return nil, err
@@ -51,7 +53,6 @@ func Open(ctx context.Context, opts Options) (*Log, error) {
 	if l.client, err = kgo.NewClient(l.clientOptions()...); err != nil {
 		return nil, fmt.Errorf("setting up the connection to Kafka: %w", err)
 	}
-	l.ctx, l.stop = context.WithCancel(context.Background())
 	if err := l.readClusterID(ctx); err != nil {
 		l.client.Close()
 		return nil, err
@@ -71,7 +72,11 @@ func (l *Log) probe(ctx context.Context) (features, error) {
 		return features{}, fmt.Errorf("setting up the connection to Kafka: %w", err)
 	}
 	defer client.Close()
-	resp, err := client.Request(ctx, kmsg.NewPtrApiVersionsRequest())
+	var resp kmsg.Response
+	err = l.retry(ctx, func(ctx context.Context) (err error) {
+		resp, err = client.Request(ctx, kmsg.NewPtrApiVersionsRequest())
+		return err
+	})
 	if err != nil {
 		return features{}, fmt.Errorf("connecting to Kafka at %s: %w", strings.Join(l.opts.Brokers, ","), l.explain(err))
 	}
@@ -130,11 +135,18 @@ func (l *Log) goWork(f func()) { l.workers.Go(f) }
 
 // sleep waits for a time, unless ctx or the Log ends before.
 func (l *Log) sleep(ctx context.Context, b *backoff) error {
+	return l.pause(ctx, b.next(), nil)
+}
+
+// pause is sleep for a given time, and ends when something comes from early.
+func (l *Log) pause(ctx context.Context, d time.Duration, early <-chan struct{}) error {
 	over := make(chan struct{})
-	stop := l.opts.Clock.AfterFunc(b.next(), func() { close(over) })
+	stop := l.opts.Clock.AfterFunc(d, func() { close(over) })
 	defer stop()
 	select {
 	case <-over:
+		return nil
+	case <-early:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -14,11 +14,13 @@ type pipeline struct {
 
 	mu      sync.Mutex
 	pending []*parcel
-	working bool // a goroutine sends
-	ready   bool // the sender has a producer id that is good
+	working bool          // a goroutine sends
+	came    chan struct{} // tells it of what is pending, capacity 1
 }
 
-func newPipeline(l *Log) *pipeline { return &pipeline{sender: sender{log: l}} }
+func newPipeline(l *Log) *pipeline {
+	return &pipeline{sender: sender{log: l, stale: true}, came: make(chan struct{}, 1)}
+}
 
 // Produce implements log.Log. Each batch is stored or not by itself, and once,
 // however often it had to be sent; after log.ErrUnavailable it may be stored.
@@ -81,9 +83,18 @@ func (p *pipeline) add(list []*parcel) {
 	p.mu.Unlock()
 	if start {
 		p.sender.log.goWork(p.work)
+		return
+	}
+	select {
+	case p.came <- struct{}{}:
+	default:
 	}
 }
 
+// arrived implements inbox.
+func (p *pipeline) arrived() <-chan struct{} { return p.came }
+
+// take implements inbox.
 func (p *pipeline) take() []*parcel {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,7 +105,6 @@ func (p *pipeline) take() []*parcel {
 
 // work sends until nothing is left.
 func (p *pipeline) work() {
-	ctx := p.sender.log.ctx
 	for {
 		p.mu.Lock()
 		list := p.pending
@@ -104,15 +114,6 @@ func (p *pipeline) work() {
 		if len(list) == 0 {
 			return
 		}
-		if !p.ready {
-			if err := p.sender.init(ctx, log.NoProducer); err != nil {
-				for _, x := range list {
-					x.done(err)
-				}
-				continue
-			}
-			p.ready = true
-		}
-		p.ready = p.sender.send(ctx, list, p.take) == nil
+		_ = p.sender.send(p.sender.log.ctx, list, p) // each parcel has been told
 	}
 }

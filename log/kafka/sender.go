@@ -24,6 +24,7 @@ type sender struct {
 	log      *Log
 	txnID    string // "" if it is not transactional
 	producer log.Producer
+	stale    bool                    // one that is not transactional needs a new producer id
 	sequence map[log.Partition]int32 // next, by partition
 	// joined are the partitions of the open transaction, where the cluster wants
 	// them announced.
@@ -71,83 +72,134 @@ func (s *sender) reset(p log.Producer) {
 	s.sequence, s.joined = map[log.Partition]int32{}, map[log.Partition]bool{}
 }
 
-// queues are parcels by partition, in order.
-type queues map[log.Partition][]*parcel
+// A queue is what is to be sent to a partition, in order.
+type queue struct {
+	parcels []*parcel
+	wait    backoff
+	failing time.Time // since when, or zero
+	next    time.Time // not to be tried before
+}
+
+// queues are the queues that are not empty.
+type queues map[log.Partition]*queue
 
 func (q queues) add(list []*parcel) {
 	for _, p := range list {
-		q[p.Partition] = append(q[p.Partition], p)
+		if q[p.Partition] == nil {
+			q[p.Partition] = &queue{}
+		}
+		q[p.Partition].parcels = append(q[p.Partition].parcels, p)
 	}
 }
 
 // refuse ends all parcels of a partition: those behind one that can't be stored
 // must not overtake it.
 func (q queues) refuse(p log.Partition, err error) {
-	for _, x := range q[p] {
+	for _, x := range q[p].parcels {
 		x.done(err)
 	}
 	delete(q, p)
 }
 
-// send sends parcels, and calls each one's done. It returns the first error;
-// after one the producer must be set up anew by init. more, if not nil, is asked
-// for further parcels in between.
-func (s *sender) send(ctx context.Context, parcels []*parcel, more func() []*parcel) error {
+func (q queues) refuseAll(err error) {
+	for p := range q {
+		q.refuse(p, err)
+	}
+}
+
+// next returns when there is something to be tried.
+func (q queues) next() time.Time {
+	var first time.Time
+	for _, x := range q {
+		if first.IsZero() || x.next.Before(first) {
+			first = x.next
+		}
+	}
+	return first
+}
+
+// An inbox is where further parcels come from while others are sent.
+type inbox interface {
+	take() []*parcel
+	arrived() <-chan struct{} // may tell when there are some
+}
+
+// send sends parcels, and calls each one's done. A partition that can't be
+// written to is tried again, for as long as Patience, and holds up no other one.
+//
+// A transaction ends with the first parcel that is refused: that error is
+// returned, and the producer must be set up anew by init. Without a transaction
+// the others go on, under a new producer id where they have not been sent yet:
+// what has keeps its old one, so that it is not stored twice.
+func (s *sender) send(ctx context.Context, parcels []*parcel, more inbox) error {
 	ctx, cancel := s.log.alive(ctx)
 	defer cancel()
 	q := queues{}
 	q.add(parcels)
-	var failed error
-	var wait backoff
-	progress := s.log.opts.Clock.Now()
 	for len(q) > 0 {
-		t := s.round(ctx, q)
-		failed = cmp.Or(failed, t.failed)
-		if t.moved {
-			progress, wait = s.log.opts.Clock.Now(), backoff{}
-		} else if err := s.again(ctx, &wait, t.passed, progress); err != nil {
-			failed = cmp.Or(failed, err)
-			for p := range q {
-				q.refuse(p, err)
+		if s.stale {
+			if err := s.init(ctx, log.NoProducer); err != nil {
+				q.refuseAll(err)
+				return err
 			}
+			s.stale = false
 		}
-		if more != nil && failed == nil {
-			q.add(more())
+		if err := s.round(ctx, q); err != nil && s.txnID != "" {
+			q.refuseAll(err)
+			return err
+		} else if err != nil {
+			s.stale = true
 		}
-	}
-	return failed
-}
-
-// again waits before the next try after the error passed; it returns an error
-// if there should be none.
-func (s *sender) again(ctx context.Context, wait *backoff, passed error, progress time.Time) error {
-	if ctx.Err() == nil && s.log.opts.Clock.Now().Sub(progress) > s.log.opts.Patience {
-		return fmt.Errorf("%w (tried for %s)", s.log.explain(passed), s.log.opts.Patience)
-	}
-	if s.log.sleep(ctx, wait) != nil {
-		return s.log.ended(ctx)
+		if more != nil {
+			q.add(more.take())
+		}
+		if err := s.await(ctx, q, more); err != nil {
+			q.refuseAll(err)
+			return err
+		}
 	}
 	return nil
 }
 
-// A tally is what came of a round.
-type tally struct {
-	moved  bool  // something was stored or refused
-	passed error // of one that may go better later
-	failed error // of the first that was refused
+// await waits until something may be tried.
+func (s *sender) await(ctx context.Context, q queues, more inbox) error {
+	var arrived <-chan struct{}
+	if more != nil {
+		arrived = more.arrived()
+	}
+	d := q.next().Sub(s.log.opts.Clock.Now())
+	if len(q) == 0 || d <= 0 {
+		return nil
+	}
+	if s.log.pause(ctx, d, arrived) != nil {
+		return s.log.ended(ctx)
+	}
+	if more != nil {
+		q.add(more.take())
+	}
+	return nil
 }
 
-// round sends what is first in each queue.
-func (s *sender) round(ctx context.Context, q queues) tally {
-	var t tally
-	byLeader := s.byLeader(ctx, q, &t)
+// A routed parcel knows where it goes.
+type routed struct {
+	*parcel
+	topic *topic
+	epoch int32 // the leader's
+}
+
+// round sends what is first in each queue, and returns the first error for
+// which something was refused.
+func (s *sender) round(ctx context.Context, q queues) error {
+	var failed error
+	settle := func(p *parcel, a answer) { failed = cmp.Or(failed, s.settle(ctx, q, p, a)) }
+	byLeader := s.byLeader(ctx, q, settle)
 	if err := s.join(ctx, byLeader); err != nil {
 		for _, list := range byLeader {
 			for _, p := range list {
-				s.settle(q, p, answer{err: err}, &t)
+				settle(p.parcel, answer{err: err})
 			}
 		}
-		return t
+		return failed
 	}
 	answers := make(map[int32]*[]answer, len(byLeader))
 	var wg sync.WaitGroup
@@ -159,29 +211,39 @@ func (s *sender) round(ctx context.Context, q queues) tally {
 	wg.Wait()
 	for broker, list := range byLeader {
 		for i, p := range list {
-			s.settle(q, p, (*answers[broker])[i], &t)
+			settle(p.parcel, (*answers[broker])[i])
 		}
 	}
-	return t
+	return failed
 }
 
-// byLeader returns the first parcels of the queues by the broker to ask.
-func (s *sender) byLeader(ctx context.Context, q queues, t *tally) map[int32][]*parcel {
-	out := map[int32][]*parcel{}
+// byLeader returns the first parcels of the queues whose time has come by the
+// broker to ask, numbered.
+func (s *sender) byLeader(ctx context.Context, q queues, settle func(*parcel, answer)) map[int32][]routed {
+	out := map[int32][]routed{}
 	size := map[int32]int{}
-	for at, list := range q {
-		_, lead, err := s.log.partition(ctx, at)
+	now := s.log.opts.Clock.Now()
+	for at, x := range q {
+		if x.next.After(now) {
+			continue
+		}
+		p := x.parcels[0]
+		t, lead, err := s.log.partition(ctx, at)
 		if err == nil && lead.broker < 0 {
 			err = kerr.LeaderNotAvailable
 		}
 		if err != nil {
-			s.settle(q, list[0], answer{err: err}, t)
+			settle(p, answer{err: err})
 			continue
 		}
-		n := len(list[0].parts[0])
+		n := len(p.parts[0])
 		if size[lead.broker] == 0 || size[lead.broker]+n <= maxRequestBytes {
 			size[lead.broker] += n
-			out[lead.broker] = append(out[lead.broker], list[0])
+			out[lead.broker] = append(out[lead.broker], routed{p, t, lead.epoch})
+			if !p.sent {
+				log.SetProducer(p.parts[0], s.producer, s.sequence[at], s.txnID != "")
+				p.sent = true
+			}
 		}
 	}
 	return out
@@ -189,7 +251,7 @@ func (s *sender) byLeader(ctx context.Context, q queues, t *tally) map[int32][]*
 
 // join makes the parcels' partitions part of the transaction, for clusters that
 // do not do so by themselves when they get the batches.
-func (s *sender) join(ctx context.Context, byLeader map[int32][]*parcel) error {
+func (s *sender) join(ctx context.Context, byLeader map[int32][]routed) error {
 	if s.txnID == "" || s.log.features.txn2 {
 		return nil
 	}
@@ -247,7 +309,7 @@ type answer struct {
 const produceTimeout = 15 * time.Second
 
 // sendTo sends parcels to a broker, once, and returns their answers in order.
-func (s *sender) sendTo(ctx context.Context, broker int32, list []*parcel) []answer {
+func (s *sender) sendTo(ctx context.Context, broker int32, list []routed) []answer {
 	out := make([]answer, len(list))
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks, req.TimeoutMillis = -1, int32(produceTimeout.Milliseconds())
@@ -257,17 +319,10 @@ func (s *sender) sendTo(ctx context.Context, broker int32, list []*parcel) []ans
 	byID := map[log.TopicID]string{}
 	at := map[log.Partition]int{}
 	for i, p := range list {
-		t, lead, err := s.log.partition(ctx, p.Partition)
-		if err != nil {
-			return fail(out, err)
-		}
-		out[i] = answer{err: errShape, epoch: lead.epoch}
+		t := p.topic
+		out[i] = answer{err: errShape, epoch: p.epoch}
 		byID[t.ID] = t.Name
 		at[p.Partition] = i
-		if !p.sent {
-			log.SetProducer(p.parts[0], s.producer, s.sequence[p.Partition], s.txnID != "")
-			p.sent = true
-		}
 		rt, rp := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
 		rt.Topic, rt.TopicID = t.Name, t.ID
 		rp.Partition, rp.Records = p.Partition.Index, p.parts[0]
@@ -315,31 +370,46 @@ func grouped(list []kmsg.ProduceRequestTopic) []kmsg.ProduceRequestTopic {
 	return out
 }
 
-// settle draws the consequences of an answer.
-func (s *sender) settle(q queues, p *parcel, a answer, t *tally) {
+// settle draws the consequences of an answer; it returns an error if the
+// partition's parcels are refused for it.
+func (s *sender) settle(ctx context.Context, q queues, p *parcel, a answer) error {
+	x := q[p.Partition]
 	switch {
 	case a.err == nil:
-		t.moved = true
+		x.wait, x.failing = backoff{}, time.Time{}
 		s.stored(q, p, a)
+		return nil
 	case errors.Is(a.err, kerr.MessageTooLarge) && p.divide():
-		t.moved = true
+		return nil
 	case passing(a.err):
 		if moved(a.err) {
 			s.log.forget(p.Partition.Topic)
 		}
-		t.passed = a.err
-	default:
-		err := fmt.Errorf("writing to %s partition %d: %w", p.Partition.Topic, p.Partition.Index, s.log.explain(a.err))
-		t.moved, t.failed = true, cmp.Or(t.failed, err)
-		q.refuse(p.Partition, err)
+		now := s.log.opts.Clock.Now()
+		if x.failing.IsZero() {
+			x.failing = now
+		}
+		if ctx.Err() == nil && now.Sub(x.failing) <= s.log.opts.Patience {
+			x.next = now.Add(x.wait.next())
+			return nil
+		}
+		a.err = fmt.Errorf("%w (tried for %s)", s.log.explain(a.err), s.log.opts.Patience)
+		if ctx.Err() != nil {
+			a.err = s.log.ended(ctx)
+		}
 	}
+	err := fmt.Errorf("writing to %s partition %d: %w", p.Partition.Topic, p.Partition.Index, s.log.explain(a.err))
+	q.refuse(p.Partition, err)
+	return err
 }
 
 // stored takes the part that was sent off its parcel, and that off its queue if
 // it was the last.
 func (s *sender) stored(q queues, p *parcel, a answer) {
 	info, _ := log.ReadHeader(p.parts[0]) // as it was sent
-	s.sequence[p.Partition] = (s.sequence[p.Partition] + int32(info.Count)) & math.MaxInt32
+	if info.Producer == s.producer {
+		s.sequence[p.Partition] = (s.sequence[p.Partition] + int32(info.Count)) & math.MaxInt32
+	}
 	if p.base < 0 {
 		p.base = a.base
 		log.SetBase(p.Batch, a.base, a.epoch)
@@ -347,8 +417,8 @@ func (s *sender) stored(q queues, p *parcel, a answer) {
 	if p.parts, p.sent = p.parts[1:], false; len(p.parts) > 0 {
 		return
 	}
-	if list := q[p.Partition][1:]; len(list) > 0 {
-		q[p.Partition] = list
+	if x := q[p.Partition]; len(x.parcels) > 1 {
+		x.parcels = x.parcels[1:]
 	} else {
 		delete(q, p.Partition)
 	}

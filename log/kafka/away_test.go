@@ -1,0 +1,150 @@
+package kafka_test
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"karst/log"
+	"karst/log/kafka"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// TestWhatDoesNotPass: an error that may pass, but does not within Patience, is
+// log.ErrUnavailable, whatever was asked for: whoever can wait goes on waiting.
+func TestWhatDoesNotPass(t *testing.T) {
+	t.Parallel()
+	l, proxy := openBehind(t, kafka.Options{Patience: 100 * time.Millisecond})
+	ctx, p := t.Context(), log.Partition{Topic: "t"}
+	if _, err := l.CreateTopic(ctx, p.Topic, 1, map[string]string{"retention.ms": "-1"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		code *kerr.Error
+		edit func(kmsg.Response, int16)
+		do   func() error
+	}{
+		"offsets that stay unstable": {kerr.UnstableOffsetCommit, func(r kmsg.Response, code int16) {
+			if r, ok := r.(*kmsg.OffsetFetchResponse); ok {
+				r.Groups[0].ErrorCode = code
+			}
+		}, func() error { return ignore(l.CommittedOffsets(ctx, "g")) }},
+		"a disk that has failed": {kerr.KafkaStorageError, func(r kmsg.Response, code int16) {
+			if r, ok := r.(*kmsg.FetchResponse); ok {
+				r.Topics[0].Partitions[0].ErrorCode = code
+			}
+		}, func() error { return ignore(l.Fetch(ctx, p, 0, 100, &log.Records{})) }},
+		"replicas that are away": {kerr.NotEnoughReplicas, func(r kmsg.Response, code int16) {
+			if r, ok := r.(*kmsg.ProduceResponse); ok {
+				r.Topics[0].Partitions[0].ErrorCode = code
+			}
+		}, func() error { return l.Produce(ctx, []log.Append{{Partition: p, Batch: batch("x")}}) }},
+		"a partition without a leader": {kerr.LeaderNotAvailable, func(r kmsg.Response, code int16) {
+			if r, ok := r.(*kmsg.ListOffsetsResponse); ok {
+				r.Topics[0].Partitions[0].ErrorCode = code
+			}
+		}, func() error { return ignore(l.Bounds(ctx, p)) }},
+		"no controller": {kerr.NotController, func(r kmsg.Response, code int16) {
+			if r, ok := r.(*kmsg.CreateTopicsResponse); ok {
+				r.Topics[0].ErrorCode = code
+			}
+		}, func() error { return ignore(l.CreateTopic(ctx, "other", 1, nil)) }},
+		"a coordinator that loads": {kerr.CoordinatorLoadInProgress, func(r kmsg.Response, code int16) {
+			if r, ok := r.(*kmsg.InitProducerIDResponse); ok {
+				r.ErrorCode = code
+			}
+		}, func() error { return ignore(l.OpenWriter(ctx, "w")) }},
+	} {
+		proxy.with(func(x *exchange) bool {
+			x.edit(t, func(r kmsg.Response) { c.edit(r, c.code.Code) })
+			return true
+		})
+		if err := c.do(); !errors.Is(err, log.ErrUnavailable) || !errors.Is(err, c.code) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	proxy.with(nil)
+}
+
+func ignore[T any](_ T, err error) error { return err }
+
+// TestPartitionsAway: a partition that can't be written to is given up in time
+// however much is written to others, and holds up none of them. One that comes
+// back after another one was given up has everything once.
+func TestPartitionsAway(t *testing.T) {
+	t.Parallel()
+	l, proxy := openBehind(t, kafka.Options{Patience: 500 * time.Millisecond})
+	ctx := t.Context()
+	if _, err := l.CreateTopic(ctx, "t", 3, map[string]string{"retention.ms": "-1"}); err != nil {
+		t.Fatal(err)
+	}
+	at := func(i int32) log.Partition { return log.Partition{Topic: "t", Index: i} }
+	// The answers of partition 0, and for a while of 2, are not those of the
+	// broker, which has stored what it was sent.
+	var away [3]atomic.Bool
+	var tries atomic.Int32 // of partition 0
+	away[0].Store(true)
+	proxy.with(func(x *exchange) bool {
+		x.edit(t, func(r kmsg.Response) {
+			r0, ok := r.(*kmsg.ProduceResponse)
+			for i := 0; ok && i < len(r0.Topics[0].Partitions); i++ {
+				if p := &r0.Topics[0].Partitions[i]; away[p.Partition].Load() {
+					if p.Partition == 0 {
+						tries.Add(1)
+					}
+					p.ErrorCode = kerr.NotEnoughReplicasAfterAppend.Code
+				}
+			}
+		})
+		return true
+	})
+	produce := func(i int32, value string) error {
+		return l.Produce(ctx, []log.Append{{Partition: at(i), Batch: batch(value)}})
+	}
+	first, third := make(chan error, 1), make(chan error, 1)
+	go func() { first <- produce(0, "zero") }()
+	n, late, begun := 0, timeout(t), false
+	for done := false; !done; n++ {
+		if err := produce(1, fmt.Sprint(n)); err != nil {
+			t.Fatal(err)
+		}
+		if !begun && tries.Load() == 8 { // so that it has waited for less long
+			begun = true
+			away[2].Store(true)
+			go func() { third <- produce(2, "two") }()
+		}
+		select {
+		case err := <-first:
+			if !errors.Is(err, log.ErrUnavailable) {
+				t.Errorf("a partition that is away: %v", err)
+			}
+			done = true
+		case <-late:
+			t.Fatal("the partition that is away is not given up")
+		default:
+		}
+	}
+	if !begun {
+		t.Skip("too slow: the partition that comes back was never away")
+	}
+	away[2].Store(false)
+	if err := <-third; err != nil {
+		t.Errorf("a partition that has come back: %v", err)
+	}
+	away[0].Store(false)
+	for i := range int32(3) {
+		if err := produce(i, "after"); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := read(t, l, at(1)); len(got) != n+1 {
+		t.Errorf("%d of %d records", len(got), n+1)
+	}
+	if got := fmt.Sprint(read(t, l, at(2))); got != "[two after]" {
+		t.Errorf("the partition that has come back holds %s", got)
+	}
+}
