@@ -148,3 +148,51 @@ func TestPartitionsAway(t *testing.T) {
 		t.Errorf("the partition that has come back holds %s", got)
 	}
 }
+
+// TestLostAnswerToCreate loses the answer to a request for a topic: it is made,
+// and not taken for somebody else's when the request is repeated.
+func TestLostAnswerToCreate(t *testing.T) {
+	t.Parallel()
+	l, proxy := openBehind(t, kafka.Options{})
+	var lost atomic.Bool
+	proxy.with(func(x *exchange) bool { return x.key != int16(kmsg.CreateTopics) || lost.Swap(true) })
+	got, err := l.CreateTopic(t.Context(), "t", 3, nil)
+	if err != nil || got.Partitions != 3 {
+		t.Errorf("made %+v, %v", got, err)
+	}
+	if _, err := l.CreateTopic(t.Context(), "t", 3, nil); !errors.Is(err, log.ErrTopicExists) {
+		t.Errorf("a name that is taken: %v", err)
+	}
+}
+
+// TestOpenEnd: a coordinator that never says whether it has committed leaves the
+// outcome unknown, and the writer does not pass it for a transaction that was
+// dropped.
+func TestOpenEnd(t *testing.T) {
+	t.Parallel()
+	l, proxy := openBehind(t, kafka.Options{Patience: 100 * time.Millisecond})
+	p := log.Partition{Topic: "t"}
+	if _, err := l.CreateTopic(t.Context(), p.Topic, 1, map[string]string{"retention.ms": "-1"}); err != nil {
+		t.Fatal(err)
+	}
+	w, err := l.OpenWriter(t.Context(), "w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	proxy.with(func(x *exchange) bool {
+		x.edit(t, func(r kmsg.Response) {
+			if r, ok := r.(*kmsg.EndTxnResponse); ok {
+				r.ErrorCode = kerr.CoordinatorNotAvailable.Code // as one says whose replicas are slow
+			}
+		})
+		return true
+	})
+	if err := errors.Join(w.Append(p, batch("x")), committed(w)); !errors.Is(err, log.ErrFailed) {
+		t.Errorf("committing: %v", err)
+	}
+	proxy.with(nil)
+	if got := fmt.Sprint(read(t, l, p)); got != "[x]" {
+		t.Errorf("there is %s", got)
+	}
+}

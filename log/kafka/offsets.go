@@ -59,7 +59,8 @@ func (l *Log) Bounds(ctx context.Context, p log.Partition) (log.Bounds, error) {
 	return log.Bounds{Start: start.Offset, LastStable: stable.Offset, HighWatermark: high.Offset, LeaderEpoch: high.LeaderEpoch}, nil
 }
 
-// OffsetForTime implements log.Log.
+// OffsetForTime implements log.Log. It may return the offset of a record that
+// was aborted, from which reading goes on at the first that was not.
 func (l *Log) OffsetForTime(ctx context.Context, p log.Partition, ms int64) (int64, error) {
 	if _, _, err := l.partition(ctx, p); err != nil {
 		return 0, err
@@ -67,12 +68,12 @@ func (l *Log) OffsetForTime(ctx context.Context, p log.Partition, ms int64) (int
 	if ms < 0 { // these mean something else there
 		ms = 0
 	}
-	found, err := l.listOffset(ctx, p, ms, readUncommitted)
+	found, err := l.listOffset(ctx, p, ms, readCommitted)
 	if err != nil {
 		return 0, err
 	}
 	if found.Offset < 0 {
-		found, err = l.listOffset(ctx, p, log.TimeLatest, readUncommitted)
+		found, err = l.listOffset(ctx, p, log.TimeLatest, readCommitted)
 	}
 	return found.Offset, err
 }

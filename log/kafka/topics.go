@@ -225,7 +225,7 @@ func (l *Log) Topics(ctx context.Context) ([]log.Topic, error) {
 }
 
 // CreateTopic implements log.Log; it returns once every partition has a
-// leader.
+// leader. A name that is taken after an answer was lost is taken by us.
 func (l *Log) CreateTopic(ctx context.Context, name string, partitions int32, config map[string]string) (log.Topic, error) {
 	if partitions < 1 { // -1 is the cluster's default there
 		return log.Topic{}, fmt.Errorf("%w: %d", log.ErrPartitionsLimit, partitions)
@@ -240,16 +240,46 @@ func (l *Log) CreateTopic(ctx context.Context, name string, partitions int32, co
 		t.Configs = append(t.Configs, c)
 	}
 	req.Topics = append(req.Topics, t)
-	_, err := request(ctx, l, req, func(r *kmsg.CreateTopicsResponse) error {
-		if len(r.Topics) != 1 {
+	lost := false
+	err := l.retry(ctx, func(ctx context.Context) error {
+		controller, err := l.controller(ctx)
+		if err != nil {
+			return err
+		}
+		r, err := l.client.Broker(int(controller)).Request(ctx, req) // once: so nothing is lost unseen
+		if err != nil {
+			lost = true
+			return err
+		}
+		resp := r.(*kmsg.CreateTopicsResponse)
+		if len(resp.Topics) != 1 {
 			return errShape
 		}
-		return codeError(r.Topics[0].ErrorCode, r.Topics[0].ErrorMessage)
+		err = codeError(resp.Topics[0].ErrorCode, resp.Topics[0].ErrorMessage)
+		switch {
+		case lost && errors.Is(err, kerr.TopicAlreadyExists):
+			return nil
+		case err != nil && passing(err):
+			lost = true // as RequestTimedOut says
+		}
+		return err
 	})
 	if err != nil {
-		return log.Topic{}, fmt.Errorf("making topic %s: %w", name, err)
+		return log.Topic{}, fmt.Errorf("making topic %s: %w", name, l.explain(err))
 	}
 	return l.settled(ctx, name, partitions)
+}
+
+// controller returns the broker that makes topics.
+func (l *Log) controller(ctx context.Context) (int32, error) {
+	r, err := l.client.Request(ctx, noTopics())
+	if err != nil {
+		return 0, err
+	}
+	if id := r.(*kmsg.MetadataResponse).ControllerID; id >= 0 {
+		return id, nil
+	}
+	return 0, kerr.NotController // nobody is, for now
 }
 
 // settled waits until a topic's partitions have leaders.

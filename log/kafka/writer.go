@@ -382,7 +382,8 @@ func (w *writer) end() error {
 }
 
 // endTxn tells the coordinator to commit or to abort. lost says that an answer
-// was lost on the way, so that an error need not mean that it has not been done.
+// was lost on the way, or one came that leaves open whether the coordinator has
+// written its decision: then an error need not mean that it has not been done.
 func (w *writer) endTxn(commit bool) (lost bool, err error) {
 	req := kmsg.NewPtrEndTxnRequest()
 	req.TransactionalID, req.Commit = w.sender.txnID, commit
@@ -399,7 +400,9 @@ func (w *writer) endTxn(commit bool) (lost bool, err error) {
 			return err
 		}
 		resp = r.(*kmsg.EndTxnResponse)
-		return codeError(resp.ErrorCode, nil)
+		err = codeError(resp.ErrorCode, nil)
+		lost = lost || err != nil && passing(err) || errors.Is(err, kerr.UnknownServerError)
+		return err
 	})
 	if err != nil {
 		return lost, err
