@@ -87,6 +87,9 @@ func parseCluster(text string, getenv func(string) string) (kafka.Options, error
 // splitCluster takes the URL apart. net/url wants one host; there may be
 // several here.
 func splitCluster(text string) (clusterURL, error) {
+	if holdsPassword(text) { // first of all: errors show the text
+		return clusterURL{}, fmt.Errorf("--log: a password does not belong into the URL, where everybody can see it; put it into %s or a file named by password-file=", passwordVariable)
+	}
 	bad := func(why string) (clusterURL, error) {
 		return clusterURL{}, fmt.Errorf("--log %s: %s; it is kafka://HOST:PORT,HOST:PORT…?OPTION=VALUE", text, why)
 	}
@@ -101,9 +104,7 @@ func splitCluster(text string) (clusterURL, error) {
 		return bad(err.Error())
 	}
 	if user, hosts, ok := strings.Cut(rest, "@"); ok {
-		if u.user, rest = user, hosts; strings.Contains(user, ":") {
-			return clusterURL{}, fmt.Errorf("--log: a password does not belong into the URL, where everybody can see it; put it into %s or a file named by password-file=", passwordVariable)
-		}
+		rest = hosts
 		if u.user, err = url.PathUnescape(user); err != nil {
 			return bad(err.Error())
 		}
@@ -116,6 +117,16 @@ func splitCluster(text string) (clusterURL, error) {
 		u.hosts = append(u.hosts, h)
 	}
 	return u, nil
+}
+
+// holdsPassword reports whether there may be one before the hosts.
+func holdsPassword(text string) bool {
+	text, _, _ = strings.Cut(text, "?")
+	if _, rest, ok := strings.Cut(text, "://"); ok {
+		text = rest
+	}
+	at := strings.LastIndex(text, "@")
+	return at >= 0 && strings.Contains(text[:at], ":")
 }
 
 func parseReplication(v string, out *int16) error {

@@ -63,6 +63,11 @@ func TestParseClusterRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want something of %q", text, err, want)
 		}
 	}
+	for _, text := range []string{"kafka://u:secret@a:1?%zz", "kafka://u:secret@a", "u:secret@a:1", "http://u:secret@a:1", "kafka://u:sec@secret@a:1?x=1"} {
+		if _, err := parseCluster(text, none); err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), passwordVariable) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 	env := func(string) string { return "secret" }
 	for text, want := range map[string]string{
 		"kafka://u@a:1?sasl=gssapi": "scram-sha-512",

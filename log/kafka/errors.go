@@ -80,8 +80,11 @@ func (l *Log) explain(err error) error {
 		}
 		return err
 	}
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), log.Code(err) > 0, errors.Is(err, errShape):
+	case errors.As(err, &certificate):
+		err = fmt.Errorf("%w: %w; check ca= and server-name= of --log", log.ErrUnavailable, err)
 	case errors.Is(err, kgo.ErrClientClosed):
 		err = fmt.Errorf("%w: %w", log.ErrClosed, err)
 	default:
