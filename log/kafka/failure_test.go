@@ -169,7 +169,8 @@ func TestUnavailable(t *testing.T) {
 		t.Error("a writer that has failed commits")
 	}
 	w.Close()
-	if w, err = l.OpenWriter(t.Context(), "w"); err != nil {
+	patient := open(t, kafka.Options{Brokers: []string{broker.Addr}}) // while the coordinator loads
+	if w, err = patient.OpenWriter(t.Context(), "w"); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(w.Append(p, batch("y")), committed(w)); err != nil {
