@@ -381,9 +381,11 @@ func (e *Engine) Close() error {
 	}
 	e.mu.Unlock()
 	e.un()
+	var ended sync.WaitGroup // side by side: each may wait for a log that is away
 	for _, id := range ids {
-		e.end(id)
+		ended.Go(func() { e.end(id) })
 	}
+	ended.Wait()
 	e.stop()
 	e.all.Wait()
 	return nil

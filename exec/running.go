@@ -70,18 +70,36 @@ func (e *Engine) start(q *catalog.Query, before *task.Unit) {
 	go func() {
 		defer e.all.Done()
 		defer close(r.done)
-		for err != nil {
-			if !passing(err) {
-				e.cannotStart(r, err)
-				return
-			}
-			if !e.await(r, err) {
-				return
-			}
-			err = e.open(r, nil)
+		if e.opened(r, nil, err) {
+			e.loop(r)
 		}
-		e.loop(r)
 	}()
+}
+
+// opened tries again to open a query while that fails with err in passing. It
+// reports whether the query runs.
+func (e *Engine) opened(r *running, before *task.Unit, err error) bool {
+	for err != nil {
+		if !passing(err) {
+			e.cannotStart(r, err)
+			return false
+		}
+		if !e.await(r, err) {
+			return false
+		}
+		err = e.open(r, before)
+	}
+	return true
+}
+
+// replace makes a query's unit anew, for its topics as they are now. It reports
+// whether the query runs.
+func (e *Engine) replace(r *running) bool {
+	before := r.unit
+	if err := before.Stop(e.ctx); err != nil { // the next one goes on from the commit before
+		e.opts.Logger.Warn("query goes back to its last commit", "query", r.id, "error", err)
+	}
+	return e.opened(r, before, e.open(r, before))
 }
 
 func (e *Engine) cannotStart(r *running, err error) {
@@ -228,6 +246,12 @@ func (e *Engine) loop(r *running) {
 			continue
 		}
 		err := e.work(r)
+		if errors.Is(err, task.ErrGrown) {
+			if !e.replace(r) {
+				return
+			}
+			continue
+		}
 		if err == nil {
 			r.failures, r.waits = 0, 0
 		}
@@ -289,6 +313,9 @@ func (r *running) failed() bool {
 
 // work runs rounds until the query has caught up or is told to quit.
 func (e *Engine) work(r *running) error {
+	if err := r.unit.Check(e.ctx); err != nil {
+		return err
+	}
 	since := e.opts.Now()
 	for {
 		if r.bytes > 0 {

@@ -2,12 +2,14 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"karst/exec/operator"
 	"karst/exec/state"
 	"karst/log"
 	"karst/planner/plan"
+	"karst/sql/types"
 )
 
 // A node is a step with its instances, one a partition.
@@ -18,6 +20,7 @@ type node struct {
 
 	ops      []operator.Operator
 	sources  []*source
+	topic    log.TopicID // of the sources
 	sinks    []*operator.Sink
 	exchange []*operator.Exchange // of the sending side, by its partitions
 	stateful bool                 // it has stores
@@ -105,7 +108,7 @@ func (u *Unit) buildSource(ctx context.Context, n *node, s *plan.Source, needed 
 	if err != nil {
 		return err
 	}
-	n.parts = int(t.Partitions)
+	n.parts, n.topic = int(t.Partitions), t.ID
 	for p := range n.parts {
 		op, err := operator.NewSource(s, needed, u.deps(p))
 		if err != nil {
@@ -114,6 +117,36 @@ func (u *Unit) buildSource(ctx context.Context, n *node, s *plan.Source, needed 
 		n.sources = append(n.sources, &source{op: op, at: log.Partition{Topic: s.Topic, Index: int32(p)}, arena: u.cfg.NewArena()})
 	}
 	return nil
+}
+
+// ErrGrown says that a source topic has more partitions than when the unit was
+// made: another unit must take its place.
+var ErrGrown = errors.New("a source topic has got more partitions")
+
+// Check holds that the source topics are those that the unit was made for.
+func (u *Unit) Check(ctx context.Context) error {
+	var grown error
+	for _, n := range u.nodes {
+		if n.sources == nil {
+			continue
+		}
+		name := n.sources[0].at.Topic
+		t, err := u.cfg.Log.Topic(ctx, name)
+		switch {
+		case err != nil:
+			return err
+		case t.ID != n.topic:
+			return u.remade(name)
+		case int(t.Partitions) > n.parts:
+			grown = ErrGrown
+		}
+	}
+	return grown
+}
+
+// remade says that positions of a topic are those of another one.
+func (u *Unit) remade(topic string) error {
+	return types.Errorf(types.ErrStatement, types.Pos{}, "topic %s was deleted and made again, but query %s has read the old one: drop the query and create it again", topic, u.plan.QueryID)
 }
 
 func (u *Unit) buildExchange(n *node, s *plan.Exchange) error {

@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,6 +41,9 @@ func (u *Unit) Commit(ctx context.Context) error {
 		u.dirty, u.lazy = false, true
 		u.publish()
 		return nil
+	}
+	if err := u.Check(ctx); err != nil && !errors.Is(err, ErrGrown) {
+		return err
 	}
 	if err := u.endTransaction(ctx); err != nil {
 		return err

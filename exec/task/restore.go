@@ -21,6 +21,8 @@ type frontier struct {
 	// tables end that are read before anything else.
 	Sources map[string][]int64 `json:"sources"`
 	Boot    map[string][]int64 `json:"boot,omitempty"`
+	// Topics are the ids of the source topics that the positions are of.
+	Topics map[string]string `json:"topics,omitempty"`
 }
 
 // frontierKey is the frontier's key in the changelog; those of stores begin
@@ -31,10 +33,11 @@ func (f *frontier) encode() ([]byte, error) { return json.Marshal(f) }
 
 // frontier returns where the unit stands.
 func (u *Unit) frontier() *frontier {
-	f := &frontier{Sources: map[string][]int64{}, Boot: map[string][]int64{}}
+	f := &frontier{Sources: map[string][]int64{}, Boot: map[string][]int64{}, Topics: map[string]string{}}
 	_ = u.eachSource(func(n *node, s *source) error {
 		id := n.step.Meta().ID
 		f.Sources[id] = append(f.Sources[id], s.position)
+		f.Topics[s.at.Topic] = n.topic.String()
 		if n.first {
 			f.Boot[id] = append(f.Boot[id], s.bootEnd)
 		}
@@ -310,8 +313,14 @@ func (u *Unit) takeUp(ctx context.Context, group map[log.Partition]int64, last *
 			readers[n.sources[0].at.Topic]++
 		}
 	}
+	if err := u.Check(ctx); err != nil && !errors.Is(err, ErrGrown) {
+		return err
+	}
 	for i, n := range u.nodes {
 		for p, s := range n.sources {
+			if last != nil && last.Topics[s.at.Topic] != "" && last.Topics[s.at.Topic] != n.topic.String() {
+				return u.remade(s.at.Topic)
+			}
 			b, err := u.cfg.Log.Bounds(ctx, s.at)
 			if err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -243,6 +244,9 @@ func showRecord(p int32, r *log.Records, i int) string {
 	return fmt.Sprintf("%d: %q %s @%d", p, r.Key(i), value, r.Timestamps[i])
 }
 
+// topicIDs are different in each run.
+var topicIDs = regexp.MustCompile(`[0-9a-f]{32}`)
+
 // showState prints the frontier whole, of other values only whether there is one.
 func showState(p int32, r *log.Records, i int) string {
 	key, value := r.Key(i), "a value"
@@ -250,7 +254,7 @@ func showState(p int32, r *log.Records, i int) string {
 	case r.Value(i) == nil:
 		value = "gone"
 	case string(key) == "f":
-		value = string(r.Value(i))
+		value = topicIDs.ReplaceAllString(string(r.Value(i)), "an id")
 	case key[0] == 'm':
 		value = fmt.Sprint(state.Int64(r.Value(i), -1))
 	}

@@ -51,6 +51,9 @@ func (l *Log) topic(ctx context.Context, name string) (*topic, error) {
 		delete(l.topics.known, name)
 		return nil, err
 	}
+	if old := l.topics.known[name]; old != nil && (old.ID != t.ID || old.Partitions != t.Partitions) {
+		l.goWork(func() { l.watcher.changed(name) }) // who asks here may hold locks
+	}
 	l.topics.known[name] = t
 	return t, nil
 }
@@ -59,7 +62,11 @@ func (l *Log) topic(ctx context.Context, name string) (*topic, error) {
 func (l *Log) forget(name string) {
 	l.topics.mu.Lock()
 	defer l.topics.mu.Unlock()
-	delete(l.topics.known, name)
+	if t := l.topics.known[name]; t != nil {
+		stale := *t
+		stale.read = time.Time{}
+		l.topics.known[name] = &stale
+	}
 }
 
 // partition returns a partition's topic and leader.

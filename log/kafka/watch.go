@@ -137,6 +137,13 @@ func (w *watcher) see(p log.Partition, stable int64) {
 	}
 }
 
+// changed is told of a topic that has more partitions, or is another one.
+func (w *watcher) changed(topic string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wake(topic)
+}
+
 // wrote is told of batches that have become readable.
 func (w *watcher) wrote(list []log.Append) {
 	w.mu.Lock()
