@@ -30,8 +30,15 @@ func Start(t testing.TB) (addr string) { return StartBehind(t, "") }
 // own, that of a proxy.
 func StartBehind(t testing.TB, advertised string) (addr string) {
 	t.Helper()
+	return StartOn(t, vfs.NewMem(), advertised)
+}
+
+// StartOn is StartBehind for a door over what a file system holds; "": it tells
+// its own address.
+func StartOn(t testing.TB, fs vfs.FS, advertised string) (addr string) {
+	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	l, err := segment.Open(segment.Options{FS: vfs.NewMem(), Dir: "data", Rand: rand.Uint64, Clock: clock{}, Logger: logger, HousekeepingEvery: time.Hour})
+	l, err := segment.Open(segment.Options{FS: fs, Dir: "data", Rand: rand.Uint64, Clock: clock{}, Logger: logger, HousekeepingEvery: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
