@@ -93,6 +93,7 @@ func (d *delimitedDecoder) record(builders []*vector.Builder, line []byte) (reas
 		return "", ""
 	}
 	var ok bool
+	line = bytes.TrimRight(line, "\r\n") // the line's end is none of its last field's
 	if d.fields, ok = splitDelimited(d.fields[:0], line, d.delimiter); !ok {
 		return ReasonMalformed, "a quoted field is not closed: " + brief(line)
 	}

@@ -74,3 +74,16 @@ func texts(d Decoder, line string) (out [3]string, faulty bool) {
 	}
 	return out, faulty
 }
+
+// A record may end as a line does; that is no part of its last field.
+func TestDelimitedLineEnds(t *testing.T) {
+	d, err := NewDecoder(Options{Name: "DELIMITED"}, []types.Column{column("A", types.String), column("B", types.String), column("C", types.String)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string][3]string{"a,b,c\n": {"a", "b", "c"}, "a,b,\"c\"\r\n": {"a", "b", "c"}, "a,b,\n": {"a", "b", ""}, "a,b,\"c\n\"\n": {"a", "b", "c\n"}} {
+		if got, faulty := texts(d, line); faulty || got != want {
+			t.Errorf("%q: %q, faulty: %v", line, got, faulty)
+		}
+	}
+}
