@@ -79,8 +79,28 @@ func commonConstant(t *types.Type, v *vector.Vector, i int) (*types.Type, string
 		}
 		elem, why := commonElements(t.Elem(), v.Kids[1], v.Offsets[i], v.Offsets[i+1])
 		return types.Map(key, elem), why
+	case t.Kind() == types.KindStruct && v.Type.Kind() == types.KindStruct:
+		return commonFields(t, v, i)
 	}
 	return nil, noCommon(t, v.Type)
+}
+
+// commonFields is commonConstant for structs, whose fields go by their names.
+func commonFields(t *types.Type, v *vector.Vector, i int) (*types.Type, string) {
+	fields := append([]types.Field{}, t.Fields()...)
+	for k, f := range v.Type.Fields() {
+		n := t.FieldIndex(f.Name)
+		if n < 0 {
+			fields = append(fields, f)
+			continue
+		}
+		u, why := commonConstant(fields[n].Type, v.Kids[k], i)
+		if why != "" {
+			return nil, why
+		}
+		fields[n].Type = u
+	}
+	return types.Struct(fields...), ""
 }
 
 func commonElements(t *types.Type, v *vector.Vector, from, to int32) (*types.Type, string) {
