@@ -3,6 +3,7 @@ package segment
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"sync"
 )
@@ -135,7 +136,7 @@ func (p *partition) retained(s *settings, now int64) int64 {
 		if end > p.stable() && !seeded("retention-past-stable") || f.size == 0 {
 			break
 		}
-		old := s.retentionMS >= 0 && f.maxTime < now-s.retentionMS
+		old := s.retentionMS >= 0 && p.lastTime(i) < now-s.retentionMS
 		large := s.retentionBytes >= 0 && total-f.size >= s.retentionBytes && i < len(p.segments)-1
 		if !old && !large {
 			break
@@ -144,4 +145,17 @@ func (p *partition) retained(s *settings, now int64) int64 {
 		start = end
 	}
 	return start
+}
+
+// lastTime returns the time of the youngest record in segment i. Records without
+// times came before the next segment began; while there is none, nothing is known of
+// them. The caller holds the lock.
+func (p *partition) lastTime(i int) int64 {
+	switch last := len(p.segments) - 1; {
+	case p.segments[i].maxTime >= 0:
+		return p.segments[i].maxTime
+	case i < last:
+		return p.segments[i+1].created
+	}
+	return math.MaxInt64
 }

@@ -132,7 +132,7 @@ func (p *partition) compactable(c *compaction) (bool, error) {
 	clean, dirty, overdue := int64(0), int64(0), false
 	n := 0
 	for i, s := range p.segments {
-		if i == len(p.segments)-1 || p.gone != nil || p.endOf(i) > p.stable() && !seeded("compaction-past-stable") || s.maxTime > c.now-c.settings.minLagMS {
+		if i == len(p.segments)-1 || p.gone != nil || p.endOf(i) > p.stable() && !seeded("compaction-past-stable") || c.settings.tooYoung(s, c.now) {
 			break
 		}
 		n, c.end = i+1, p.endOf(i)
@@ -141,7 +141,7 @@ func (p *partition) compactable(c *compaction) (bool, error) {
 			continue
 		}
 		dirty += s.size
-		overdue = overdue || c.now-s.maxTime > c.settings.maxLagMS
+		overdue = overdue || c.settings.overdue(s, c.now)
 	}
 	if dirty == 0 || !overdue && float64(dirty) < c.settings.dirtyRatio*float64(clean+dirty) {
 		return false, nil
@@ -157,6 +157,24 @@ func (p *partition) compactable(c *compaction) (bool, error) {
 		c.aborted[t.ID] = append(c.aborted[t.ID], t)
 	}
 	return true, nil
+}
+
+// tooYoung reports whether a segment has records that min.compaction.lag.ms keeps
+// from being compacted. Without a lag no record is too young, one with a time
+// that is yet to come neither.
+func (s *settings) tooYoung(f *segmentFile, now int64) bool {
+	return s.minLagMS > 0 && f.maxTime > now-s.minLagMS
+}
+
+// overdue reports whether a segment has, or may have, records that are older than
+// max.compaction.lag.ms, by their own time or by that of their arrival: the first
+// one came when the segment began.
+func (s *settings) overdue(f *segmentFile, now int64) bool {
+	oldest := f.created
+	if f.maxTime >= 0 { // else its records have no time
+		oldest = min(oldest, f.maxTime)
+	}
+	return now-oldest > s.maxLagMS
 }
 
 func (c *compaction) run() error {

@@ -26,7 +26,7 @@ const (
 type segmentFile struct {
 	segmentID
 	sum     uint32 // of a compacted one: prefixSum over its batches
-	created int64  // ms
+	created int64  // ms; guarded by the partition's lock
 	file    vfs.File
 	opened  atomic.Bool  // the file is; else the segment is cold, see hold
 	unused  atomic.Int32 // runs of the housekeeping since it was held

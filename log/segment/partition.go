@@ -54,8 +54,10 @@ func (p *partition) needsRoll(n int, now int64) bool {
 		return true
 	}
 	s := p.segments[len(p.segments)-1]
-	if s.created > now {
-		s.created = now // the clock was ahead then; the segment must not last until it is that late
+	if s.created > now { // the clock was ahead then; the segment must not last until it is that late
+		p.mu.Lock()
+		s.created = now
+		p.mu.Unlock()
 	}
 	return s.end > 0 && (s.end+int64(n) > p.settings.segmentBytes || now-s.created >= p.settings.segmentMS)
 }

@@ -222,6 +222,9 @@ func (o *Options) settings(config map[string]string) *settings {
 	if _, given := config["segment.bytes"]; !given {
 		s.segmentBytes = o.SegmentBytes
 	}
+	if s.compacts { // else what is in the last segment could not be compacted in time
+		s.segmentMS = min(s.segmentMS, s.maxLagMS)
+	}
 	return s
 }
 
