@@ -29,9 +29,12 @@ type GroupCoordinator interface {
 	// CommitOffsets stores offsets of the group, whose member m must be: or
 	// nobody's, of generation -1, if the group has no members.
 	CommitOffsets(m GroupMember, offsets map[Partition]GroupOffset, done func(error))
-	// CheckMember reports why m may not commit offsets in a transaction; an m with
-	// neither member id nor generation always may.
-	CheckMember(m GroupMember) error
+	// CheckMember calls then with why m may not commit offsets in a transaction, or
+	// nil; an m with neither member id nor generation always may. Whoever is told
+	// later that m's generation is over is told after then has returned, which must
+	// not block: so no offsets of a generation come after those that the next one
+	// begins with.
+	CheckMember(m GroupMember, then func(error))
 	// DescribeGroup describes a group; ErrUnknownGroup if there is none.
 	DescribeGroup(ctx context.Context, group string) (GroupInfo, error)
 	// ListGroups lists all groups by id, without members.

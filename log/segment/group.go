@@ -16,6 +16,11 @@ import (
 type GroupStore interface {
 	log.OffsetStore
 	DeleteGroup(ctx context.Context, group string) error
+	// ExpireOffsets forgets those offsets of a group that were committed before a
+	// time, ms, and the group if none are left. What was handed to the store before
+	// counts, durable or not; while an open transaction has offsets in store, nothing
+	// goes.
+	ExpireOffsets(ctx context.Context, group string, before int64) (gone bool, err error)
 }
 
 // GroupOptions of the group coordinator.
@@ -174,8 +179,8 @@ func (g *Groups) keep(id string) error {
 		return fmt.Errorf("%w: it is empty", log.ErrInvalidGroup)
 	}
 	gr, err := g.make(id)
-	if err == nil && !gr.kept {
-		gr.kept = true
+	if err == nil && (!gr.kept || gr.expiring) {
+		gr.kept, gr.expiring = true, false
 		gr.save(func(error) {}) // goes with the offsets that follow
 	}
 	return err
@@ -230,7 +235,7 @@ func (g *Groups) checkCommit(who log.GroupMember) error {
 	switch {
 	case g.closed:
 		return log.ErrClosed
-	case who.Generation < 0 && who.MemberID == "" && (gr == nil || len(gr.members) == 0):
+	case who.Generation < 0 && (gr == nil || len(gr.members) == 0):
 		return g.keep(who.Group)
 	case gr == nil:
 		return fmt.Errorf("%w: the group %q has no members", log.ErrIllegalGen, who.Group)
@@ -247,14 +252,23 @@ func (g *Groups) checkCommit(who log.GroupMember) error {
 }
 
 // CheckMember implements log.GroupCoordinator.
-func (g *Groups) CheckMember(who log.GroupMember) error {
+func (g *Groups) CheckMember(who log.GroupMember, then func(error)) {
 	g.mu.Lock()
 	defer g.unlock()
-	if who.Generation < 0 && who.MemberID == "" {
-		return g.keep(who.Group)
-	}
+	err := g.checkTxnCommit(who)
+	g.later(func() { then(err) })
+}
+
+// checkTxnCommit says whether who may commit in a transaction, and makes the group
+// likewise.
+func (g *Groups) checkTxnCommit(who log.GroupMember) error {
 	gr := g.groups[who.Group]
-	if gr == nil {
+	switch {
+	case g.closed:
+		return log.ErrClosed
+	case who.Generation < 0 && (who.MemberID == "" && who.InstanceID == "" || gr == nil || len(gr.members) == 0):
+		return g.keep(who.Group)
+	case gr == nil:
 		return fmt.Errorf("%w: the group %q has no members", log.ErrIllegalGen, who.Group)
 	}
 	_, m, err := g.member(who)
@@ -318,7 +332,7 @@ func (g *Groups) DeleteGroup(ctx context.Context, id string) error {
 	switch {
 	case gr == nil && !known:
 		err = fmt.Errorf("%w: %q", log.ErrUnknownGroup, id)
-	case gr != nil && len(gr.members)+len(gr.invited) > 0:
+	case gr != nil && len(gr.members) > 0:
 		err = fmt.Errorf("%w: %q has %d", log.ErrNonEmptyGroup, id, len(gr.members))
 	case gr != nil:
 		gr.drop()

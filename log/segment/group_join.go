@@ -51,7 +51,7 @@ func (g *consumerGroup) joinFirst(j *log.JoinGroup, done func(log.JoinedGroup)) 
 		return "", err
 	}
 	switch {
-	case !g.supports(j.ProtocolType, j.Protocols, old):
+	case !g.supports(j.ProtocolType, j.Protocols):
 		return "", log.ErrProtocolMismatch
 	case old == nil && len(g.members)+len(g.invited) >= g.of.opts.MaxMembers:
 		return "", fmt.Errorf("%w: %d", log.ErrGroupFull, g.of.opts.MaxMembers)
@@ -122,7 +122,7 @@ func (g *consumerGroup) joinAgain(j *log.JoinGroup, done func(log.JoinedGroup)) 
 		if err := g.checkRoom(j, nil); err != nil {
 			return err
 		}
-		if !g.supports(j.ProtocolType, j.Protocols, nil) {
+		if !g.supports(j.ProtocolType, j.Protocols) {
 			return log.ErrProtocolMismatch
 		}
 		delete(g.invited, j.MemberID)
@@ -136,7 +136,7 @@ func (g *consumerGroup) joinAgain(j *log.JoinGroup, done func(log.JoinedGroup)) 
 	if err := g.checkRoom(j, m); err != nil {
 		return err
 	}
-	if !g.supports(j.ProtocolType, j.Protocols, m) {
+	if !g.supports(j.ProtocolType, j.Protocols) {
 		return log.ErrProtocolMismatch
 	}
 	same := m.sameProtocols(j.Protocols)
@@ -162,7 +162,7 @@ func (g *consumerGroup) replace(m *member, id string, j *log.JoinGroup, done fun
 	if g.leader == m.id {
 		g.leader = id
 	}
-	m.id = id
+	m.id, m.syncBy = id, time.Time{}
 	g.members[id] = m
 	m.update(j)
 	g.touch(m)
@@ -272,7 +272,7 @@ func (g *consumerGroup) complete(now time.Time) {
 		g.leader = g.firstJoined()
 	}
 	for _, m := range g.sorted() {
-		m.assignment = nil
+		m.assignment, m.syncBy = nil, time.Time{}
 		if m.join == nil {
 			continue
 		}

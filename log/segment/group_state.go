@@ -27,8 +27,9 @@ type consumerGroup struct {
 	invited      map[string]time.Time // members to be: ids given out, until when
 	emptySince   time.Time            // or the start, for a group that was empty then
 
-	kept  bool // something of it is stored
-	bytes int  // of members and those invited, about; see measure
+	kept     bool // something of it is stored
+	expiring bool // that is about to go, unless somebody comes to keep offsets; see expire
+	bytes    int  // of members and those invited, about; see measure
 	// While Preparing: when it ends at the latest, and at the earliest.
 	deadline, notBefore time.Time
 	wakeAt              time.Time // when the timer is due
@@ -43,7 +44,7 @@ type member struct {
 	protocols            []log.GroupProtocol
 	assignment           []byte
 	expires              time.Time // of the session
-	syncBy               time.Time // to sync after a join, if not zero
+	syncBy               time.Time // to sync after a join; zero once it has
 	join                 func(log.JoinedGroup)
 	sync                 func(log.SyncedGroup)
 }
@@ -146,10 +147,13 @@ func (g *consumerGroup) overdue(m *member, now time.Time) bool {
 	if m.join != nil {
 		return false
 	}
-	if g.state == log.GroupCompleting && m.sync == nil && !m.syncBy.IsZero() && !now.Before(m.syncBy) {
-		return true
-	}
-	return m.sync == nil && !now.Before(m.expires)
+	return m.sync == nil && (!now.Before(m.expires) || g.toSync(m) && !now.Before(m.syncBy))
+}
+
+// toSync reports whether m has joined and is yet to ask for its assignment, which
+// it must do by m.syncBy.
+func (g *consumerGroup) toSync(m *member) bool {
+	return !m.syncBy.IsZero() && (g.state == log.GroupCompleting || g.state == log.GroupStable)
 }
 
 // memberBytes is about what a member takes besides what it says of itself.
@@ -239,7 +243,7 @@ func (g *consumerGroup) rearm() {
 			continue
 		}
 		sooner(m.expires)
-		if g.state == log.GroupCompleting {
+		if g.toSync(m) {
 			sooner(m.syncBy)
 		}
 	}
@@ -313,17 +317,13 @@ func (m *member) sameProtocols(list []log.GroupProtocol) bool {
 	})
 }
 
-// supports reports whether the group could still choose a protocol with a
-// member of that type and those protocols in it, besides except.
-func (g *consumerGroup) supports(protocolType string, list []log.GroupProtocol, except *member) bool {
+// supports reports whether a member of that type may have those protocols: one
+// of them must be known to all members as they are, itself too if it is one.
+func (g *consumerGroup) supports(protocolType string, list []log.GroupProtocol) bool {
 	if protocolType == "" || len(list) == 0 {
 		return false
 	}
-	others := len(g.members)
-	if except != nil {
-		others--
-	}
-	if others == 0 {
+	if len(g.members) == 0 {
 		return true
 	}
 	if protocolType != g.protocolType {
@@ -331,7 +331,7 @@ func (g *consumerGroup) supports(protocolType string, list []log.GroupProtocol, 
 	}
 	return slices.ContainsFunc(list, func(p log.GroupProtocol) bool {
 		for _, m := range g.members {
-			if m != except && !m.has(p.Name) {
+			if !m.has(p.Name) {
 				return false
 			}
 		}

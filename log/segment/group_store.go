@@ -118,43 +118,29 @@ func (g *Groups) scheduleSweep() {
 }
 
 // expire forgets the offsets of an empty group that were committed, and had no
-// reader, for the retention's time; the group too when none are left. It runs
-// in the outbox, so that no commit comes between.
+// reader, for the retention's time; the group too when none are left. It runs in
+// the outbox; what is to go is decided by the store, behind the commits that are
+// still on their way to it.
 func (g *consumerGroup) expire() {
 	limit := g.of.opts.Clock.Now().Add(-g.of.opts.OffsetRetention)
-	offsets, pending, err := g.of.opts.Store.GroupOffsets(context.Background(), g.id)
-	if err != nil || len(pending) > 0 {
-		return
-	}
 	g.of.mu.Lock()
 	since, empty := g.emptySince, g.state == log.GroupEmpty && len(g.invited) == 0
 	if g.protocolType == "" {
 		since = time.Time{} // never had members: only the commits count
 	}
+	g.expiring = empty && since.Before(limit)
+	due := g.expiring
 	g.of.mu.Unlock()
-	if !empty || !since.Before(limit) {
+	if !due {
 		return
 	}
-	var old []log.Partition
-	for p, o := range offsets {
-		if o.CommitTime < limit.UnixMilli() {
-			old = append(old, p)
-		}
-	}
-	if len(old) < len(offsets) {
-		if len(old) > 0 {
-			_ = g.of.opts.Store.DeleteOffsets(context.Background(), g.id, old) // tried again at the next sweep
-		}
-		return
-	}
-	if g.of.opts.Store.DeleteGroup(context.Background(), g.id) != nil {
-		return // tried again at the next sweep
-	}
+	gone, err := g.of.opts.Store.ExpireOffsets(context.Background(), g.id, limit.UnixMilli())
 	g.of.mu.Lock()
-	if g.state == log.GroupEmpty && len(g.invited) == 0 {
+	defer g.of.mu.Unlock()
+	if err == nil && gone && g.expiring && g.state == log.GroupEmpty && len(g.invited) == 0 {
 		g.drop()
 	}
-	g.of.mu.Unlock()
+	g.expiring = false // what stays is tried again at the next sweep
 }
 
 // subscribed reports whether a member's subscription has the topic. Kafka's

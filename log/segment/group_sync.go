@@ -2,6 +2,7 @@ package segment
 
 import (
 	"fmt"
+	"time"
 
 	"karst/log"
 )
@@ -30,6 +31,7 @@ func (g *consumerGroup) sync(m *member, s *log.SyncGroup, done func(log.SyncedGr
 		}
 	}
 	g.touch(m)
+	m.syncBy = time.Time{}
 	switch g.state {
 	case log.GroupPreparing:
 		return log.ErrRebalancing

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"karst/log"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // A manualClock goes on when it is told to.
@@ -65,6 +67,8 @@ type fakeStore struct {
 	states  map[string][]byte
 	hold    bool
 	held    []func(error)
+
+	expiring func() // called before offsets expire
 }
 
 func newFakeStore(clock *manualClock) *fakeStore {
@@ -122,6 +126,17 @@ func (s *fakeStore) StoredGroups(context.Context) (map[string][]byte, error) {
 		}
 	}
 	return out, nil
+}
+
+func (s *fakeStore) ExpireOffsets(_ context.Context, group string, before int64) (gone bool, err error) {
+	if s.expiring != nil {
+		s.expiring()
+	}
+	maps.DeleteFunc(s.offsets[group], func(_ log.Partition, o log.GroupOffset) bool { return o.CommitTime < before })
+	if gone = len(s.offsets[group]) == 0; gone {
+		err = s.DeleteGroup(context.Background(), group)
+	}
+	return gone, err
 }
 
 func (s *fakeStore) DeleteGroup(_ context.Context, group string) error {
@@ -500,7 +515,95 @@ func TestGroupRefuses(t *testing.T) {
 	wantErr(t, "delete offsets of a topic subscribed to", refused[log.Partition{Topic: "t"}], log.ErrSubscribed)
 	_, err = b.DeleteOffsets(t.Context(), "none", nil)
 	wantErr(t, "delete offsets of no group", err, log.ErrUnknownGroup)
-	wantErr(t, "check of who has no group", b.CheckMember(log.GroupMember{Group: "none", MemberID: "m", Generation: 3}), log.ErrIllegalGen)
+	b.CheckMember(log.GroupMember{Group: "none", MemberID: "m", Generation: 3}, func(err error) {
+		wantErr(t, "check of who has no group", err, log.ErrIllegalGen)
+	})
+}
+
+// TestGroupMemberNeverSyncs has a member that lives on and never asks for its
+// assignment, which somebody else must get.
+func TestGroupMemberNeverSyncs(t *testing.T) {
+	b := newGroupBench(t)
+	one, two := b.player("one"), b.player("two")
+	one.join()
+	two.join()
+	b.clock.advance(time.Second)
+	one.sync()
+	if b.state() != log.GroupStable {
+		t.Fatalf("state %s", b.state())
+	}
+	for range 6 {
+		b.clock.advance(5 * time.Second)
+		_, _ = b.Heartbeat(one.who()), b.Heartbeat(two.who())
+	}
+	wantErr(t, "the others", b.Heartbeat(one.who()), log.ErrRebalancing)
+	wantErr(t, "who never synced", b.Heartbeat(two.who()), log.ErrUnknownMember)
+	one.join()
+	one.sync()
+	for range 20 { // nobody who has synced is sent away
+		b.clock.advance(5 * time.Second)
+		wantErr(t, "who has synced", b.Heartbeat(one.who()), nil)
+	}
+}
+
+// TestGroupCommitsOfNobody commits without a generation.
+func TestGroupCommitsOfNobody(t *testing.T) {
+	b := newGroupBench(t)
+	nobody := []log.GroupMember{
+		{Group: "g", Generation: -1}, {Group: "g", Generation: -1, MemberID: "m"}, {Group: "g", Generation: -1, InstanceID: "i"},
+	}
+	commit := func(who log.GroupMember) (err, txnErr error) {
+		b.CommitOffsets(who, map[log.Partition]log.GroupOffset{{Topic: "t"}: {Offset: 5}}, func(e error) { err = e })
+		b.CheckMember(who, func(e error) { txnErr = e })
+		return err, txnErr
+	}
+	for _, who := range nobody {
+		err, txnErr := commit(who)
+		wantErr(t, "of an empty group", err, nil)
+		wantErr(t, "in a transaction, of an empty group", txnErr, nil)
+	}
+	b.stable(b.player("one"))
+	for i, who := range nobody {
+		err, txnErr := commit(who)
+		wantErr(t, "of a group with members", err, log.ErrUnknownMember)
+		if i == 0 { // before version 3 members do not say who they are
+			wantErr(t, "in a transaction, by nobody", txnErr, nil)
+		} else {
+			wantErr(t, "in a transaction, by somebody else", txnErr, log.ErrUnknownMember)
+		}
+	}
+}
+
+// TestGroupInvitedIsNoMember deletes a group that somebody is about to join.
+func TestGroupInvitedIsNoMember(t *testing.T) {
+	b := newGroupBench(t)
+	one := b.player("one")
+	one.request.NeedID = true
+	wantErr(t, "join", one.join().lastJoin().Err, log.ErrMemberIDRequired)
+	wantErr(t, "delete", b.DeleteGroup(t.Context(), "g"), nil)
+	wantErr(t, "join of a group that is gone", one.join().lastJoin().Err, log.ErrUnknownMember)
+	if len(b.groups) != 0 || b.bytes != 0 {
+		t.Errorf("%d groups of %d bytes are left", len(b.groups), b.bytes)
+	}
+}
+
+// TestGroupOffsetsInTransaction holds that what a member of one generation keeps
+// for a transaction comes before anybody learns of the next generation: whoever
+// goes on with its partitions must find that it is pending.
+func TestGroupOffsetsInTransaction(t *testing.T) {
+	b := newGroupBench(t)
+	one := b.player("one")
+	b.stable(one)
+	var order []string
+	b.JoinGroup(log.JoinGroup{GroupMember: log.GroupMember{Generation: -1}}, func(log.JoinedGroup) {
+		// Whatever happens now is told once this has returned.
+		b.CheckMember(one.who(), func(err error) { order = append(order, fmt.Sprint("kept ", err)) })
+		b.JoinGroup(one.request, func(j log.JoinedGroup) { order = append(order, fmt.Sprint("generation ", j.Generation)) })
+		b.CheckMember(one.who(), func(err error) { order = append(order, fmt.Sprint("late ", errors.Is(err, log.ErrIllegalGen))) })
+	})
+	if want := []string{"kept <nil>", "generation 2", "late true"}; !slices.Equal(order, want) {
+		t.Errorf("%q, want %q", order, want)
+	}
 }
 
 func TestGroupProtocolChoice(t *testing.T) {
@@ -550,6 +653,74 @@ func TestGroupOffsetsExpire(t *testing.T) {
 	if len(b.store.offsets["query"]) != 1 {
 		t.Error("a query's offsets have expired")
 	}
+}
+
+// TestGroupComesBackWhileExpiring commits while the group's offsets expire: it is
+// a group again, whose offsets will expire one day.
+func TestGroupComesBackWhileExpiring(t *testing.T) {
+	b := newGroupBench(t)
+	nobody := log.GroupMember{Group: "g", Generation: -1}
+	commit := func() {
+		b.CommitOffsets(nobody, map[log.Partition]log.GroupOffset{{Topic: "t"}: {Offset: 5}}, func(err error) { wantErr(t, "commit", err, nil) })
+	}
+	commit()
+	b.clock.advance(7 * 24 * time.Hour)
+	b.store.expiring = func() {
+		b.store.expiring = nil
+		commit()
+	}
+	b.clock.advance(time.Hour)
+	if b.store.expiring != nil {
+		t.Fatal("nothing has expired")
+	}
+	if len(b.store.offsets["g"]) != 1 || b.store.states["g"] == nil || b.state() != log.GroupEmpty {
+		t.Fatalf("offsets %v, state %q, the group is %s", b.store.offsets["g"], b.store.states["g"], b.state())
+	}
+	b.clock.advance(8 * 24 * time.Hour)
+	if len(b.store.offsets) != 0 || len(b.store.states) != 0 || b.state() != log.GroupDead {
+		t.Errorf("after the retention's time: offsets %v, states %q, the group is %s", b.store.offsets, b.store.states, b.state())
+	}
+}
+
+// TestExpireOffsets holds what the log lets expire of a group's offsets.
+func TestExpireOffsets(t *testing.T) {
+	clock := newFakeClock()
+	l := openTest(t, vfs.NewMem(), func(o *Options) { o.Clock = clock })
+	if _, err := l.CreateTopic(ctx, "t", 3, nil); err != nil {
+		t.Fatal(err)
+	}
+	p, err := l.InitProducer(ctx, "w", time.Minute, log.NoProducer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writer := log.TxnProducer{TransactionalID: "w", Producer: p}
+	at := func(i int32) map[log.Partition]log.GroupOffset {
+		return map[log.Partition]log.GroupOffset{{Topic: "t", Index: i}: {Offset: 5}}
+	}
+	ok := func(err error) { wantErr(t, "storing", err, nil) }
+	expire := func(want bool, left int) {
+		t.Helper()
+		gone, err := l.ExpireOffsets(ctx, "g", clock.Now().UnixMilli())
+		offsets, _, _ := l.GroupOffsets(ctx, "g")
+		if err != nil || gone != want || len(offsets) != left {
+			t.Errorf("gone %v, %d offsets, %v; want %v, %d", gone, len(offsets), err, want, left)
+		}
+	}
+	l.StoreOffsets("g", at(0), ok)
+	clock.advance(time.Second)
+	l.StoreOffsets("g", at(1), ok)
+	l.TxnOffsets(writer, "g", at(2), true, ok)
+	expire(false, 2)
+	if _, err := l.EndTxn(ctx, writer, true, false); err != nil {
+		t.Fatal(err)
+	}
+	expire(false, 2) // of three the first is old
+	clock.advance(time.Second)
+	expire(true, 0)
+	if stored, _ := l.StoredGroups(ctx); len(stored) != 0 {
+		t.Errorf("groups %v", stored)
+	}
+	expire(true, 0)
 }
 
 // TestGroupRandom plays random moves and holds what must always be so: at most

@@ -85,6 +85,31 @@ func (l *Log) DeleteOffsets(ctx context.Context, name string, partitions []log.P
 	return l.submit(ctx, &request{ops: []op{detailOp(&deleteOffsets{Group: name, Partitions: partitions})}})
 }
 
+// ExpireOffsets implements GroupStore.
+func (l *Log) ExpireOffsets(ctx context.Context, name string, before int64) (gone bool, err error) {
+	err = l.submit(ctx, &request{alone: true, check: func(r *request) error {
+		g := l.groups[name]
+		if g == nil || len(g.pending) > 0 {
+			gone = g == nil
+			return nil
+		}
+		var old []log.Partition
+		for _, p := range sortedPartitions(g.offsets) {
+			if g.offsets[p].CommitTime < before {
+				old = append(old, p)
+			}
+		}
+		switch gone = len(old) == len(g.offsets); {
+		case gone:
+			return l.take(r, op{kind: opDeleteGroup, group: name})
+		case len(old) > 0:
+			return l.take(r, detailOp(&deleteOffsets{Group: name, Partitions: old}))
+		}
+		return nil
+	}})
+	return gone && err == nil, err
+}
+
 // DeleteGroup implements log.Log.
 func (l *Log) DeleteGroup(ctx context.Context, name string) error {
 	return l.submit(ctx, &request{ops: []op{{kind: opDeleteGroup, group: name}}})
@@ -139,13 +164,21 @@ func (l *Log) applyGroup(o *op) {
 		l.dropIfEmpty(d.Group)
 	case *deleteOffsets:
 		if g := l.groups[d.Group]; g != nil {
-			for _, p := range d.Partitions {
-				if o, ok := g.offsets[p]; ok {
-					l.groupBytes -= sizeOfOffset(p, o)
-				}
-				delete(g.offsets, p)
+			l.forget(g.offsets, d.Partitions)
+			for _, m := range g.pending { // else they would come back with the transaction
+				l.forget(m, d.Partitions)
 			}
 			l.dropIfEmpty(d.Group)
+		}
+	}
+}
+
+// forget takes offsets out of m, which is a group's. The caller holds mu.
+func (l *Log) forget(m map[log.Partition]log.GroupOffset, partitions []log.Partition) {
+	for _, p := range partitions {
+		if o, ok := m[p]; ok {
+			l.groupBytes -= sizeOfOffset(p, o)
+			delete(m, p)
 		}
 	}
 }

@@ -30,12 +30,14 @@ func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) answer {
 		resp.Topics = append(resp.Topics, t)
 	}
 	kept := newPromise[error]()
-	if err := c.checkTxnCommit(req); err != nil {
-		kept.keep(err)
-	} else {
-		p := txnProducer(req.TransactionalID, req.ProducerID, req.ProducerEpoch)
+	p := txnProducer(req.TransactionalID, req.ProducerID, req.ProducerEpoch)
+	c.checkTxnCommit(req, func(err error) {
+		if err != nil {
+			kept.keep(err)
+			return
+		}
 		c.srv.opts.Log.TxnOffsets(p, req.Group, offsets, req.Version >= 5, kept.keep)
-	}
+	})
 	return answer{ready: kept.ready, response: func() kmsg.Response {
 		code := codeOf(kept.value)
 		if errors.Is(kept.value, log.ErrFenced) { // never told by this request
@@ -55,14 +57,17 @@ func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) answer {
 	}}
 }
 
-func (c *call) checkTxnCommit(req *kmsg.TxnOffsetCommitRequest) error {
-	if err := c.ownTxn(req.TransactionalID); err != nil {
-		return err
+// checkTxnCommit calls then with why the offsets may not be kept, or nil.
+func (c *call) checkTxnCommit(req *kmsg.TxnOffsetCommitRequest, then func(error)) {
+	err := c.ownTxn(req.TransactionalID)
+	if err == nil {
+		err = c.ownGroup(req.Group)
 	}
-	if err := c.ownGroup(req.Group); err != nil {
-		return err
+	if err != nil {
+		then(err)
+		return
 	}
-	return c.srv.opts.Groups.CheckMember(log.GroupMember{
+	c.srv.opts.Groups.CheckMember(log.GroupMember{
 		Group: req.Group, MemberID: req.MemberID, InstanceID: str(req.InstanceID), Generation: req.Generation,
-	})
+	}, then)
 }
