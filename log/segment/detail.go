@@ -36,7 +36,6 @@ type (
 		Next   log.Producer // for the transactions to come
 		Commit bool
 		Groups []string `json:",omitempty"` // whose offsets were part of it
-		Fenced bool     `json:",omitempty"` // the producer did not ask for it
 		Time   int64
 	}
 	txnForget struct{ ID string }

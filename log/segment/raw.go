@@ -127,6 +127,9 @@ func (l *Log) checkRaw(a log.Append) (op, error) {
 // after.max.ms.
 func (s *settings) checkTimes(r *log.Records, now int64) error {
 	for _, ms := range r.Timestamps {
+		if ms == -1 { // a record without a time
+			continue
+		}
 		if ms > now && ms-now > s.afterMaxMS || ms < now && now-ms > s.beforeMaxMS {
 			return fmt.Errorf("%w: %d ms is too far from now, %d", log.ErrTimestamp, ms, now)
 		}
@@ -161,6 +164,11 @@ func (l *Log) produceOne(q *request, o op, r log.RawProduce, res *log.RawResult)
 		}
 	}
 	if t != nil {
+		if r.JoinTxn && b.BaseSequence != 0 && o.part.producers[b.Producer.ID] == nil {
+			// A transaction has its own epoch, and a producer with one open is not
+			// forgotten: what comes before this batch was refused.
+			return fmt.Errorf("%w: producer %d begins epoch %d with %d", log.ErrOutOfOrder, b.Producer.ID, b.Producer.Epoch, b.BaseSequence)
+		}
 		if err := l.joinForBatch(q, t, &o, r.JoinTxn); err != nil {
 			return err
 		}

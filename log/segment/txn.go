@@ -235,11 +235,7 @@ func ended(commit bool) log.TxnState {
 // takeEnd ends t's transaction: the decision, then the markers, in one journal
 // entry. next is its producer from then on.
 func (l *Log) takeEnd(r *request, t *txn, next log.Producer, commit bool) error {
-	return l.takeEndOp(r, t, &txnEnd{ID: t.id, Was: t.producer, Next: next, Commit: commit})
-}
-
-func (l *Log) takeEndOp(r *request, t *txn, end *txnEnd) error {
-	end.Groups, end.Time = slices.Sorted(maps.Keys(t.groups)), l.opts.now()
+	end := &txnEnd{ID: t.id, Was: t.producer, Next: next, Commit: commit, Groups: slices.Sorted(maps.Keys(t.groups)), Time: l.opts.now()}
 	partitions := t.sortedPartitions()
 	if err := l.take(r, detailOp(end)); err != nil {
 		return err
@@ -284,7 +280,7 @@ func (l *Log) takeTimeouts(r *request) error {
 		case t.state == log.TxnOngoing && now.Sub(t.began) > t.timeout:
 			next, err := l.raised(r, t.producer)
 			if err == nil {
-				err = l.takeEndOp(r, t, &txnEnd{ID: id, Was: t.producer, Next: next, Fenced: true})
+				err = l.takeEnd(r, t, next, false)
 			}
 			if err != nil {
 				return err
@@ -405,7 +401,7 @@ func since(ms int64, now time.Time) time.Time {
 
 func (t *txn) end(d *txnEnd) {
 	t.state, t.partitions, t.groups, t.updated = ended(d.Commit), nil, nil, d.Time
-	if t.before = log.NoProducer; d.Next != d.Was && !d.Fenced {
+	if t.before = log.NoProducer; d.Next != d.Was {
 		t.before = d.Was
 	}
 	t.producer = d.Next
