@@ -22,7 +22,7 @@ func validTopicName(name string) bool {
 
 // CheckTopic implements log.TopicAdmin.
 func (l *Log) CheckTopic(_ context.Context, name string, partitions int32, config map[string]string) error {
-	if err := l.checkTopic(name, partitions, config); err != nil {
+	if err := l.checkTopic(name, partitions, canonical(config)); err != nil {
 		return err
 	}
 	l.mu.RLock()
@@ -49,10 +49,11 @@ func (l *Log) checkNew(name string, partitions int32) error {
 
 // CreateTopic implements log.Log.
 func (l *Log) CreateTopic(ctx context.Context, name string, partitions int32, config map[string]string) (log.Topic, error) {
+	config = canonical(config)
 	if err := l.checkTopic(name, partitions, config); err != nil {
 		return log.Topic{}, err
 	}
-	t := log.Topic{Name: name, ID: l.randomID(), Partitions: partitions, Config: maps.Clone(config)}
+	t := log.Topic{Name: name, ID: l.randomID(), Partitions: partitions, Config: config}
 	err := l.submit(ctx, &request{
 		ops:   []op{{kind: opCreateTopic, created: t}},
 		alone: true,

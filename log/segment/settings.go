@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -53,7 +54,7 @@ var configDefs = []configDef{
 	{"cleanup.policy", "delete", log.ConfigList, listOf("delete", "compact"), func(s *settings, v string) {
 		s.deletes, s.compacts = hasItem(v, "delete"), hasItem(v, "compact")
 	}, "What happens to old records: delete drops whole segments by retention.ms and retention.bytes, compact keeps the last record of each key."},
-	{"compression.gzip.level", "-1", log.ConfigInt, intIn(-1, 9), nil, "Level of gzip." + noEffect},
+	{"compression.gzip.level", "-1", log.ConfigInt, gzipLevel, nil, "Level of gzip." + noEffect},
 	{"compression.lz4.level", "9", log.ConfigInt, intIn(1, 17), nil, "Level of lz4." + noEffect},
 	{"compression.type", "producer", log.ConfigString, oneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"), func(s *settings, v string) {
 		s.codec, s.recompress = codecNames[v], v != "producer"
@@ -145,9 +146,16 @@ func intIn(least, most int64) func(string) error {
 	}
 }
 
+func gzipLevel(v string) error {
+	if v == "0" {
+		return errors.New("must be -1 or a number from 1 to 9")
+	}
+	return intIn(-1, 9)(v)
+}
+
 func ratio(v string) error {
 	if f, err := strconv.ParseFloat(v, 64); err != nil || !(f >= 0 && f <= 1) {
-		return fmt.Errorf("must be a number from 0 to 1")
+		return errors.New("must be a number from 0 to 1")
 	}
 	return nil
 }
@@ -203,7 +211,43 @@ func checkConfig(config map[string]string) error {
 			return fmt.Errorf("%w: %s is %q, it %w", log.ErrInvalidConfig, name, config[name], err)
 		}
 	}
+	if least, most := effective(config, "min.compaction.lag.ms"), effective(config, "max.compaction.lag.ms"); number(least) > number(most) {
+		return fmt.Errorf("%w: min.compaction.lag.ms is %s, it must be at most max.compaction.lag.ms, %s", log.ErrInvalidConfig, least, most)
+	}
 	return nil
+}
+
+// effective returns the value that a setting has, given or not.
+func effective(config map[string]string, name string) string {
+	if v, given := config[name]; given {
+		return v
+	}
+	return findConfig(name).fallback
+}
+
+// canonical returns a configuration as it is kept, and shown: without space around
+// values and items of lists.
+func canonical(config map[string]string) map[string]string {
+	out := make(map[string]string, len(config))
+	for name, v := range config {
+		if d := findConfig(name); d != nil {
+			v = d.canonical(v)
+		}
+		out[name] = v
+	}
+	return out
+}
+
+func (d *configDef) canonical(v string) string {
+	switch d.kind {
+	case log.ConfigString:
+		return v
+	case log.ConfigList:
+		return strings.Join(splitList(v), ",")
+	case log.ConfigBool:
+		v = strings.ToLower(v)
+	}
+	return strings.TrimSpace(v)
 }
 
 // settings reads a configuration that is known to be right; segment.bytes
@@ -245,10 +289,7 @@ func changeConfig(config map[string]string, changes []log.ConfigChange) (map[str
 		if (c.Op == log.ConfigAppend || c.Op == log.ConfigSubtract) && d.kind != log.ConfigList {
 			return nil, fmt.Errorf("%w: %s is no list", log.ErrInvalidConfig, c.Name)
 		}
-		current, given := out[c.Name]
-		if !given {
-			current = d.fallback
-		}
+		current := effective(out, c.Name)
 		switch c.Op {
 		case log.ConfigSet:
 			out[c.Name] = c.Value
@@ -263,6 +304,7 @@ func changeConfig(config map[string]string, changes []log.ConfigChange) (map[str
 			return nil, fmt.Errorf("%w: operation %d on %s", log.ErrInvalidRequest, c.Op, c.Name)
 		}
 	}
+	out = canonical(out)
 	return out, checkConfig(out)
 }
 

@@ -154,14 +154,15 @@ func (f *fetcher) partition(topic string, p *kmsg.FetchRequestTopicPartition, ou
 		end = b.LastStable
 		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
 	}
-	if p.FetchOffset < b.Start || p.FetchOffset > b.HighWatermark {
-		return codeOf(log.ErrOffsetRange)
-	}
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = b.HighWatermark, b.LastStable, b.Start
-	limit := min(int(p.PartitionMaxBytes), f.budget)
+	// Before the range: a position beyond the end is where the logs part.
 	if code, diverged := f.diverged(part, p, out); diverged || code != codeNone {
 		return code
 	}
+	if p.FetchOffset < b.Start || p.FetchOffset > b.HighWatermark {
+		return codeOf(log.ErrOffsetRange)
+	}
+	limit := min(int(p.PartitionMaxBytes), f.budget)
 	if p.FetchOffset >= end || (f.budget <= 0 || limit <= 0) && f.found > 0 {
 		return codeNone
 	}

@@ -16,10 +16,7 @@ const maxPartitionsAnswered = 2000
 // on, up to a number of partitions.
 func (c *call) describeTopicPartitions(req *kmsg.DescribeTopicPartitionsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DescribeTopicPartitionsResponse)
-	left := int(req.ResponsePartitionLimit)
-	if left <= 0 || left > maxPartitionsAnswered {
-		left = maxPartitionsAnswered
-	}
+	left := max(min(int(req.ResponsePartitionLimit), maxPartitionsAnswered), 1)
 	for _, name := range c.namesFrom(req) {
 		t, err := c.srv.opts.Log.Topic(c.ctx, name)
 		if err != nil {

@@ -146,6 +146,12 @@ func init() {
 				{s.name("q"), -1, -1, nil, []int32{1}}, {s.name("r"), 1, 1, nil, []int32{1}}, {s.name("s"), -1, -1, nil, []int32{77}},
 				{s.name("t"), -1, -1, nil, []int32{1, 1}}, {s.name("u"), -1, -1, nil, []int32{}},
 				{s.name("v"), 1, 1, []string{"min.insync.replicas", "2"}, nil}, {s.name("w"), 1, 1, []string{"message.timestamp.type", "Never"}, nil},
+				{s.name("aa"), 1, 1, []string{"min.compaction.lag.ms", "1000", "max.compaction.lag.ms", "500"}, nil},
+				{s.name("ab"), 1, 1, []string{"min.compaction.lag.ms", "1000", "max.compaction.lag.ms", "1000"}, nil},
+				{s.name("ac"), 1, 1, []string{"cleanup.policy", ""}, nil}, {s.name("ad"), 1, 1, []string{"cleanup.policy", "delete,delete"}, nil},
+				{s.name("ae"), 1, 1, []string{"retention.ms", " 5 "}, nil}, {s.name("af"), 1, 1, []string{"preallocate", "TRUE"}, nil},
+				{s.name("ag"), 1, 1, []string{"preallocate", "yes"}, nil}, {s.name("ah"), 1, 1, []string{"compression.type", "GZIP"}, nil},
+				{s.name("ai"), 1, 1, []string{"compression.gzip.level", "0"}, nil}, {s.name("aj"), 1, 1, []string{"RETENTION.MS", "5"}, nil},
 			} {
 				s.try(s.create(validate, x))
 			}
@@ -305,6 +311,17 @@ func init() {
 		show(s, t)
 		try(t, "retention.ms", kmsg.IncrementalAlterConfigOpDelete, nil, false)
 		show(s, t)
+		try(t, "cleanup.policy", kmsg.IncrementalAlterConfigOpAppend, v("compact,delete"), false)
+		try(t, "cleanup.policy", kmsg.IncrementalAlterConfigOpSubtract, v("nonsense"), false)
+		try(t, "cleanup.policy", kmsg.IncrementalAlterConfigOpAppend, v("nonsense"), false)
+		show(s, t)
+		try(t, "cleanup.policy", kmsg.IncrementalAlterConfigOpSubtract, v("compact,delete"), false)
+		show(s, t)
+		try(t, "cleanup.policy", kmsg.IncrementalAlterConfigOpSet, v("compact, delete"), false)
+		show(s, t)
+		try(t, "max.compaction.lag.ms", kmsg.IncrementalAlterConfigOpSet, v("5"), false)
+		s.silently(func() { s.barrier() })
+		try(t, "min.compaction.lag.ms", kmsg.IncrementalAlterConfigOpSet, v("6"), false)
 		try(t, "retention.ms", kmsg.IncrementalAlterConfigOpAppend, v("5"), false)
 		try(t, "retention.ms", kmsg.IncrementalAlterConfigOpSet, v("soon"), false)
 		try(t, "retention.ms", kmsg.IncrementalAlterConfigOpSet, nil, false)
@@ -337,6 +354,8 @@ func init() {
 		}
 		try(2000, t)
 		try(2, t)
+		try(0, t)
+		try(-1, t)
 		try(2000, t, s.name("nobody"))
 		try(2000, "bad name")
 	})

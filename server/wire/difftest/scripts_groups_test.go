@@ -183,6 +183,35 @@ func init() {
 		s.try(req)
 	})
 
+	// Who has no generation may commit while the group has no members, whatever else
+	// it says of itself.
+	define(commit, "offset commit/without members", func(s *session) {
+		t, m := s.topic("t", 1), s.joined(s.name("g"))
+		s.silently(func() { s.do(2, leaveRequest(m)) })
+		for _, group := range []string{m.group, s.name("new")} {
+			for _, instance := range []*string{nil, kmsg.StringPtr("instance")} {
+				req := s.commitRequest(group, t, 0, 5)
+				req.MemberID, req.InstanceID = "somebody", instance
+				s.try(req)
+			}
+			s.fetchOffsets(group, t, false)
+		}
+	})
+	// A topic made anew under the name of one that was deleted begins without
+	// offsets.
+	define(commit, "offset commit/topic made again", func(s *session) {
+		t, g := s.topic("t", 1), s.name("g")
+		s.try(s.commitRequest(g, t, 0, 5))
+		p := s.txnProducer("id")
+		s.joinGroup(p, g)
+		s.txnCommit(3, p, g, t, 9)
+		s.silently(func() { s.deleteTopic(t) })
+		s.topic("t", 1)
+		s.fetchOffsets(g, t, true)
+		s.endTxn(p, true)
+		s.fetchOffsets(g, t, true)
+	})
+
 	const fetch = 9
 	define(fetch, "offset fetch", func(s *session) {
 		t, g := s.topic("t", 3), s.name("g")
@@ -279,6 +308,101 @@ func init() {
 		req.ProtocolType = "connect"
 		s.try(req)
 		s.try(joinRequest(g, "nobody", "range"))
+	})
+	// The protocols of the only member count, too, when it joins again.
+	define(join, "join/only member", func(s *session) {
+		m := s.joined(s.name("g"))
+		s.try(joinRequest(m.group, m.id, "other"))
+		req := joinRequest(m.group, m.id, "range")
+		req.ProtocolType = "connect"
+		s.try(req)
+		s.describeGroup(m.group)
+	})
+	defineFrom(join, 5, "join/only static member", func(s *session) {
+		g := s.name("g")
+		req := joinRequest(g, "", "range")
+		req.InstanceID = kmsg.StringPtr("one")
+		first := s.do(5, req).(*kmsg.JoinGroupResponse)
+		m := member{g, first.MemberID, first.Generation}
+		s.do(3, syncRequest(m, m.id))
+		req = joinRequest(g, "", "other")
+		req.InstanceID = kmsg.StringPtr("one")
+		s.try(req)
+		req.ProtocolType = "connect"
+		s.try(req)
+		s.describeGroup(g)
+	})
+	// A member that is invited and has not joined is none yet.
+	defineFrom(join, 4, "join/invited", func(s *session) {
+		t, g := s.topic("t", 1), s.name("g")
+		resp, _ := s.try(joinRequest(g, "", "range")).(*kmsg.JoinGroupResponse)
+		if resp == nil {
+			return
+		}
+		m := member{g, resp.MemberID, 0}
+		s.do(3, heartbeatRequest(m))
+		s.do(3, syncRequest(m))
+		for _, generation := range []int32{-1, 0} {
+			req := s.commitRequest(g, t, 0, 5)
+			req.MemberID, req.Generation = m.id, generation
+			s.do(7, req)
+		}
+		s.describeGroup(g)
+		del := kmsg.NewPtrDeleteGroupsRequest()
+		del.Groups = []string{g}
+		s.do(2, del)
+		s.do(3, leaveRequest(m))
+	})
+	defineFrom(join, 5, "join/static members anew", func(s *session) {
+		g := s.name("g")
+		one := func(id string) *kmsg.JoinGroupRequest {
+			req := joinRequest(g, id, "range")
+			req.InstanceID = kmsg.StringPtr("one")
+			return req
+		}
+		join := func(conn string, req *kmsg.JoinGroupRequest) func() member {
+			answer := s.later(conn, s.version, req)
+			return func() member {
+				resp, ok := answer().(*kmsg.JoinGroupResponse)
+				if !ok {
+					s.Fatal("no answer")
+				}
+				return member{g, resp.MemberID, resp.Generation}
+			}
+		}
+		a := join("", one(""))()
+		s.do(3, syncRequest(a, a.id))
+		second := s.secondJoins(g, s.version)
+		s.rebalancing(a, "one")
+		a = join("", one(a.id))()
+		b := second().(*kmsg.JoinGroupResponse).MemberID
+		synced := s.later("second", 3, syncRequest(member{g, b, a.generation}))
+		s.do(3, syncRequest(a, a.id, b))
+		synced()
+		// While others are waited for, it has joined again and starts anew.
+		third := ""
+		s.silently(func() { third = s.on("third", 5, joinRequest(g, "", "range")).(*kmsg.JoinGroupResponse).MemberID })
+		joined := s.later("third", 5, joinRequest(g, third, "range"))
+		s.rebalancing(a, "one")
+		before := join("before", one(a.id))
+		s.settle(g)
+		anew := join("anew", one(""))
+		before()
+		s.do(3, heartbeatRequest(a))
+		again := s.later("second", 5, joinRequest(g, b, "range"))
+		a = anew()
+		again()
+		joined()
+		// While assignments are waited for, once more.
+		wait := s.later("third", 3, syncRequest(member{g, third, a.generation}))
+		s.settle(g)
+		anew = join("last", one(""))
+		wait()
+		s.do(3, syncRequest(a, a.id, third))
+		s.do(3, heartbeatRequest(a))
+		s.do(2, leaveRequest(member{g, third, 0}))
+		s.do(2, leaveRequest(member{g, b, 0}))
+		anew()
 	})
 	defineFrom(join, 5, "join/static", func(s *session) {
 		g := s.name("g")
@@ -388,6 +512,30 @@ func init() {
 		s.try(req)
 	})
 
+	defineFrom(leave, 3, "leave/several", func(s *session) {
+		g := s.name("g")
+		join := joinRequest(g, "", "range")
+		join.InstanceID = kmsg.StringPtr("one")
+		first := s.do(5, join).(*kmsg.JoinGroupResponse)
+		m := member{g, first.MemberID, first.Generation}
+		s.do(3, syncRequest(m, m.id))
+		leave := func(members ...string) { // ids and instances
+			req := leaveRequest(m)
+			req.Members = nil
+			for i := 0; i < len(members); i += 2 {
+				x := kmsg.NewLeaveGroupRequestMember()
+				if x.MemberID = members[i]; members[i+1] != "" {
+					x.InstanceID = &members[i+1]
+				}
+				req.Members = append(req.Members, x)
+			}
+			s.try(req)
+			s.describeGroup(g)
+		}
+		leave("nobody", "", "", "two", "nobody", "one", "nobody", "two", "", "")
+		leave("", "one", "", "one")
+	})
+
 	const describe = 15
 	define(describe, "describe groups", func(s *session) {
 		t := s.topic("t", 1)
@@ -427,15 +575,7 @@ func init() {
 			s.do(7, s.commitRequest(g, t, 0, 1))
 			s.do(7, s.commitRequest(g, t, 1, 2))
 		})
-		del := func(group, topic string, partition int32) {
-			req := kmsg.NewPtrOffsetDeleteRequest()
-			req.Group = group
-			rt, p := kmsg.NewOffsetDeleteRequestTopic(), kmsg.NewOffsetDeleteRequestTopicPartition()
-			rt.Topic, p.Partition = topic, partition
-			rt.Partitions = append(rt.Partitions, p)
-			req.Topics = append(req.Topics, rt)
-			s.try(req)
-		}
+		del := s.offsetDelete
 		del(g, t, 0)
 		del(g, t, 0)
 		del(g, t, 9)
@@ -450,6 +590,66 @@ func init() {
 			s.do(7, req)
 		})
 		del(m.group, t, 0)
+	})
+
+	define(47, "offset delete/subscribed", func(s *session) {
+		t, u, g := s.topic("t", 1), s.topic("u", 1), s.name("g")
+		join := joinRequest(g, "", "range")
+		join.Protocols[0].Metadata = (&kmsg.ConsumerMemberMetadata{Topics: []string{t}}).AppendTo(nil)
+		m := member{group: g}
+		s.silently(func() {
+			join.MemberID = s.do(5, join).(*kmsg.JoinGroupResponse).MemberID
+			m.id, m.generation = join.MemberID, s.do(5, join).(*kmsg.JoinGroupResponse).Generation
+			s.do(3, syncRequest(m, m.id))
+			for _, topic := range []string{t, u} {
+				req := s.commitRequest(g, topic, 0, 5)
+				req.MemberID, req.Generation = m.id, m.generation
+				s.do(7, req)
+			}
+		})
+		s.offsetDelete(g, t, 0)
+		s.offsetDelete(g, u, 0)
+		s.fetchOffsets(g, t, false)
+		s.fetchOffsets(g, u, false)
+		s.silently(func() { s.do(2, leaveRequest(m)) })
+		s.offsetDelete(g, t, 0)
+		s.fetchOffsets(g, t, false)
+		other := joinRequest(s.name("other"), "", "range")
+		other.ProtocolType = "connect"
+		s.silently(func() {
+			other.MemberID = s.do(5, other).(*kmsg.JoinGroupResponse).MemberID
+			s.do(5, other)
+		})
+		s.offsetDelete(other.Group, t, 0)
+	})
+	// What an open transaction has in store goes with the offset that it would
+	// replace.
+	define(47, "offset delete/pending", func(s *session) {
+		t, g := s.topic("t", 1), s.name("g")
+		for i := range 2 {
+			p := s.txnProducer("id")
+			s.joinGroup(p, g)
+			s.txnCommit(3, p, g, t, 9)
+			s.offsetDelete(g, t, 0)
+			s.fetchOffsets(g, t, true)
+			s.endTxn(p, true)
+			s.fetchOffsets(g, t, true)
+			if i == 0 {
+				s.silently(func() { s.do(7, s.commitRequest(g, t, 0, 5)) })
+			}
+		}
+	})
+	define(deleteGroups, "delete groups/pending", func(s *session) {
+		t, g := s.topic("t", 1), s.name("g")
+		p := s.txnProducer("id")
+		s.joinGroup(p, g)
+		s.txnCommit(3, p, g, t, 9)
+		req := kmsg.NewPtrDeleteGroupsRequest()
+		req.Groups = []string{g}
+		s.try(req)
+		s.fetchOffsets(g, t, true)
+		s.endTxn(p, true)
+		s.fetchOffsets(g, t, true)
 	})
 
 	const list = 16
@@ -491,5 +691,49 @@ func (s *session) heartbeatUntil(m member, code int16) {
 			}
 		}
 		s.Fatalf("heartbeats are never answered by code %d", code)
+	})
+}
+
+func (s *session) offsetDelete(group, topic string, partition int32) {
+	s.Helper()
+	req := kmsg.NewPtrOffsetDeleteRequest()
+	req.Group = group
+	t, p := kmsg.NewOffsetDeleteRequestTopic(), kmsg.NewOffsetDeleteRequestTopicPartition()
+	t.Topic, p.Partition = topic, partition
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	s.do(0, req)
+}
+
+func (s *session) describeGroup(group string) {
+	s.Helper()
+	req := kmsg.NewPtrDescribeGroupsRequest()
+	req.Groups = []string{group}
+	s.do(5, req)
+}
+
+// rebalancing waits until a static member is told that its group rebalances.
+func (s *session) rebalancing(m member, instance string) {
+	s.Helper()
+	s.silently(func() {
+		for range 2000 {
+			req := heartbeatRequest(m)
+			req.InstanceID = &instance
+			if resp := s.do(3, req).(*kmsg.HeartbeatResponse); resp.ErrorCode == 27 {
+				return
+			}
+		}
+		s.Fatalf("group %s never rebalances", m.group)
+	})
+}
+
+// settle gives a broker time to take on a request that nothing shows, sent on
+// another connection.
+func (s *session) settle(group string) {
+	s.Helper()
+	s.silently(func() {
+		for range 50 {
+			s.describeGroup(group)
+		}
 	})
 }

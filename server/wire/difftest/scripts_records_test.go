@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"math"
 	"strings"
 
 	"karst/log"
@@ -203,6 +204,30 @@ func init() {
 		s.produce(t, 0, from(batch("d"), id, epoch, 9, false)) // the old one
 		s.produce(t, 0, batch("plain"))
 	})
+	defineFrom(produce, 3, "produce/sequence goes around", func(s *session) {
+		t := s.topic("t", 1)
+		id, epoch := s.producer()
+		s.produce(t, 0, from(batch("a", "b"), id, epoch, math.MaxInt32-2, false))
+		s.produce(t, 0, from(batch("c", "d", "e"), id, epoch, math.MaxInt32, false))
+		s.produce(t, 0, from(batch("c", "d", "e"), id, epoch, math.MaxInt32, false)) // again
+		s.produce(t, 0, from(batch("f"), id, epoch, 2, false))
+		s.produce(t, 0, from(batch("f"), id, epoch, 2, false)) // again
+		s.produce(t, 0, from(batch("g"), id, epoch, 4, false)) // a gap
+	})
+	defineFrom(produce, 3, "produce/no timestamp", func(s *session) {
+		var b log.Builder
+		b.Add(-1, []byte("k"), []byte("v"), nil)
+		none := b.Finish()
+		for name, config := range map[string][]string{
+			"before": {"message.timestamp.before.max.ms", "1000"}, "after": {"message.timestamp.after.max.ms", "1000"},
+			"append": {"message.timestamp.type", "LogAppendTime"}, "plain": nil,
+		} {
+			s.silently(func() { s.topic(name, 1, config...) })
+		}
+		for _, name := range []string{"before", "after", "append", "plain"} {
+			s.produce(s.name(name), 0, bytes.Clone(none))
+		}
+	})
 	defineFrom(produce, 3, "produce/strange producers", func(s *session) {
 		t := s.topic("t", 1)
 		id, epoch := s.producer()
@@ -285,6 +310,8 @@ func init() {
 		for _, epoch := range []int32{0, 1, 100, -2} {
 			s.fetch(t, 0, 0, func(r *kmsg.FetchRequest) { r.Topics[0].Partitions[0].CurrentLeaderEpoch = epoch })
 			s.fetch(t, 0, 4, func(r *kmsg.FetchRequest) { r.Topics[0].Partitions[0].LastFetchedEpoch = epoch })
+			s.fetch(t, 0, 9, func(r *kmsg.FetchRequest) { r.Topics[0].Partitions[0].LastFetchedEpoch = epoch })
+			s.fetch(t, 0, -1, func(r *kmsg.FetchRequest) { r.Topics[0].Partitions[0].LastFetchedEpoch = epoch })
 		}
 	})
 	define(fetch, "fetch/isolation", func(s *session) {

@@ -2,6 +2,7 @@ package difftest
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -127,6 +128,14 @@ func init() {
 			s.try(req)
 		}
 	})
+	defineFrom(initProducer, 3, "init producer/current of an open transaction", func(s *session) {
+		t := s.topic("t", 1)
+		p := s.openTxn(t)
+		req := initRequest(p.name)
+		req.ProducerID, req.ProducerEpoch = p.id, p.epoch
+		s.try(req)
+		s.produceIn(p, t, 0, 1, 9)
+	})
 	defineFrom(initProducer, 3, "init producer/current", func(s *session) {
 		p := s.txnProducer("id")
 		bump := func(id int64, epoch int16) {
@@ -235,7 +244,65 @@ func init() {
 		s.try(s.endRequest(p, false))
 	})
 
+	// The second protocol: each end raises the epoch, and may be asked for again.
+	defineFrom(end, 5, "end txn/raised epochs", func(s *session) {
+		t, g := s.topic("t", 2), s.name("g")
+		p := s.txnProducer("id")
+		end := func(p txn, commit bool) txn {
+			resp, _ := s.try(s.endRequest(p, commit)).(*kmsg.EndTxnResponse)
+			s.silently(func() { s.settled(p) })
+			if resp != nil && resp.ErrorCode == 0 {
+				return txn{p.name, resp.ProducerID, resp.ProducerEpoch}
+			}
+			return p
+		}
+		end(p, true) // nothing to commit
+		s.produceIn(p, t, 0, 0, 12)
+		q := end(p, true)
+		end(p, true)
+		end(p, false)
+		s.produceIn(p, t, 0, 1, 12)
+		s.produceIn(q, t, 0, 0, 12)
+		end(p, true) // late, when the next transaction has begun
+		end(p, false)
+		s.txnCommit(5, p, g, t, 4)
+		s.txnCommit(5, q, g, t, 5)
+		r := end(q, false)
+		end(q, false)
+		end(q, true)
+		s.fetchOffsets(g, t, true)
+		x := end(r, false) // nothing to abort
+		end(r, false)
+		end(x, true)
+		s.txnCommit(5, x, g, t, 6)
+		y := end(x, true)
+		s.fetchOffsets(g, t, true)
+		for _, p := range []txn{x, y, y} {
+			req := initRequest(p.name)
+			req.ProducerID, req.ProducerEpoch = p.id, p.epoch
+			s.do(4, req)
+		}
+	})
+
 	const produce = 0
+	defineFrom(produce, 12, "produce/first in transaction", func(s *session) {
+		t := s.topic("t", 2)
+		p := s.txnProducer("id")
+		s.produceIn(p, t, 0, 3, s.version) // before it something is missing
+		s.produceIn(p, t, 0, 0, s.version)
+		s.produceIn(p, t, 0, 1, s.version)
+		s.produceIn(p, t, 1, 1, s.version)
+	})
+	defineFrom(produce, 3, "produce/next transaction", func(s *session) {
+		t := s.topic("t", 2)
+		p := s.txnProducer("id")
+		s.join(p, t, 0)
+		s.produceIn(p, t, 0, 0, min(s.version, 11))
+		s.silently(func() { s.do(3, s.endRequest(p, true)); s.settled(p) })
+		s.join(p, t, 0)
+		s.produceIn(p, t, 0, 1, min(s.version, 11)) // sequences go on
+		s.produceIn(p, t, 0, 3, min(s.version, 11))
+	})
 	defineFrom(produce, 3, "produce/in transaction", func(s *session) {
 		t := s.topic("t", 2)
 		p := s.txnProducer("id")
@@ -266,24 +333,10 @@ func init() {
 
 	const txnOffsets = 28
 	commit := func(s *session, p txn, group, topic string, change ...func(*kmsg.TxnOffsetCommitRequest)) {
-		req := kmsg.NewPtrTxnOffsetCommitRequest()
-		req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = p.name, p.id, p.epoch, group
-		t, tp := kmsg.NewTxnOffsetCommitRequestTopic(), kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		t.Topic, tp.Partition, tp.Offset, tp.Metadata = topic, 0, 3, kmsg.StringPtr("meta")
-		t.Partitions = append(t.Partitions, tp)
-		req.Topics = append(req.Topics, t)
-		for _, f := range change {
-			f(req)
-		}
-		s.try(req)
+		s.Helper()
+		s.txnCommit(s.version, p, group, topic, 3, change...)
 	}
-	joinGroup := func(s *session, p txn, group string) {
-		s.silently(func() {
-			req := kmsg.NewPtrAddOffsetsToTxnRequest()
-			req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = p.name, p.id, p.epoch, group
-			s.do(3, req)
-		})
-	}
+	joinGroup := (*session).joinGroup
 	define(txnOffsets, "txn offsets", func(s *session) {
 		t := s.filled()
 		p, g := s.txnProducer("id"), s.name("g")
@@ -323,6 +376,33 @@ func init() {
 		commit(s, p, g, t, func(r *kmsg.TxnOffsetCommitRequest) {
 			r.Topics[0].Partitions[0].Metadata = kmsg.StringPtr(string(long))
 		})
+	})
+
+	defineFrom(txnOffsets, 3, "txn offsets/of members", func(s *session) {
+		t, g := s.topic("t", 1), s.name("g")
+		p := s.txnProducer("id")
+		joinGroup(s, p, g)
+		a := s.joined(g)
+		as := func(id string, generation int32) func(*kmsg.TxnOffsetCommitRequest) {
+			return func(r *kmsg.TxnOffsetCommitRequest) { r.MemberID, r.Generation = id, generation }
+		}
+		commit(s, p, g, t, as(a.id, a.generation))
+		commit(s, p, g, t, as(a.id, a.generation+1))
+		commit(s, p, g, t, as("nobody", a.generation))
+		commit(s, p, g, t, as("nobody", -1))
+		commit(s, p, g, t, as(a.id, -1))
+		commit(s, p, g, t, func(r *kmsg.TxnOffsetCommitRequest) { r.InstanceID = kmsg.StringPtr("nobody") })
+		commit(s, p, g, t)
+		second := s.secondJoins(g, 5)
+		s.heartbeatUntil(a, 27)
+		commit(s, p, g, t, as(a.id, a.generation)) // as long as the next one has not begun
+		again := s.do(5, joinRequest(g, a.id, "range")).(*kmsg.JoinGroupResponse)
+		second()
+		commit(s, p, g, t, as(a.id, a.generation))
+		commit(s, p, g, t, as(a.id, again.Generation))
+		s.endTxn(p, true)
+		s.fetchOffsets(g, t, true)
+		commit(s, p, s.name("new"), t, as("nobody", -1))
 	})
 
 	define(61, "describe producers", func(s *session) {
@@ -379,7 +459,7 @@ func (s *session) settled(p txn) {
 	req := kmsg.NewPtrDescribeTransactionsRequest()
 	req.TransactionalIDs = []string{p.name}
 	for range 1000 {
-		if resp := s.do(0, req).(*kmsg.DescribeTransactionsResponse); resp.TransactionStates[0].State[:7] != "Prepare" {
+		if resp := s.do(0, req).(*kmsg.DescribeTransactionsResponse); !strings.HasPrefix(resp.TransactionStates[0].State, "Prepare") {
 			return
 		}
 	}
@@ -401,4 +481,29 @@ func (s *session) addBatched() {
 	s.try(req)
 	req.Transactions[0].TransactionalID = s.name("nobody")
 	s.try(req)
+}
+
+// txnCommit keeps an offset of the topic's first partition for a transaction.
+func (s *session) txnCommit(version int16, p txn, group, topic string, offset int64, change ...func(*kmsg.TxnOffsetCommitRequest)) {
+	s.Helper()
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = p.name, p.id, p.epoch, group
+	t, tp := kmsg.NewTxnOffsetCommitRequestTopic(), kmsg.NewTxnOffsetCommitRequestTopicPartition()
+	t.Topic, tp.Partition, tp.Offset, tp.Metadata = topic, 0, offset, kmsg.StringPtr("meta")
+	t.Partitions = append(t.Partitions, tp)
+	req.Topics = append(req.Topics, t)
+	for _, f := range change {
+		f(req)
+	}
+	s.do(version, req)
+}
+
+// joinGroup makes a group part of the producer's transaction.
+func (s *session) joinGroup(p txn, group string) {
+	s.Helper()
+	s.silently(func() {
+		req := kmsg.NewPtrAddOffsetsToTxnRequest()
+		req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = p.name, p.id, p.epoch, group
+		s.do(3, req)
+	})
 }
