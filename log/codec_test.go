@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -405,6 +406,13 @@ func FuzzDecode(f *testing.F) {
 			}
 			binary.BigEndian.PutUint32(data[pos+posCRC:], crc32.Checksum(data[pos+posAttributes:pos+info.Bytes], castagnoli))
 			pos += info.Bytes
+		}
+		if info, err := CheckBatch(data); err == nil {
+			keyless, err := Keyless(data, info)
+			var one Records
+			if _, bad := one.DecodeBatch(data[:info.Bytes]); bad == nil && (err != nil || keyless != slices.ContainsFunc(one.KeyLen, func(n int32) bool { return n < 0 })) {
+				t.Fatalf("keyless: %v, %v, of keys with lengths %v", keyless, err, one.KeyLen)
+			}
 		}
 		r := Records{Buf: data}
 		_, _, _ = r.Decode(Span{End: len(data), MaxRecords: 1 << 20, Aborted: []AbortedTxn{{ProducerID: 1, FirstOffset: 0}}})

@@ -76,7 +76,8 @@ type Log interface {
 	// are durable. On the embedded log all or none of the batches of one call
 	// become readable. The log keeps the bytes until Produce has returned nil
 	// or an error other than that of ctx; it then has set each batch's base
-	// offset in place.
+	// offset in place. Topics that are compacted take no records without a key:
+	// ErrInvalidRecord, as of a Writer.
 	Produce(ctx context.Context, batches []Append) error
 	// Trim removes the records before offset, Kafka's DeleteRecords.
 	Trim(ctx context.Context, p Partition, offset int64) error

@@ -175,6 +175,36 @@ func (r *Records) inflate(pos int, info BatchInfo, from int64) error {
 	return r.decodeRecords(r.Buf[:end], body, info, from)
 }
 
+// Keyless reports whether a batch that was checked has a record without a key.
+func Keyless(batch []byte, info BatchInfo) (bool, error) {
+	body := batch[headerBytes:info.Bytes]
+	if codec := info.Codec(); codec != None {
+		var err error
+		if body, err = decompress(codec, body, nil); err != nil {
+			return false, fmt.Errorf("decompressing batch: %w", err)
+		}
+	}
+	for range info.Count {
+		length, n := binary.Varint(body)
+		if n <= 0 || length < minRecordBytes-1 || length > int64(len(body)-n) {
+			return false, fmt.Errorf("%w: a record of %d bytes does not fit in its batch", ErrCorrupt, length)
+		}
+		record := body[n : n+int(length)]
+		at := 1       // behind the attributes
+		for range 2 { // time and offset
+			for at < len(record)-1 && record[at] >= 0x80 {
+				at++
+			}
+			at++
+		}
+		if at < len(record) && record[at] == 1 { // the length -1
+			return true, nil
+		}
+		body = body[n+int(length):]
+	}
+	return false, nil
+}
+
 // minRecordBytes is the size of the smallest record: seven one-byte fields.
 const minRecordBytes = 7
 

@@ -37,6 +37,7 @@ func Run(t *testing.T, b Backend) {
 		{"compressed batches", compressed},
 		{"large batches", largeBatches},
 		{"too large", tooLarge},
+		{"keyless", keyless},
 		{"offset for time", offsetForTime},
 		{"epochs", epochs},
 		{"trim", trim},

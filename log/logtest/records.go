@@ -1,6 +1,7 @@
 package logtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -151,6 +152,38 @@ func tooLarge(h *harness) {
 	h.ok(w.Append(p, batch("next")))
 	h.ok(h.commit(w))
 	h.want(p, "small", "next")
+}
+
+// keyless holds that a compacted topic takes no records without a key, which it
+// would not keep.
+func keyless(h *harness) {
+	name := h.name("topic")
+	h.ok(ignore(h.CreateTopic(h.ctx, name, 1, map[string]string{"retention.ms": "-1", "cleanup.policy": "compact"})))
+	p := at(name, 0)
+	var b log.Builder
+	without := func() []byte {
+		b.Add(1000, []byte("k"), []byte("with"), nil)
+		b.Add(1001, nil, []byte("without"), nil)
+		return b.Finish()
+	}
+	compressed, err := log.Recompress(without(), log.Zstd)
+	h.ok(err)
+	w := h.writer(h.name("writer"))
+	defer w.Close()
+	for _, batch := range [][]byte{without(), compressed} {
+		h.is(h.Produce(h.ctx, []log.Append{{Partition: p, Batch: bytes.Clone(batch)}}), log.ErrInvalidRecord)
+		err := w.Append(p, batch)
+		if err == nil {
+			err = h.commit(w)
+		}
+		h.is(err, log.ErrInvalidRecord)
+		w.Abort()
+	}
+	b.Add(1000, []byte{}, []byte("empty key"), nil)
+	h.ok(h.Produce(h.ctx, []log.Append{{Partition: p, Batch: b.Finish()}}))
+	h.ok(w.Append(p, batch("next")))
+	h.ok(h.commit(w))
+	h.want(p, "empty key", "next")
 }
 
 func offsetForTime(h *harness) {

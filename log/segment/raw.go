@@ -103,7 +103,7 @@ func (l *Log) checkRaw(a log.Append) (op, error) {
 		return op{}, err
 	}
 	if s.compacts && slices.ContainsFunc(recs.KeyLen, func(n int32) bool { return n < 0 }) {
-		return op{}, fmt.Errorf("%w: %s is compacted, its records need a key", log.ErrInvalidRecord, a.Partition.Topic)
+		return op{}, needsKey(a.Partition.Topic)
 	}
 	batch := a.Batch
 	if s.recompress {

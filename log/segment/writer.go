@@ -106,5 +106,22 @@ func (l *Log) appendOp(p log.Partition, batch []byte) (op, error) {
 	if last := info.LastOffset - info.BaseOffset; info.Count == 0 || int64(info.Count) != last+1 || info.Control() || info.Producer.ID >= 0 {
 		return op{}, fmt.Errorf("%w: batch of %d records with last offset %d", log.ErrCorrupt, info.Count, last)
 	}
+	l.mu.RLock()
+	t := l.topics[p.Topic]
+	compacts := t != nil && t.settings.compacts
+	l.mu.RUnlock()
+	if compacts { // which would drop records that have none
+		keyless, err := log.Keyless(batch, info)
+		if err != nil {
+			return op{}, err
+		}
+		if keyless {
+			return op{}, needsKey(p.Topic)
+		}
+	}
 	return op{kind: opAppend, batch: batch, name: p.Topic, partition: p.Index}, nil
+}
+
+func needsKey(topic string) error {
+	return fmt.Errorf("%w: %s is compacted, its records need a key", log.ErrInvalidRecord, topic)
 }
