@@ -127,7 +127,7 @@ func (s *Server) failure(err error, statement string) (int, *api.Error) {
 	case errors.Is(err, log.ErrUnknownTopic):
 		return http.StatusNotFound, &api.Error{Type: api.GenericError, Code: api.CodeNotFound,
 			Message: err.Error() + "; CREATE STREAM … WITH (KAFKA_TOPIC='…', VALUE_FORMAT='…', PARTITIONS=1) makes a topic"}
-	case errors.Is(err, log.ErrRecordTooLarge), errors.Is(err, log.ErrLimit), errors.Is(err, log.ErrInvalidTopic), errors.Is(err, log.ErrOffsetRange):
+	case errors.Is(err, log.ErrRecordTooLarge), errors.Is(err, log.ErrInvalidRecord), errors.Is(err, log.ErrLimit), errors.Is(err, log.ErrInvalidTopic), errors.Is(err, log.ErrOffsetRange):
 		return http.StatusBadRequest, &api.Error{Type: api.GenericError, Code: api.CodeBadRequest, Message: err.Error()}
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable, &api.Error{Type: api.GenericError, Code: api.CodeUnavailable, Message: "the time for this query is over: " + err.Error()}

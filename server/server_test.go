@@ -455,6 +455,25 @@ func TestRecords(t *testing.T) {
 	}
 }
 
+// TestRecordsNeedKeys writes to a compacted topic, which would not keep records
+// without a key.
+func TestRecordsNeedKeys(t *testing.T) {
+	s := serve(t)
+	if _, err := s.engine.Log.CreateTopic(t.Context(), "c", 1, map[string]string{"cleanup.policy": "compact"}); err != nil {
+		t.Fatal(err)
+	}
+	s.ksql("CREATE STREAM c (v INT) WITH (KAFKA_TOPIC='c', VALUE_FORMAT='JSON');")
+	if _, body := s.send("/topics/c/records", `{"value":"{}"}`); !strings.Contains(body, `"acknowledged":0`) || !strings.Contains(body, "need a key") {
+		t.Errorf("a record: %s", body)
+	}
+	if status, body := s.send("/ksql", statement("INSERT INTO c (v) VALUES (1);")); status != http.StatusBadRequest || !strings.Contains(body, "need a key") {
+		t.Errorf("INSERT: %d %s", status, body)
+	}
+	if _, body := s.send("/topics/c/records", `{"keyText":"k","value":"{}"}`); body != "{\"acknowledged\":1}\n" {
+		t.Errorf("a record with a key: %s", body)
+	}
+}
+
 // TestGets asks the endpoints without a body.
 func TestGets(t *testing.T) {
 	s := serve(t)
