@@ -251,7 +251,11 @@ func valueOf(v *vector.Vector, i int) any {
 	case v.Type.Kind() == types.KindMap:
 		out := map[string]any{}
 		for j := v.Offsets[i]; j < v.Offsets[i+1]; j++ {
-			out[fmt.Sprint(valueOf(v.Kids[0], int(j)))] = valueOf(v.Kids[1], int(j))
+			key := "null"
+			if k := valueOf(v.Kids[0], int(j)); k != nil {
+				key = fmt.Sprint(k)
+			}
+			out[key] = valueOf(v.Kids[1], int(j))
 		}
 		return out
 	case v.Type.Kind() == types.KindStruct:
