@@ -715,6 +715,9 @@ func TestExpireOffsets(t *testing.T) {
 		t.Fatal(err)
 	}
 	expire(false, 2) // of three the first is old
+	l.queue.mu.Lock()
+	expire(false, 2) // none is, which is seen without the committer
+	l.queue.mu.Unlock()
 	clock.advance(time.Second)
 	expire(true, 0)
 	if stored, _ := l.StoredGroups(ctx); len(stored) != 0 {

@@ -87,6 +87,9 @@ func (l *Log) DeleteOffsets(ctx context.Context, name string, partitions []log.P
 
 // ExpireOffsets implements GroupStore.
 func (l *Log) ExpireOffsets(ctx context.Context, name string, before int64) (gone bool, err error) {
+	if !l.mayExpire(name, before) {
+		return false, nil
+	}
 	err = l.submit(ctx, &request{alone: true, check: func(r *request) error {
 		g := l.groups[name]
 		if g == nil || len(g.pending) > 0 {
@@ -108,6 +111,23 @@ func (l *Log) ExpireOffsets(ctx context.Context, name string, before int64) (gon
 		return nil
 	}})
 	return gone && err == nil, err
+}
+
+// mayExpire reports whether there is anything to ask the committer for, whom all
+// others would wait for, too: of most groups there is not.
+func (l *Log) mayExpire(name string, before int64) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	g := l.groups[name]
+	if g == nil || len(g.offsets) == 0 {
+		return true
+	}
+	for _, o := range g.offsets {
+		if o.CommitTime < before {
+			return true
+		}
+	}
+	return false
 }
 
 // DeleteGroup implements log.Log.
