@@ -313,9 +313,17 @@ func (w *watcher) keep(p log.Partition, offset int64, f fetched) {
 		w.bytes -= len(old.batches)
 		delete(w.found, p)
 	}
-	if len(f.batches) > 0 && w.bytes+len(f.batches) <= int(w.log.opts.FetchBytes) {
+	if len(f.batches) > 0 {
 		w.bytes += len(f.batches)
 		w.found[p] = found{f, offset}
+	}
+	// What is dropped will be fetched again, if its reader is still there.
+	for other, old := range w.found {
+		if w.bytes <= int(w.log.opts.FetchBytes) {
+			break
+		}
+		w.bytes -= len(old.batches)
+		delete(w.found, other)
 	}
 	w.wake(p.Topic)
 }
