@@ -232,9 +232,12 @@ func (r *Registry) Add(subject string, s Schema, id, version int) (Version, erro
 		return Version{}, err
 	}
 	if err := r.write(putRecord(v)); err != nil {
+		// It may be there, or come later: its id and number are for nobody else.
+		r.next, r.lost[subject] = max(r.next, v.ID+1), max(r.lost[subject], v.Version)
 		return Version{}, err
 	}
 	r.put(v)
+	delete(r.lost, subject)
 	return *v, nil
 }
 
@@ -264,6 +267,7 @@ func (r *Registry) number(v *Version, id int) error {
 		if len(all) > 0 {
 			v.Version = all[len(all)-1].Version + 1
 		}
+		v.Version = max(v.Version, r.lost[v.Subject]+1)
 		return nil
 	}
 	if slices.ContainsFunc(all, func(x *Version) bool { return x.Version == v.Version }) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"karst/log"
 	"karst/log/segment"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -259,6 +260,54 @@ func TestReopened(t *testing.T) {
 	}
 	if v := add(t, open(), "new", JSON, `{"type":"string"}`); v.ID != r.next {
 		t.Errorf("the next id is %d, want %d", v.ID, r.next)
+	}
+}
+
+// A lostLog stores what is produced and says that it could not, if told so.
+type lostLog struct {
+	log.Log
+	lose bool
+}
+
+// Produce implements log.Log.
+func (l *lostLog) Produce(ctx context.Context, list []log.Append) error {
+	if err := l.Log.Produce(ctx, list); err != nil || !l.lose {
+		return err
+	}
+	return log.ErrUnavailable
+}
+
+// TestLostWrite: a version whose write had no answer may be in the topic; what
+// is registered afterwards takes neither its id nor its number.
+func TestLostWrite(t *testing.T) {
+	inner, err := segment.Open(segment.Options{FS: vfs.NewMem(), Dir: "log", Rand: func() uint64 { return 4 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	l := &lostLog{Log: inner}
+	open := func() *Registry {
+		r, err := Open(context.Background(), l, func() time.Time { return time.UnixMilli(7) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r := open()
+	l.lose = true
+	if _, err := r.Add("a", Schema{Type: Avro, Text: flight1}, 0, 0); err == nil {
+		t.Fatal("a write without an answer is taken for done")
+	}
+	l.lose = false
+	given := map[string]Version{"b": add(t, r, "b", JSON, `{"type":"string"}`), "a": add(t, r, "a", Avro, flight1)}
+	after := open()
+	for subject, v := range given {
+		if s := after.byID[v.ID]; s == nil || s.Text != v.Text {
+			t.Errorf("id %d of %s is now %+v", v.ID, subject, s)
+		}
+		if got, err := after.Version(subject, v.Version, false); err != nil || got.ID != v.ID {
+			t.Errorf("version %d of %s is %+v, %v; it was id %d", v.Version, subject, got, err, v.ID)
+		}
 	}
 }
 

@@ -18,10 +18,13 @@ type store struct {
 	levels   map[string]string // by subject, "" is the default
 	modes    map[string]string
 	next     int // id
+	// lost are the last versions, by subject, whose write had no answer: nobody
+	// knows whether the topic has them.
+	lost map[string]int
 }
 
 func newStore() *store {
-	return &store{byID: map[int]*Schema{}, ids: map[string]int{}, subjects: map[string][]*Version{}, levels: map[string]string{}, modes: map[string]string{}, next: 1}
+	return &store{lost: map[string]int{}, byID: map[int]*Schema{}, ids: map[string]int{}, subjects: map[string][]*Version{}, levels: map[string]string{}, modes: map[string]string{}, next: 1}
 }
 
 // identity is equal for schemas that are the same but for how they are typed.
