@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"slices"
 
 	"karst/log"
 
@@ -48,21 +49,28 @@ func (c *call) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 		}
 		return resp
 	}
+	// Where one topic is asked for by its id, all are; names are not looked at.
+	byID := slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.TopicID != log.TopicID{} })
 	seen, seenID := map[string]bool{}, map[log.TopicID]bool{}
-	for i := range req.Topics {
-		if req.Topics[i].Topic == nil {
-			if seenID[req.Topics[i].TopicID] {
+	for _, t := range req.Topics {
+		switch {
+		case byID && t.TopicID == log.TopicID{}:
+			continue
+		case byID:
+			t.Topic = nil
+		}
+		if t.Topic == nil {
+			if seenID[t.TopicID] {
 				continue
 			}
-			seenID[req.Topics[i].TopicID] = true
-		}
-		if t := req.Topics[i].Topic; t != nil {
-			if seen[*t] {
+			seenID[t.TopicID] = true
+		} else {
+			if seen[*t.Topic] {
 				continue
 			}
-			seen[*t] = true
+			seen[*t.Topic] = true
 		}
-		resp.Topics = append(resp.Topics, c.askedMetadata(req, &req.Topics[i]))
+		resp.Topics = append(resp.Topics, c.askedMetadata(req, &t))
 	}
 	return resp
 }

@@ -407,6 +407,11 @@ func TestMetadata(t *testing.T) {
 	if got := ask[*kmsg.MetadataResponse](c, 12, req).Topics; str(got[0].Topic) != "t" || got[1].ErrorCode != 100 {
 		t.Errorf("by id: %+v", got)
 	}
+	empty := "" // as Java clients say it
+	req.Topics = []kmsg.MetadataRequestTopic{{TopicID: topic.ID, Topic: &empty}}
+	if got := ask[*kmsg.MetadataResponse](c, 12, req).Topics; len(got) != 1 || got[0].ErrorCode != 0 || str(got[0].Topic) != "t" {
+		t.Errorf("by id, with an empty name: %+v", got)
+	}
 	closed := newBench(t, func(o *Options) { o.AutoCreate = false }).dial()
 	name := "new"
 	req.Topics, req.AllowAutoTopicCreation = []kmsg.MetadataRequestTopic{{Topic: &name}}, true

@@ -114,19 +114,31 @@ func init() {
 		req.IncludeTopicAuthorizedOperations, req.IncludeClusterAuthorizedOperations = true, true
 		s.try(req)
 	})
+	withID := func(id [16]byte, name *string) kmsg.MetadataRequestTopic {
+		x := kmsg.NewMetadataRequestTopic()
+		x.TopicID, x.Topic = id, name
+		return x
+	}
+	ask := func(s *session, topics ...kmsg.MetadataRequestTopic) {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = topics
+		s.try(req)
+	}
 	defineFrom(metadata, 12, "metadata/by id", func(s *session) {
 		t := s.topic("t", 2)
-		byID := func(id [16]byte, name *string) {
-			req := kmsg.NewPtrMetadataRequest()
-			x := kmsg.NewMetadataRequestTopic()
-			x.TopicID, x.Topic = id, name
-			req.Topics = append(req.Topics, x)
-			s.try(req)
-		}
-		byID(s.topics[t], nil)
-		byID([16]byte{5, 5}, nil)
-		byID([16]byte{}, nil)
-		byID(s.topics[t], kmsg.StringPtr(t))
+		ask(s, withID(s.topics[t], nil))
+		ask(s, withID([16]byte{5, 5}, nil))
+		ask(s, withID([16]byte{}, nil))
+	})
+	defineFrom(metadata, 12, "metadata/by id and name", func(s *session) {
+		t, other := s.topic("t", 2), s.topic("other", 1)
+		id := s.topics[t]
+		ask(s, withID(id, kmsg.StringPtr(""))) // as Java clients send it
+		ask(s, withID(id, kmsg.StringPtr(t)))
+		ask(s, withID(id, kmsg.StringPtr(other)))
+		ask(s, withID([16]byte{5, 5}, kmsg.StringPtr(other)))
+		ask(s, withID(id, kmsg.StringPtr("")), withID([16]byte{}, kmsg.StringPtr(other)))
+		ask(s, withID(id, kmsg.StringPtr(other)), withID(id, kmsg.StringPtr("")))
 	})
 
 	const create = 19
