@@ -281,7 +281,7 @@ func (w *world) checkStable(p *wPartition, b log.Bounds) error {
 			continue
 		}
 		least = min(least, r.offset)
-		if r.txn.open {
+		if r.txn.open && r.status == done { // if not, it may be lost, and its offset given to something else
 			most = min(most, r.offset)
 		}
 	}
