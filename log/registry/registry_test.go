@@ -221,6 +221,16 @@ func TestCompatibility(t *testing.T) {
 	}
 }
 
+// openOver opens a registry over a log.
+func openOver(t *testing.T, l log.Log) *Registry {
+	t.Helper()
+	r, err := Open(context.Background(), l, func() time.Time { return time.UnixMilli(7) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // TestReopened: what the topic's records add up to is what was there.
 func TestReopened(t *testing.T) {
 	l, err := segment.Open(segment.Options{FS: vfs.NewMem(), Dir: "log", Rand: func() uint64 { return 4 }})
@@ -228,13 +238,7 @@ func TestReopened(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	open := func() *Registry {
-		r, err := Open(context.Background(), l, func() time.Time { return time.UnixMilli(7) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
+	open := func() *Registry { return openOver(t, l) }
 	r := open()
 	add(t, r, "a", Avro, flight1)
 	add(t, r, "b", Avro, flight1)
@@ -286,13 +290,7 @@ func TestLostWrite(t *testing.T) {
 	}
 	defer inner.Close()
 	l := &lostLog{Log: inner}
-	open := func() *Registry {
-		r, err := Open(context.Background(), l, func() time.Time { return time.UnixMilli(7) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
-	}
+	open := func() *Registry { return openOver(t, l) }
 	r := open()
 	l.lose = true
 	if _, err := r.Add("a", Schema{Type: Avro, Text: flight1}, 0, 0); err == nil {

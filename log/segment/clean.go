@@ -51,8 +51,8 @@ func (k *keeper) stop() {
 
 // Housekeep does once what time brings: transactions that were open for too
 // long are aborted, idle producers forgotten, records dropped by retention,
-// topics compacted, segments that nobody reads closed, and the space on the disk is looked at. With a Clock it
-// happens by itself.
+// topics compacted, segments that nobody reads closed, and the space on the disk
+// is looked at. With a Clock it happens by itself.
 func (l *Log) Housekeep() {
 	l.checkSpace()
 	if l.queue.failure() != nil {
