@@ -289,7 +289,7 @@ func (l *Log) cut(clean bool) (*cut, error) {
 	if !keep {
 		l.dropSpare()
 	}
-	next, err := createJournal(fs, l.opts.Dir, l.spare, old.number+1, old.seq, l.salt, l.opts.NoSync)
+	next, err := createJournal(fs, l.opts.Dir, l.spare, journal{number: old.number + 1, seq: old.seq, salt: l.salt, nosync: l.opts.NoSync, piece: l.opts.pieceBytes})
 	if err != nil {
 		l.dropSpare()
 		return nil, err

@@ -103,7 +103,7 @@ func (l *Log) commitEntry(batch []*request) error {
 // write makes the entry durable.
 func (l *Log) write() error {
 	at := l.journal.end()
-	if err := l.journal.write(l.entry.buf); err != nil {
+	if err := l.journal.writeEntry(&l.entry); err != nil {
 		return err
 	}
 	return l.fill(at)

@@ -3,6 +3,7 @@ package segment
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"karst/log"
 )
@@ -18,16 +19,20 @@ type run struct {
 	pos   int64        // in seg
 	at    int          // in the entry, behind its operations
 	bytes int
+	ops   int // how many; then where the next one's place is in order
 }
 
 // An entryEncoder makes the payloads of entries; its buffers are used again.
+// Batches are copied when they are needed, see fill.
 type entryEncoder struct {
-	buf   []byte // header and payload
-	runs  []run
-	first int // where the batches begin in buf
+	buf    []byte // header and payload
+	runs   []run
+	first  int   // where the batches begin in buf
+	order  []*op // those with batches, by their places
+	filled int   // of order, whose batches are in buf
 }
 
-// encode makes the entry of ops.
+// encode makes the entry of ops, which must not change until it is filled.
 func (e *entryEncoder) encode(ops []*op) {
 	e.layOut(ops)
 	e.buf = beginEntry(e.buf)
@@ -42,10 +47,18 @@ func (e *entryEncoder) encode(ops []*op) {
 		bytes += e.runs[i].bytes
 	}
 	e.buf = grow(e.buf, bytes+len(endMark))[:e.first+bytes] // with room for what the journal adds
-	for _, o := range ops {
-		if o.kind == opAppend {
-			copy(e.buf[e.first+o.at:], o.batch)
+	e.filled = 0
+}
+
+// fill makes at least the first n bytes of buf, the header's aside, what they are
+// to be.
+func (e *entryEncoder) fill(n int) {
+	for ; e.filled < len(e.order); e.filled++ {
+		o := e.order[e.filled]
+		if e.first+o.at >= n {
+			return
 		}
+		copy(e.buf[e.first+o.at:], o.batch)
 	}
 }
 
@@ -68,25 +81,34 @@ func (e *entryEncoder) layOut(ops []*op) {
 		r := &e.runs[o.run]
 		o.at = r.bytes
 		r.bytes += len(o.batch)
+		r.ops++
 	}
-	at := 0
+	at, n := 0, 0
 	for i := range e.runs {
 		r := &e.runs[i]
 		r.at = at
 		at += r.bytes
+		r.ops, n = n, n+r.ops
 		if r.seg != nil {
 			r.seg.run = 0
 		}
 	}
+	e.order = slices.Grow(e.order[:0], n)[:n]
 	for _, o := range ops {
 		if o.kind == opAppend {
-			o.at += e.runs[o.run].at
+			r := &e.runs[o.run]
+			o.at += r.at
+			e.order[r.ops] = o
+			r.ops++
 		}
 	}
 }
 
 // payload is what the entry holds; it is valid until the next encode.
-func (e *entryEncoder) payload() []byte { return e.buf[entryHeaderBytes:] }
+func (e *entryEncoder) payload() []byte {
+	e.fill(len(e.buf))
+	return e.buf[entryHeaderBytes:]
+}
 
 // batches returns what is to be written for a run.
 func (e *entryEncoder) batches(r *run) []byte {

@@ -25,7 +25,7 @@ func TestExtents(t *testing.T) {
 			t.Fatal(err)
 		}
 		seg := newSegmentFile(segmentID{}, file)
-		j, err := createJournal(fs, "", "", 1, 1, 7, false)
+		j, err := createJournal(fs, "", "", journal{number: 1, seq: 1, salt: 7})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestExtents(t *testing.T) {
 			check()
 			if rng.IntN(8) == 0 {
 				old := j
-				if j, err = createJournal(fs, "", "", old.number+1, old.seq, 7, false); err != nil {
+				if j, err = createJournal(fs, "", "", journal{number: old.number + 1, seq: old.seq, salt: 7}); err != nil {
 					t.Fatal(err)
 				}
 				old.close()

@@ -54,7 +54,7 @@ func FuzzRecover(f *testing.F) {
 
 // fuzzDisk writes a checkpoint with one compacted topic, its segment, and a
 // journal.
-func fuzzDisk(fs vfs.FS, journal, segment []byte, sealed bool) error {
+func fuzzDisk(fs vfs.FS, entry, segment []byte, sealed bool) error {
 	dir := fs.PathJoin("data", "topics", fuzzTopic.ID.String(), "0")
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -68,15 +68,15 @@ func fuzzDisk(fs vfs.FS, journal, segment []byte, sealed bool) error {
 	if err := writeCheckpoint(fs, "data", c); err != nil {
 		return err
 	}
-	j, err := createJournal(fs, "data", "", 1, 5, 7, false)
+	j, err := createJournal(fs, "data", "", journal{number: 1, seq: 5, salt: 7})
 	if err != nil {
 		return err
 	}
 	defer j.file.Close()
 	if sealed {
-		return j.write(append(beginEntry(nil), journal...))
+		return j.write(append(beginEntry(nil), entry...))
 	}
-	_, err = j.file.WriteAt(journal, journalHeaderBytes)
+	_, err = j.file.WriteAt(entry, journalHeaderBytes)
 	return err
 }
 

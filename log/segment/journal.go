@@ -36,21 +36,22 @@ type journal struct {
 	bytes  int64
 	space  int64 // that the file takes, at least
 	nosync bool
+	piece  int // bytes of those that a long entry is written in, 0 if in one
 	began  time.Time
 }
 
-// createJournal makes the journal with that number, whose first entry has number
-// seq, and its directory entry durable. It writes over the file named spare if
+// createJournal makes the file of j, whose first entry has number j.seq, and its
+// directory entry durable. It writes over the file named spare if
 // there is one: an append that changes no size and takes no space needs no more
 // of the filesystem than the write itself, which halves what an fsync costs
 // (docs/adr/0063). What that file held is told apart by its CRCs.
-func createJournal(fs vfs.FS, dir, spare string, number int, seq, salt uint64, nosync bool) (journal, error) {
-	name := journalName(fs, dir, number)
-	j, err := createJournalFile(fs, name, spare, journal{number: number, seq: seq, salt: salt, nosync: nosync})
+func createJournal(fs vfs.FS, dir, spare string, j journal) (journal, error) {
+	name := journalName(fs, dir, j.number)
+	j, err := createJournalFile(fs, name, spare, j)
 	if err != nil {
 		return j, err
 	}
-	if j.source, err = openSource(fs, name, number); err != nil {
+	if j.source, err = openSource(fs, name, j.number); err != nil {
 		_ = j.file.Close()
 	}
 	return j, err
@@ -113,15 +114,6 @@ func journalHeaderCRC(head []byte) uint32 {
 // beginEntry returns buf emptied, with room for an entry's header.
 func beginEntry(buf []byte) []byte { return append(buf[:0], make([]byte, entryHeaderBytes)...) }
 
-// sealEntry fills the header of the entry whose payload follows the room for
-// it. Its CRC goes on from seed, that of its journal's header.
-func sealEntry(buf []byte, seq uint64, seed uint32) {
-	binary.BigEndian.PutUint32(buf, entryMagic)
-	binary.BigEndian.PutUint32(buf[4:], uint32(len(buf)-entryHeaderBytes))
-	binary.BigEndian.PutUint64(buf[12:], seq)
-	binary.BigEndian.PutUint32(buf[8:], crc32.Update(seed, castagnoli, buf[12:]))
-}
-
 // endMark follows the last entry, the next one is written over it. So a journal
 // that ends there is told from one whose last entry is damaged, whatever the
 // file held before.
@@ -132,12 +124,14 @@ func (j *journal) end() int64 { return journalHeaderBytes + j.bytes }
 
 // write appends the entry begun in buf and makes it durable. buf may change
 // behind its end.
-func (j *journal) write(buf []byte) error {
-	if len(buf) > maxEntryBytes {
-		return fmt.Errorf("journal entry of %d bytes, which could not be read again", len(buf))
+func (j *journal) write(buf []byte) error { return j.writeEntry(&entryEncoder{buf: buf}) }
+
+// writeEntry appends the entry of e and makes it durable.
+func (j *journal) writeEntry(e *entryEncoder) error {
+	if len(e.buf) > maxEntryBytes {
+		return fmt.Errorf("journal entry of %d bytes, which could not be read again", len(e.buf))
 	}
-	sealEntry(buf, j.seq, j.seed)
-	if _, err := j.file.WriteAt(append(buf, endMark[:]...), j.end()); err != nil {
+	if err := j.writePieces(e); err != nil {
 		return fmt.Errorf("writing journal: %w", err)
 	}
 	if !j.nosync && !seeded("no-journal-sync") {
@@ -146,8 +140,50 @@ func (j *journal) write(buf []byte) error {
 		}
 	}
 	j.seq++
-	j.bytes += int64(len(buf))
+	j.bytes += int64(len(e.buf))
 	return nil
+}
+
+// pageBytes is what the operating system writes to a disk at least.
+const pageBytes = 4 << 10
+
+// writePieces writes the entry of e, a long one in pieces, so that the disk is at
+// work on each while the next one is made: copied and summed. What comes first in
+// the file is written last: it takes the place of the end mark and has the CRC of
+// all, so that the journal ends there until then. It is no longer than a page, that
+// none is written to the disk twice.
+//
+// The CRC of an entry goes on from seed, that of its journal's header.
+func (j *journal) writePieces(e *entryEncoder) error {
+	buf := append(e.buf, endMark[:]...)
+	n, pos, head := len(e.buf), j.end(), len(buf)
+	if j.piece > 0 && len(buf) >= 2*j.piece && !j.nosync {
+		page := min(pageBytes, int64(j.piece))
+		head = entryHeaderBytes + int(page-1-(pos+entryHeaderBytes+page-1)%page)
+	}
+	binary.BigEndian.PutUint32(buf, entryMagic)
+	binary.BigEndian.PutUint32(buf[4:], uint32(n-entryHeaderBytes))
+	binary.BigEndian.PutUint64(buf[12:], j.seq)
+	e.fill(head)
+	crc := crc32.Update(j.seed, castagnoli, buf[12:min(head, n)])
+	for at := head; at < len(buf); at += j.piece {
+		end := min(at+j.piece, len(buf))
+		e.fill(end)
+		if !seeded("crc-of-the-first-piece") {
+			crc = crc32.Update(crc, castagnoli, buf[min(at, n):min(end, n)])
+		}
+		if _, err := j.file.WriteAt(buf[at:end], pos+int64(at)); err != nil {
+			return err
+		}
+		if end < len(buf) {
+			if err := beginWrite(j.file, pos+int64(at), int64(end-at)); err != nil {
+				return err
+			}
+		}
+	}
+	binary.BigEndian.PutUint32(buf[8:], crc)
+	_, err := j.file.WriteAt(buf[:head], pos)
+	return err
 }
 
 // A journalFile is one read for recovery. Only one entry of it is in memory at

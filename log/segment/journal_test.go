@@ -1,9 +1,12 @@
 package segment
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"karst/log"
@@ -47,7 +50,7 @@ func TestJournalOverAnother(t *testing.T) {
 			}
 		}
 	}
-	old, err := createJournal(fs, "", "", 1, 7, 42, false)
+	old, err := createJournal(fs, "", "", journal{number: 1, seq: 7, salt: 42})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +59,7 @@ func TestJournalOverAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := createJournal(fs, "", "journal-1", 2, 7, 42, false)
+	j, err := createJournal(fs, "", "journal-1", journal{number: 2, seq: 7, salt: 42})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,11 +93,81 @@ func TestJournalOverAnother(t *testing.T) {
 	}
 }
 
+// TestEntryInPieces writes entries in pieces and stops after each write: until the
+// last one the journal ends where it did, then it is byte for byte what one write
+// makes.
+func TestEntryInPieces(t *testing.T) {
+	// write makes a journal of two entries, the second of ops, which it stops after
+	// some writes of.
+	write := func(ops []*op, piece, stop int) (text []byte, n int, err error) {
+		left := math.MaxInt
+		fs := &faultFS{FS: vfs.NewMem(), hook: func(op fsOp) error {
+			if op.kind != "write" {
+				return nil
+			}
+			if left--; left < 0 {
+				return errCrashed
+			}
+			return nil
+		}}
+		j, err := createJournal(fs, "", "", journal{number: 1, seq: 1, salt: 3, piece: piece})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := j.write(append(beginEntry(nil), "first"...)); err != nil {
+			t.Fatal(err)
+		}
+		var e entryEncoder
+		e.encode(ops)
+		left = stop
+		err = j.writeEntry(&e)
+		want := 2
+		if err != nil {
+			want = 1
+		}
+		payloads, ended, later := readJournal(t, fs, 1)
+		if len(payloads) != want || payloads[0] != "first" || !ended || later != -1 {
+			t.Fatalf("entry of %d bytes in pieces of %d, at most %d writes: %d entries, ended %v, a later one at %d", len(e.buf), piece, stop, len(payloads), ended, later)
+		}
+		text, rerr := readFile(fs, "journal-1")
+		if rerr != nil {
+			t.Fatal(rerr)
+		}
+		return text, len(e.buf), err
+	}
+	rng := rand.New(rand.NewPCG(8, 9))
+	for range 200 {
+		piece, size := 20+rng.IntN(6000), rng.IntN(30_000)
+		ops := []*op{
+			{kind: opDeleteGroup, group: strings.Repeat("g", rng.IntN(10))},
+			{kind: opAppend, batch: bytes.Repeat([]byte("a"), size)},
+			{kind: opAppend, batch: bytes.Repeat([]byte("b"), size/2)},
+		}
+		whole, n, err := write(ops, 0, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for stop := 0; ; stop++ {
+			text, _, err := write(ops, piece, stop)
+			if err != nil {
+				continue
+			}
+			if !bytes.Equal(text, whole) {
+				t.Errorf("entry of %d bytes in pieces of %d is not what it is in one", n, piece)
+			}
+			if least := (n + len(endMark)) / piece; least >= 2 && stop < least {
+				t.Errorf("entry of %d bytes in pieces of %d made by %d writes", n, piece, stop)
+			}
+			break
+		}
+	}
+}
+
 // TestJournalCutOff tells a file that was cut off behind an entry from one that
 // ends there.
 func TestJournalCutOff(t *testing.T) {
 	fs := vfs.NewMem()
-	j, err := createJournal(fs, "", "", 1, 1, 3, false)
+	j, err := createJournal(fs, "", "", journal{number: 1, seq: 1, salt: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +192,7 @@ func TestJournalCutOff(t *testing.T) {
 func TestLaterEntry(t *testing.T) {
 	for _, n := range []int{0, 1, 1<<20 - 2*entryHeaderBytes - 1, 1<<20 - 2*entryHeaderBytes, 1<<20 - entryHeaderBytes - 2, 1<<20 - entryHeaderBytes, 1 << 20, 5 << 20} {
 		fs := vfs.NewMem()
-		j, err := createJournal(fs, "", "", 1, 1, 3, false)
+		j, err := createJournal(fs, "", "", journal{number: 1, seq: 1, salt: 3})
 		if err != nil {
 			t.Fatal(err)
 		}

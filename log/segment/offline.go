@@ -225,7 +225,7 @@ func (l *Log) hold(id partitionID, p *partition, o *op) error {
 		}
 	}
 	l.entry.encode([]*op{o})
-	if err := p.held.write(l.entry.buf); err != nil {
+	if err := p.held.writeEntry(&l.entry); err != nil {
 		return err
 	}
 	p.saved.Held = p.held.seq

@@ -38,6 +38,9 @@ type Options struct {
 	// coldAfter so many runs of the housekeeping a segment that nobody reads is
 	// cold; a minute's.
 	coldAfter int32
+	// pieceBytes is how much of a long journal entry is written at once, see
+	// journal.writePieces; 512 KiB.
+	pieceBytes int
 
 	SegmentBytes  int64 // a segment is closed when it would exceed this; 256 MiB
 	JournalBytes  int64 // a checkpoint is made when the journal exceeds this; 128 MiB
@@ -89,6 +92,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.JournalBytes, 128<<20)
 	setDefault(&o.FloodBytes, 1<<30)
 	setDefault(&o.LargeRunBytes, 1<<20)
+	setDefault(&o.pieceBytes, 512<<10)
 	setDefault(&o.DeferRunBytes, 4<<10)
 	setDefault(&o.MaxBatchBytes, 64<<20)
 	setDefault(&o.MaxTxnBytes, 256<<20)

@@ -31,6 +31,7 @@ type world struct {
 	manyLarge bool  // batches bypass the journal often
 	flood     bool  // journals are long
 	deferred  int   // bytes from which on batches stay in the journal until a checkpoint
+	piece     int   // bytes of those that journal entries are written in
 	late      bool  // commits come while a checkpoint is under way
 	lossy     bool  // the log does not sync: a power cut may lose what was acknowledged
 	damage    bool  // files are damaged: partitions may be offline
@@ -130,7 +131,7 @@ type wRegister struct {
 func newWorld(seed uint64, fs *vfs.MemFS, change func(*Options)) *world {
 	return &world{
 		rng: rand.New(rand.NewPCG(seed, 77)), clock: newFakeClock(), fs: fs, change: change,
-		topics: map[string]*wTopic{}, groups: map[string]*wRegister{}, records: map[string]*wRecord{}, closed: true, manyLarge: seed%2 == 0, deferred: []int{1, 150, 5000}[seed/2%3], flood: seed%5 == 4, late: seed%4 >= 2,
+		topics: map[string]*wTopic{}, groups: map[string]*wRegister{}, records: map[string]*wRecord{}, closed: true, manyLarge: seed%2 == 0, deferred: []int{1, 150, 5000}[seed/2%3], piece: []int{300, 100, 5000}[seed%3], flood: seed%5 == 4, late: seed%4 >= 2,
 	}
 }
 
@@ -150,7 +151,7 @@ func (w *world) options(fs vfs.FS) Options {
 		SegmentBytes: 500, JournalBytes: 3000, LargeRunBytes: 1600, CompactionKeys: 6, ReserveBytes: 4096,
 		MaxTxnTimeout: time.Hour, ProducerExpiry: 1000 * time.Hour,
 	}
-	o.NoSync = w.lossy
+	o.NoSync, o.pieceBytes = w.lossy, w.piece
 	if w.manyLarge {
 		o.LargeRunBytes = 400
 	}
