@@ -21,8 +21,14 @@ import (
 
 // formatVersion of the data directory. A newer one is refused, and so are those
 // from before the first release. Version 4 has partitions that are offline; a
-// program that knew nothing of those would lose what is held for them.
-const formatVersion, oldestVersion = 4, 3
+// program that knew nothing of those would lose what is held for them. Version 5
+// has aborted transactions as bytes. A checkpoint has the version that it needs.
+const (
+	formatVersion  = packedVersion
+	packedVersion  = 5
+	offlineVersion = 4
+	oldestVersion  = 3
+)
 
 // A checkpointFile is the log's state as of the start of a journal. It is
 // stored as a line of JSON and a line with that line's CRC-32C.
@@ -54,7 +60,7 @@ type checkpointPartition struct {
 	Segments  []checkpointSegment      `json:",omitempty"`
 	Producers map[int64]*producerState `json:",omitempty"`
 	Open      []openTxn                `json:",omitempty"`
-	Aborted   []abortedTxn             `json:",omitempty"`
+	Aborted   abortedTxns              `json:",omitempty"`
 	// Of a partition that is offline; see offline.go.
 	Held    uint64       `json:",omitempty"` // operations in its file
 	Markers []heldMarker `json:",omitempty"`
@@ -463,10 +469,14 @@ func (l *Log) snapshot() *checkpointFile {
 	for _, t := range l.topics {
 		ct := checkpointTopic{Topic: t.Topic}
 		for _, p := range t.partitions {
-			ct.Parts = append(ct.Parts, p.snapshot())
+			part := p.snapshot()
 			if p.offline != nil {
-				c.Version = formatVersion
+				c.Version = max(c.Version, offlineVersion)
 			}
+			if len(part.Aborted) > 0 {
+				c.Version = packedVersion
+			}
+			ct.Parts = append(ct.Parts, part)
 		}
 		c.Topics = append(c.Topics, ct)
 	}
@@ -490,7 +500,7 @@ func (p *partition) snapshot() checkpointPartition {
 	}
 	c := checkpointPartition{
 		Start: p.start, Next: p.next, Cleaned: p.cleaned, Epochs: slices.Clone(p.epochs),
-		Producers: map[int64]*producerState{}, Open: slices.Clone(p.open), Aborted: slices.Clone(p.aborted),
+		Producers: map[int64]*producerState{}, Open: slices.Clone(p.open), Aborted: p.aborted,
 	}
 	for id, s := range p.producers {
 		copied := *s

@@ -1,7 +1,10 @@
 package segment
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -149,6 +152,51 @@ type abortedTxn struct {
 	// Stable is the last stable offset just before the marker became readable:
 	// transactions whose markers follow begin at or after it.
 	Stable int64
+}
+
+// abortedTxns are those of a partition, by last offset. In a checkpoint, which has
+// all that are kept, they are bytes: four varints each, of what differs from the
+// one before.
+type abortedTxns []abortedTxn
+
+func (list abortedTxns) MarshalJSON() ([]byte, error) {
+	var buf []byte
+	var last abortedTxn
+	for _, t := range list {
+		buf = binary.AppendVarint(buf, t.ID-last.ID)
+		buf = binary.AppendVarint(buf, t.Last-last.Last)
+		buf = binary.AppendVarint(buf, t.Last-t.First)
+		buf = binary.AppendVarint(buf, t.Last-t.Stable)
+		last = t
+	}
+	return json.Marshal(buf)
+}
+
+// UnmarshalJSON reads what MarshalJSON has made, or the array of objects that was
+// before it.
+func (list *abortedTxns) UnmarshalJSON(text []byte) error {
+	if bytes.HasPrefix(text, []byte("[")) {
+		return json.Unmarshal(text, (*[]abortedTxn)(list))
+	}
+	var buf []byte
+	if err := json.Unmarshal(text, &buf); err != nil {
+		return err
+	}
+	var last abortedTxn
+	for *list = nil; len(buf) > 0; *list = append(*list, last) {
+		var d [4]int64
+		for i := range d {
+			n := 0
+			if d[i], n = binary.Varint(buf); n <= 0 {
+				return fmt.Errorf("list of aborted transactions that is cut off after %d", len(*list))
+			}
+			buf = buf[n:]
+		}
+		last.ID += d[0]
+		last.Last += d[1]
+		last.First, last.Stable = last.Last-d[2], last.Last-d[3]
+	}
+	return nil
 }
 
 // publishTxn follows the transactions of a batch that becomes readable. The
