@@ -82,6 +82,7 @@ type checkpointOffset struct {
 	Metadata  string `json:",omitempty"`
 	Time      int64  `json:",omitempty"`
 	Producer  *int64 `json:",omitempty"`
+	Order     uint64 `json:",omitempty"` // among the group's, if some are pending
 }
 
 type checkpointTxn struct {
@@ -515,12 +516,16 @@ func (p *partition) snapshot() checkpointPartition {
 
 func (g *group) snapshot() []checkpointOffset {
 	list := []checkpointOffset{}
-	add := func(offsets map[log.Partition]log.GroupOffset, producer *int64) {
+	add := func(offsets map[log.Partition]groupOffset, producer *int64) {
 		for _, p := range sortedPartitions(offsets) {
 			o := offsets[p]
-			list = append(list, checkpointOffset{
+			c := checkpointOffset{
 				Topic: p.Topic, Partition: p.Index, Next: o.Offset, Epoch: &o.LeaderEpoch, Metadata: o.Metadata, Time: o.CommitTime, Producer: producer,
-			})
+			}
+			if len(g.pending) > 0 {
+				c.Order = o.order
+			}
+			list = append(list, c)
 		}
 	}
 	add(g.offsets, nil)

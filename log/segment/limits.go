@@ -3,7 +3,6 @@ package segment
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 
 	"karst/log"
@@ -152,22 +151,33 @@ func sizeOfOffsets(offsets map[log.Partition]log.GroupOffset) int64 {
 }
 
 func (g *group) bytes() int64 {
-	n := int64(len(g.state)) + sizeOfOffsets(g.offsets)
+	n := int64(len(g.state))
+	for p, o := range g.offsets {
+		n += sizeOfOffset(p, o.GroupOffset)
+	}
 	for _, m := range g.pending {
-		n += sizeOfOffsets(m)
+		for p, o := range m {
+			n += sizeOfOffset(p, o.GroupOffset)
+		}
 	}
 	return n
 }
 
-// put stores offsets in m, which is a group's. The caller holds mu.
-func (l *Log) put(m, offsets map[log.Partition]log.GroupOffset) {
+// put stores offsets that come now in m, which is a group's. The caller holds mu.
+func (l *Log) put(m map[log.Partition]groupOffset, offsets map[log.Partition]log.GroupOffset) {
+	l.offsetOrder++
 	for p, o := range offsets {
-		l.groupBytes += sizeOfOffset(p, o)
-		if old, ok := m[p]; ok {
-			l.groupBytes -= sizeOfOffset(p, old)
-		}
+		l.set(m, p, groupOffset{o, l.offsetOrder})
 	}
-	maps.Copy(m, offsets)
+}
+
+// set stores one offset likewise.
+func (l *Log) set(m map[log.Partition]groupOffset, p log.Partition, o groupOffset) {
+	l.groupBytes += sizeOfOffset(p, o.GroupOffset)
+	if old, ok := m[p]; ok {
+		l.groupBytes -= sizeOfOffset(p, old.GroupOffset)
+	}
+	m[p] = o
 }
 
 // checkOffsets refuses offsets that make groups keep more than they may. What
@@ -177,7 +187,7 @@ func (l *Log) checkOffsets(name string, producer int64, offsets map[log.Partitio
 	if l.groupBytes+sizeOfOffsets(offsets) <= l.opts.MaxGroupBytes {
 		return nil
 	}
-	var have map[log.Partition]log.GroupOffset
+	var have map[log.Partition]groupOffset
 	if g := l.groups[name]; g != nil {
 		if have = g.offsets; producer >= 0 {
 			have = g.pending[producer]

@@ -33,7 +33,8 @@ type Log struct {
 	groups     map[string]*group
 	partitions int // of all topics
 	// groupBytes is what the groups keep, in memory.
-	groupBytes int64
+	groupBytes  int64
+	offsetOrder uint64 // of the offsets that came last; see groupOffset
 
 	watchMu  sync.Mutex
 	watchers atomic.Pointer[[]*watcher] // replaced, never changed
@@ -146,7 +147,7 @@ func makeDir(fs vfs.FS, dir string) error {
 func (l *Log) reset() {
 	l.topics, l.byID, l.groups = map[string]*topic{}, map[log.TopicID]*topic{}, map[string]*group{}
 	l.txns, l.txnOf = map[string]*txn{}, map[int64]*txn{}
-	l.partitions, l.groupBytes, l.joined, l.producers = 0, 0, 0, 0
+	l.partitions, l.groupBytes, l.offsetOrder, l.joined, l.producers = 0, 0, 0, 0, 0
 	l.oldFiles, l.replayed, l.again = nil, 0, false
 }
 
@@ -218,11 +219,11 @@ func (l *Log) dropTopic(t *topic) {
 	delete(l.topics, t.Name)
 	delete(l.byID, t.ID)
 	for name, g := range l.groups {
-		gone := func(p log.Partition, o log.GroupOffset) bool {
+		gone := func(p log.Partition, o groupOffset) bool {
 			if p.Topic != t.Name {
 				return false
 			}
-			l.groupBytes -= sizeOfOffset(p, o)
+			l.groupBytes -= sizeOfOffset(p, o.GroupOffset)
 			return true
 		}
 		maps.DeleteFunc(g.offsets, gone)

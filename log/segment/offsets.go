@@ -9,17 +9,25 @@ import (
 
 // A group is what is durable of a consumer group. l.mu guards it.
 type group struct {
-	offsets map[log.Partition]log.GroupOffset
+	offsets map[log.Partition]groupOffset
 	// pending are offsets of open transactions, by producer id.
-	pending map[int64]map[log.Partition]log.GroupOffset
+	pending map[int64]map[log.Partition]groupOffset
 	state   []byte // the coordinator's, nil for none
+}
+
+// A groupOffset is one that a group keeps. Of several for a partition the one that
+// came last counts, whenever its transaction ends, as in Kafka: a transaction that
+// hangs and is committed in the end does not take back what was set since.
+type groupOffset struct {
+	log.GroupOffset
+	order uint64 // that it came in, among those of a group with pending ones
 }
 
 // group returns a group, making it if it is new. The caller holds mu.
 func (l *Log) group(name string) *group {
 	g := l.groups[name]
 	if g == nil {
-		g = &group{offsets: map[log.Partition]log.GroupOffset{}, pending: map[int64]map[log.Partition]log.GroupOffset{}}
+		g = &group{offsets: map[log.Partition]groupOffset{}, pending: map[int64]map[log.Partition]groupOffset{}}
 		l.groups[name] = g
 	}
 	return g
@@ -57,7 +65,9 @@ func (l *Log) GroupOffsets(_ context.Context, name string) (committed map[log.Pa
 	defer l.mu.RUnlock()
 	committed, pending = map[log.Partition]log.GroupOffset{}, map[log.Partition]struct{}{}
 	if g := l.groups[name]; g != nil {
-		maps.Copy(committed, g.offsets)
+		for p, o := range g.offsets {
+			committed[p] = o.GroupOffset
+		}
 		for _, m := range g.pending {
 			for p := range m {
 				pending[p] = struct{}{}
@@ -163,7 +173,7 @@ func (l *Log) applyGroup(o *op) {
 	case opTxnOffsets:
 		g := l.group(o.group)
 		if g.pending[o.producer] == nil {
-			g.pending[o.producer] = map[log.Partition]log.GroupOffset{}
+			g.pending[o.producer] = map[log.Partition]groupOffset{}
 		}
 		l.put(g.pending[o.producer], o.offsets)
 	case opDeleteGroup:
@@ -194,26 +204,29 @@ func (l *Log) applyGroup(o *op) {
 }
 
 // forget takes offsets out of m, which is a group's. The caller holds mu.
-func (l *Log) forget(m map[log.Partition]log.GroupOffset, partitions []log.Partition) {
+func (l *Log) forget(m map[log.Partition]groupOffset, partitions []log.Partition) {
 	for _, p := range partitions {
 		if o, ok := m[p]; ok {
-			l.groupBytes -= sizeOfOffset(p, o)
+			l.groupBytes -= sizeOfOffset(p, o.GroupOffset)
 			delete(m, p)
 		}
 	}
 }
 
 // endPending commits or drops the offsets that a transaction has in store for
-// a group.
+// a group, but for those that others have set since.
 func (l *Log) endPending(name string, d *txnEnd) {
 	g := l.groups[name]
 	if g == nil {
 		return
 	}
-	if d.Commit != seeded("offsets-of-aborted") {
-		l.put(g.offsets, g.pending[d.Was.ID])
+	for p, o := range g.pending[d.Was.ID] {
+		old, has := g.offsets[p]
+		if d.Commit != seeded("offsets-of-aborted") && (!has || old.order <= o.order || seeded("old-offsets-of-transactions")) {
+			l.set(g.offsets, p, o)
+		}
+		l.groupBytes -= sizeOfOffset(p, o.GroupOffset)
 	}
-	l.groupBytes -= sizeOfOffsets(g.pending[d.Was.ID])
 	delete(g.pending, d.Was.ID)
 	l.dropIfEmpty(name)
 }

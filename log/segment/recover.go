@@ -246,6 +246,9 @@ func (l *Log) load(c *checkpointFile) error {
 	l.nextProducer, l.endProducer = c.Producers, c.Producers
 	for name, list := range c.Groups {
 		l.group(name).load(list)
+		for _, o := range list {
+			l.offsetOrder = max(l.offsetOrder, o.Order)
+		}
 	}
 	for name, state := range c.States {
 		l.group(name).state = state
@@ -264,7 +267,7 @@ func (l *Log) load(c *checkpointFile) error {
 func (g *group) load(list []checkpointOffset) {
 	for _, o := range list {
 		at := log.Partition{Topic: o.Topic, Index: o.Partition}
-		offset := log.GroupOffset{Offset: o.Next, LeaderEpoch: -1, Metadata: o.Metadata, CommitTime: o.Time}
+		offset := groupOffset{log.GroupOffset{Offset: o.Next, LeaderEpoch: -1, Metadata: o.Metadata, CommitTime: o.Time}, o.Order}
 		if o.Epoch != nil {
 			offset.LeaderEpoch = *o.Epoch
 		}
@@ -273,7 +276,7 @@ func (g *group) load(list []checkpointOffset) {
 			continue
 		}
 		if g.pending[*o.Producer] == nil {
-			g.pending[*o.Producer] = map[log.Partition]log.GroupOffset{}
+			g.pending[*o.Producer] = map[log.Partition]groupOffset{}
 		}
 		g.pending[*o.Producer][at] = offset
 	}

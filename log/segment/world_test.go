@@ -415,7 +415,7 @@ func (w *world) decided(txn *wTxn, err error) {
 	}
 	for r, value := range txn.offsets {
 		if r.pending = false; txn.commit {
-			r.value = value
+			r.value = max(r.value, value) // the last one asked for, whenever its transaction ends
 		}
 	}
 }
@@ -476,8 +476,8 @@ func (w *world) storeOffsets() {
 	if p == nil {
 		return
 	}
-	txn := w.txn(true)
-	w.l.StoreOffsets("sg", map[log.Partition]log.GroupOffset{p.name(): {Offset: w.ask(txn, "sg", p), LeaderEpoch: -1}}, func(err error) {
+	txn, group := w.txn(true), pick(w.rng, []string{"sg", "tg"})
+	w.l.StoreOffsets(group, map[log.Partition]log.GroupOffset{p.name(): {Offset: w.ask(txn, group, p), LeaderEpoch: -1}}, func(err error) {
 		w.unexpected("storing offsets", err)
 		w.decided(txn, err)
 	})
@@ -692,7 +692,7 @@ func (w *world) txnOffsets() {
 		return
 	}
 	who := log.TxnProducer{TransactionalID: c.id, Producer: c.producer}
-	group := "tg-" + c.id
+	group := "tg"
 	if !c.bump && !c.group {
 		if err := w.l.JoinTxnGroup(ctx, who, group); err != nil {
 			w.unexpected("joining a group", err)

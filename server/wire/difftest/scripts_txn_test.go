@@ -348,6 +348,37 @@ func init() {
 		s.fetchOffsets(g, t, true)
 		commit(s, p, g, t) // a zombie
 	})
+	// What came last counts, whenever its transaction ends.
+	define(txnOffsets, "txn offsets/beside others", func(s *session) {
+		t, g := s.filled(), s.name("g")
+		p, q := s.txnProducer("p"), s.txnProducer("q")
+		plain := func(offset int64) { s.silently(func() { s.do(7, s.commitRequest(g, t, 0, offset)) }) }
+		end := func(p *txn, commit bool) {
+			s.endTxn(*p, commit)
+			p.epoch++ // endTxn has initialised it
+			s.fetchOffsets(g, t, true)
+		}
+		for _, commit := range []bool{true, false} {
+			joinGroup(s, p, g)
+			s.txnCommit(s.version, p, g, t, 9)
+			plain(5)
+			s.fetchOffsets(g, t, false)
+			end(&p, commit)
+			joinGroup(s, p, g)
+			joinGroup(s, q, g)
+			s.txnCommit(s.version, p, g, t, 8)
+			s.txnCommit(s.version, q, g, t, 4)
+			end(&q, commit)
+			end(&p, true)
+			joinGroup(s, p, g)
+			joinGroup(s, q, g)
+			s.txnCommit(s.version, p, g, t, 8)
+			s.txnCommit(s.version, q, g, t, 4)
+			s.txnCommit(s.version, p, g, t, 7)
+			end(&q, true)
+			end(&p, commit)
+		}
+	})
 	define(txnOffsets, "txn offsets/aborted", func(s *session) {
 		t := s.filled()
 		p, g := s.txnProducer("id"), s.name("g")
