@@ -128,9 +128,9 @@ func (e *Engine) open(r *running, before *task.Unit) error {
 }
 
 // passing reports whether an error is not the query's fault and goes by: the log
-// or the schema registry gives no answer, the disk is full.
+// or the schema registry gives no answer, the disk is full, no more files can be opened.
 func passing(err error) bool {
-	return errors.Is(err, log.ErrUnavailable) || errors.Is(err, format.ErrUnavailable) || errors.Is(err, log.ErrDiskFull)
+	return errors.Is(err, log.ErrUnavailable) || errors.Is(err, format.ErrUnavailable) || errors.Is(err, log.ErrDiskFull) || errors.Is(err, log.ErrNoFiles)
 }
 
 // writable holds that no partition of the topic that a plan writes to is offline:

@@ -15,6 +15,10 @@ var (
 	// ErrDiskFull says that nothing is written until space is free again; reads,
 	// deletions and trimming go on. Nothing of what was refused has happened.
 	ErrDiskFull = newError(56, "the disk is full")
+	// ErrNoFiles says that a file was not opened because the process or the system
+	// has as many open as it may. It may go well later. Nothing of what was refused
+	// has happened.
+	ErrNoFiles = newError(56, "no more files can be opened; raise the limit of open files (ulimit -n)")
 	// ErrOffline says that a partition's files were found damaged when the log was
 	// opened: nothing of it can be read or written until they are back and the
 	// log is opened again. Other partitions are not affected.

@@ -3,13 +3,16 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -155,8 +158,36 @@ func TestLargeRecordsInChunks(t *testing.T) {
 
 // TestHeadersAreBounded holds time and size of a request's head.
 func TestHeadersAreBounded(t *testing.T) {
-	srv := New(nil, nil, time.Now).HTTP()
+	srv := New(nil, slog.New(slog.DiscardHandler), time.Now).HTTP()
 	if srv.ReadHeaderTimeout != 5*time.Second || srv.MaxHeaderBytes != 64<<10 || srv.IdleTimeout == 0 {
 		t.Errorf("%+v", srv)
+	}
+}
+
+// A shortListener has no file for a connection, then ends.
+type shortListener struct {
+	net.Listener
+	ends bool
+}
+
+func (l *shortListener) Accept() (net.Conn, error) {
+	if l.ends {
+		return nil, net.ErrClosed
+	}
+	l.ends = true
+	return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+}
+
+func (l *shortListener) Close() error { return nil }
+
+// TestHTTPMessages has what the HTTP library says be in the server's log, as all else is.
+func TestHTTPMessages(t *testing.T) {
+	var text bytes.Buffer
+	srv := New(nil, slog.New(slog.NewTextHandler(&text, nil)), time.Now).HTTP()
+	if err := srv.Serve(&shortListener{}); !errors.Is(err, net.ErrClosed) {
+		t.Fatal(err)
+	}
+	if got := text.String(); !strings.Contains(got, "level=WARN") || !strings.Contains(got, "too many open files") {
+		t.Errorf("the log has %q", got)
 	}
 }

@@ -55,7 +55,7 @@ func (s *Server) HTTP() *http.Server {
 	p.SetHTTP1(true)
 	p.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler: s, Protocols: p, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute,
+		Handler: s, Protocols: p, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute,
 		MaxHeaderBytes: maxHeaderBytes, ConnState: s.limitConnections(),
 	}
 }

@@ -139,10 +139,10 @@ func writeCheckpoint(fs vfs.FS, dir string, c *checkpointFile) error {
 	tmp := fs.PathJoin(dir, checkpointName+".tmp")
 	f, err := fs.Create(tmp, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return shortOfSpace(fmt.Errorf("making checkpoint: %w", err))
+		return asShortage(fmt.Errorf("making checkpoint: %w", err))
 	}
 	_, err = f.Write(text)
-	if err = shortOfSpace(err); err == nil && !seeded("no-checkpoint-sync") {
+	if err = asShortage(err); err == nil && !seeded("no-checkpoint-sync") {
 		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {
@@ -186,7 +186,7 @@ type unsyncedSegment struct {
 }
 
 // checkpointDue reports whether a checkpoint is to be made, or finished that was
-// short of space.
+// short of something.
 func (l *Log) checkpointDue() bool {
 	return l.due || l.journalFull() || len(l.oldFiles) > 0 || !l.checkpointing() && l.stalled != nil
 }
@@ -202,10 +202,10 @@ func (l *Log) syncing() int {
 
 // startCheckpoint begins a new journal and leaves the rest to a goroutine that
 // Close waits for. While the last such is still at it the journal may grow as in a
-// flood, at least to twice its size. One that is short of space loses nothing, as
-// the checkpoint and the journals before it are still there: it is taken up again
-// when there is space, and the journal grows until then. If it does not succeed
-// for another reason the log has failed; what was committed stays so.
+// flood, at least to twice its size. One that is short of space or files loses
+// nothing, as the checkpoint and the journals before it are still there: it is taken
+// up again when there are some, and the journal grows until then. If it does not
+// succeed for another reason the log has failed; what was committed stays so.
 func (l *Log) startCheckpoint() {
 	if l.checkpointing() {
 		if l.journal.bytes < max(2*l.journalLimit(), l.floodLimit()) {
@@ -219,8 +219,8 @@ func (l *Log) startCheckpoint() {
 	c := l.stalled
 	if l.stalled = nil; c == nil {
 		var err error
-		if c, err = l.cut(false); errors.As(err, new(*spaceError)) {
-			l.noSpace(err)
+		if c, err = l.cut(false); errors.As(err, new(*shortageError)) {
+			l.waitFor(err)
 			return
 		} else if err != nil {
 			_ = l.queue.fail(err)
@@ -231,11 +231,14 @@ func (l *Log) startCheckpoint() {
 	l.checkpoint = ended
 	finish := func() {
 		defer close(ended)
-		if err := l.finishCheckpoint(c); errors.As(err, new(*spaceError)) {
-			if l.noSpace(err); !seeded("waiting-checkpoint-forgotten") {
+		err := l.finishCheckpoint(c)
+		if err == nil {
+			l.filesAgain()
+		} else if errors.As(err, new(*shortageError)) {
+			if l.waitFor(err); !seeded("waiting-checkpoint-forgotten") {
 				l.stalled = c
 			}
-		} else if err != nil {
+		} else {
 			c.giveUp()
 			_ = l.queue.fail(fmt.Errorf("making a checkpoint: %w", err))
 		}
@@ -302,7 +305,7 @@ func (l *Log) cut(clean bool) (*cut, error) {
 		return nil, err
 	}
 	l.spare = ""
-	c := &cut{file: l.snapshot(), remove: l.oldFiles, unread: true}
+	c := &cut{file: l.snapshot(), remove: append(l.oldFiles, l.unremoved...), unread: true}
 	c.file.Journal, c.file.Seq, c.file.Clean = next.number, next.seq, clean
 	c.old, l.settling = old, old.bytes
 	if old.number > 0 && !keep {
@@ -342,7 +345,7 @@ func (c *cut) takeDirty(p *partition, journal int) {
 }
 
 // finishCheckpoint writes and syncs what the cut describes and makes it the
-// checkpoint. After a spaceError it may be called again.
+// checkpoint. After a shortageError it may be called again.
 func (l *Log) finishCheckpoint(c *cut) error {
 	fs := l.opts.FS
 	if err := l.each(len(c.unsynced), func(i int) error { return c.unsynced[i].finish(fs, c.file.Journal) }); err != nil {
@@ -362,9 +365,11 @@ func (l *Log) finishCheckpoint(c *cut) error {
 	if err := writeCheckpoint(fs, l.opts.Dir, c.file); err != nil {
 		return err
 	}
+	l.unremoved = nil
 	for _, name := range c.remove {
 		if err := fs.RemoveAll(name); err != nil {
-			l.opts.Logger.Warn("could not remove an old file; it goes at the next start", "file", name, "error", err)
+			l.opts.Logger.Warn("could not remove an old file; the next checkpoint tries again", "file", name, "error", err)
+			l.unremoved = append(l.unremoved, name)
 		}
 	}
 	if !c.unread && c.spare != "" {

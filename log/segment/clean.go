@@ -67,6 +67,7 @@ func (l *Log) Housekeep() {
 			l.opts.Logger.Error("housekeeping did not succeed", "of", job.name, "error", err)
 		}
 	}
+	l.checkFiles()
 }
 
 // expire ends what has been open or idle for too long.

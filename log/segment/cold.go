@@ -31,7 +31,7 @@ func (s *segmentFile) hold(fs vfs.FS, path string) error {
 	f, err := fs.Open(path) // nothing is written to it any more
 	if err != nil {
 		s.refs.Add(-1) // the partition has another one
-		return fmt.Errorf("opening segment %s: %w", s.name(), withoutPath(err))
+		return asShortage(fmt.Errorf("opening segment %s: %w", s.name(), withoutPath(err)))
 	}
 	s.file = f
 	s.opened.Store(true)
@@ -40,10 +40,14 @@ func (s *segmentFile) hold(fs vfs.FS, path string) error {
 
 // cool has the segments become cold that nobody has held for a while.
 func (l *Log) cool(ctx context.Context) error {
+	after := l.opts.coldAfter
+	if l.noFiles.Load() {
+		after = 1
+	}
 	return l.submit(ctx, &request{check: func(*request) error {
 		for _, t := range l.topics {
 			for _, p := range t.partitions {
-				p.cool(l.opts.coldAfter)
+				p.cool(after)
 			}
 		}
 		return nil

@@ -129,7 +129,7 @@ func (l *Log) fill(at int64) error {
 		}
 		if !stays {
 			err := r.seg.write(l.entry.batches(r), r.pos)
-			if stays = errors.As(shortOfSpace(err), new(*spaceError)); err != nil && !stays {
+			if stays = errors.As(asShortage(err), new(*shortageError)); err != nil && !stays {
 				return err
 			}
 		}
@@ -176,11 +176,29 @@ func (l *Log) resolve(o *op) error {
 	if t == nil || o.partition < 0 || o.partition >= t.Partitions {
 		return unknown(log.Partition{Topic: o.name, Index: o.partition})
 	}
-	if l.full.Load() && o.name != l.opts.Essential {
-		return fmt.Errorf("%w: nothing is written to %s until there is space", log.ErrDiskFull, l.opts.Dir)
+	if err := l.checkShort(o.name); err != nil {
+		return err
 	}
 	o.topic, o.part = t.ID, t.partitions[o.partition]
-	return o.part.offline
+	if o.part.offline != nil {
+		return o.part.offline
+	}
+	return l.makeFirst(o.part)
+}
+
+// makeFirst has a partition have a segment that batches can go to. Who needs it is
+// refused if there is none to be had; another error is the log's failure.
+func (l *Log) makeFirst(p *partition) error {
+	err := p.makeFirst()
+	l.noteFiles(err)
+	switch {
+	case err == nil || noFiles(err):
+		return err
+	case errors.As(err, new(*shortageError)):
+		return fmt.Errorf("%w: %w", log.ErrDiskFull, err)
+	}
+	l.broken = err
+	return err
 }
 
 // take makes o part of a request that is being checked: the committer's own
@@ -219,7 +237,13 @@ func (l *Log) place(o *op) error {
 	now := l.opts.now()
 	o.base, o.info, o.epoch = p.tail, info, l.epoch
 	o.length, o.roll = len(o.batch), p.needsRoll(len(o.batch), now)
-	if err := p.place(o, true, now); err != nil {
+	err = p.place(o, true, now)
+	if len(p.segments) > 0 && errors.As(err, new(*shortageError)) {
+		l.noteFiles(err)
+		o.roll = false
+		err = p.place(o, true, now)
+	}
+	if err != nil {
 		return err
 	}
 	if p.track(info, now) {
@@ -244,21 +268,42 @@ func (l *Log) writeLarge() error {
 	}
 	if l.opts.Inline || len(parts) < 2 {
 		for _, p := range parts {
-			if err := l.writePlaced(p); err != nil {
+			if err := l.unplaced(p, l.writePlaced(p)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	errs := make(chan error, len(parts))
+	type result struct {
+		part *partition
+		err  error
+	}
+	results := make(chan result, len(parts))
 	for _, p := range parts {
-		go func() { errs <- l.writePlaced(p) }() // waited for below
+		go func() { results <- result{p, l.writePlaced(p)} }() // waited for below
 	}
 	var err error
 	for range parts {
-		err = cmp.Or(err, <-errs)
+		r := <-results
+		err = cmp.Or(err, l.unplaced(r.part, r.err))
 	}
 	return err
+}
+
+// unplaced has the placed batches of a partition go to the journal after all, if
+// err says that a file was missing to make them durable in their segment.
+func (l *Log) unplaced(p *partition, err error) error {
+	if !noFiles(err) || !errors.As(err, new(*shortageError)) {
+		return err
+	}
+	l.noteFiles(err)
+	for _, o := range l.appends {
+		if o.part == p && o.kind == opPlaced {
+			o.kind = opAppend
+			l.largeBytes -= int64(o.length)
+		}
+	}
+	return nil
 }
 
 // writePlaced writes the placed batches of a partition.

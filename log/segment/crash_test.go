@@ -375,16 +375,19 @@ type fault struct {
 	err   error
 	stays bool // also for all operations that follow
 	read  bool // reads are operations, the only ones that fail
+	opens bool // the only operations are those that open a file or a directory
 }
 
 var faults = []fault{
-	{"I/O error", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, false, false},
-	{"disk full once", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENOSPC}, false, false},
-	{"disk full", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENOSPC}, true, false},
-	{"too many files", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENFILE}, false, false},
-	{"short write", errShort, false, false},
-	{"unreadable once", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, false, true},
-	{"unreadable", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, true, true},
+	{"I/O error", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, false, false, false},
+	{"disk full once", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENOSPC}, false, false, false},
+	{"disk full", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENOSPC}, true, false, false},
+	{"too many files", &os.PathError{Op: "test", Path: "disk", Err: syscall.ENFILE}, false, false, false},
+	{"no files once", &os.PathError{Op: "test", Path: "disk", Err: syscall.EMFILE}, false, false, true},
+	{"no files", &os.PathError{Op: "test", Path: "disk", Err: syscall.EMFILE}, true, false, true},
+	{"short write", errShort, false, false, false},
+	{"unreadable once", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, false, true, false},
+	{"unreadable", &os.PathError{Op: "test", Path: "disk", Err: syscall.EIO}, true, true, false},
 }
 
 // faultAt runs a workload in which operation n fails, and returns how many
@@ -395,8 +398,8 @@ func faultAt(seed uint64, steps, n int, f fault) (ops int, err error) {
 	w := newWorld(seed, mem, nil)
 	w.damage = true // a segment that can't be opened takes its partition offline
 	off := false
-	fs := &faultFS{FS: mem, reads: f.read, hook: func(op fsOp) error {
-		if f.read && (op.kind != "read" || off) {
+	fs := &faultFS{FS: mem, reads: f.read, opens: f.opens, hook: func(op fsOp) error {
+		if f.read && (op.kind != "read" || off) || f.opens && op.kind != "open" && op.kind != "create" {
 			return nil
 		}
 		if ops++; off || ops < n || ops > n && !f.stays || f.err == errShort && op.kind != "write" || op.kind == "remove" {
@@ -405,7 +408,7 @@ func faultAt(seed uint64, steps, n int, f fault) (ops int, err error) {
 		return f.err
 	}}
 	check := func() error {
-		off = f.read // it is the log's own reads that fail
+		off = f.read || f.opens // it is the log's own operations that fail
 		defer func() { off = false }()
 		return w.check(w.l)
 	}
@@ -417,6 +420,9 @@ func faultAt(seed uint64, steps, n int, f fault) (ops int, err error) {
 			err = check()
 		}
 		off = true
+		if cause := w.l.queue.failure(); f.opens && cause != nil && err == nil {
+			err = fmt.Errorf("the log has failed: %w", cause)
+		}
 		_ = w.l.Close()
 		if err != nil {
 			return ops, err

@@ -93,7 +93,8 @@
 // is no failure: the reserve is given free, the write goes on, and records are
 // refused until there is space again (space.go). Where another program has taken
 // the reserve's space, too, a checkpoint waits: the journals keep what it would
-// have put elsewhere.
+// have put elsewhere. Nor is it a failure that no more files can be opened
+// (shortage.go).
 //
 // Offset and time indexes are derived from the segments. Reads check the CRC of
 // every batch, and what that does not cover (offset, length, leader epoch)

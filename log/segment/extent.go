@@ -25,7 +25,7 @@ type source struct {
 func openSource(fs vfs.FS, name string, journal int) (*source, error) {
 	f, err := fs.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("opening journal to read: %w", err)
+		return nil, asShortage(fmt.Errorf("opening journal to read: %w", err))
 	}
 	s := &source{file: f, journal: journal}
 	s.refs.Store(1)
@@ -146,7 +146,7 @@ func (x *extents) settle(before int, file vfs.File) (n int, err error) {
 		}
 		if !seeded("extents-not-settled") {
 			if _, err := file.WriteAt(buf[:end-pos], pos); err != nil {
-				return 0, shortOfSpace(fmt.Errorf("writing segment: %w", err))
+				return 0, asShortage(fmt.Errorf("writing segment: %w", err))
 			}
 			if _, err := file.SyncTo(end); err != nil {
 				return 0, fmt.Errorf("syncing segment: %w", err)

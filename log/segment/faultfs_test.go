@@ -17,11 +17,20 @@ type fsOp struct {
 
 // A faultFS calls hook before each operation that changes something; if that
 // gives an error the operation is not made. Of a write that fails with errShort
-// half is made. If reads says so it is called before reads, too.
+// half is made. If reads says so it is called before reads, too; if opens does, before
+// all that opens a file or a directory, as a create or an open.
 type faultFS struct {
 	vfs.FS
 	hook  func(fsOp) error
 	reads bool
+	opens bool
+}
+
+func (f *faultFS) opening(name string) error {
+	if !f.opens {
+		return nil
+	}
+	return f.hook(fsOp{kind: "open", path: name})
 }
 
 func (f *faultFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
@@ -29,6 +38,9 @@ func (f *faultFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
 		if err := f.hook(fsOp{kind: "read", path: name}); err != nil {
 			return nil, err
 		}
+	}
+	if err := f.opening(name); err != nil {
+		return nil, err
 	}
 	return f.file(name)(f.FS.Open(name, o...))
 }
@@ -53,10 +65,17 @@ func (f *faultFS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.F
 	if err := f.hook(fsOp{kind: "rename", path: to}); err != nil {
 		return nil, err
 	}
+	if err := f.opening(to); err != nil {
+		_ = f.FS.Rename(from, to) // which is done before
+		return nil, err
+	}
 	return f.file(to)(f.FS.ReuseForWrite(from, to, c))
 }
 
 func (f *faultFS) OpenDir(name string) (vfs.File, error) {
+	if err := f.opening(name); err != nil {
+		return nil, err
+	}
 	d, err := f.FS.OpenDir(name)
 	if err != nil {
 		return nil, err

@@ -46,15 +46,7 @@ type journal struct {
 // of the filesystem than the write itself, which halves what an fsync costs
 // (docs/adr/0063). What that file held is told apart by its CRCs.
 func createJournal(fs vfs.FS, dir, spare string, j journal) (journal, error) {
-	name := journalName(fs, dir, j.number)
-	j, err := createJournalFile(fs, name, spare, j)
-	if err != nil {
-		return j, err
-	}
-	if j.source, err = openSource(fs, name, j.number); err != nil {
-		_ = j.file.Close()
-	}
-	return j, err
+	return createJournalFile(fs, journalName(fs, dir, j.number), spare, j)
 }
 
 // close gives the file free, as far as nobody reads it. It reports whether it
@@ -66,16 +58,31 @@ func (j *journal) close() bool {
 	return j.source == nil || j.source.release()
 }
 
-// createJournalFile makes the file of j with that name.
-func createJournalFile(fs vfs.FS, name, spare string, j journal) (journal, error) {
-	var err error
+// createJournalFile makes the file of j, which has no number if nobody is to read it
+// meanwhile, with that name. All that it opens is open before it writes the header:
+// once that may be durable nothing must be short, for a start would take the journal
+// to be the one in use.
+func createJournalFile(fs vfs.FS, name, spare string, j journal) (_ journal, err error) {
+	dir, err := openDir(fs, fs.PathDir(name))
+	if err != nil {
+		return journal{}, err
+	}
+	defer dir.Close()
 	if spare != "" {
 		j.file, err = fs.ReuseForWrite(spare, name, vfs.WriteCategoryUnspecified)
 	} else {
 		j.file, err = fs.Create(name, vfs.WriteCategoryUnspecified)
 	}
 	if err != nil {
-		return j, shortOfSpace(fmt.Errorf("making journal: %w", err))
+		return journal{}, asShortage(fmt.Errorf("making journal: %w", err))
+	}
+	if j.number > 0 {
+		j.source, err = openSource(fs, name, j.number)
+	}
+	if err != nil {
+		_ = j.file.Close()
+		_ = fs.Remove(name)
+		return journal{}, err
 	}
 	if info, err := j.file.Stat(); err == nil {
 		j.space = info.Size()
@@ -92,14 +99,14 @@ func createJournalFile(fs vfs.FS, name, spare string, j journal) (journal, error
 	j.seed = journalHeaderCRC(head[:])
 	binary.BigEndian.PutUint32(head[12:], j.seed)
 	_, err = j.file.WriteAt(append(head[:], endMark[:]...), 0)
-	if err = shortOfSpace(err); err == nil {
+	if err = asShortage(err); err == nil {
 		err = j.file.Sync()
 	}
 	if err == nil {
-		err = syncDir(fs, fs.PathDir(name))
+		err = syncOpenDir(dir)
 	}
 	if err != nil {
-		_ = j.file.Close()
+		j.close()
 		_ = fs.Remove(name) // it takes space, and is in nobody's way
 		return journal{}, fmt.Errorf("making journal: %w", err)
 	}
@@ -209,7 +216,7 @@ func openJournal(fs vfs.FS, dir string, number int) (*journalFile, error) {
 func openJournalFile(fs vfs.FS, name string, number int) (*journalFile, error) {
 	f, err := fs.Open(name, vfs.SequentialReadsOption)
 	if err != nil {
-		return nil, fmt.Errorf("opening journal: %w", err)
+		return nil, asShortage(fmt.Errorf("opening journal: %w", err))
 	}
 	j, err := readJournalHeader(f, number)
 	if err != nil {

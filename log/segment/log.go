@@ -23,6 +23,7 @@ type Log struct {
 	full      atomic.Bool  // the disk is; see space.go
 	tight     atomic.Bool  // space on the disk is
 	waits     atomic.Bool  // a checkpoint does, for the next look at the space on the disk
+	noFiles   atomic.Bool  // can be opened; see shortage.go
 	flood     atomic.Int64 // bytes that a journal may have in a flood; see space.go
 
 	// mu guards the maps, which only the committer changes and so reads
@@ -68,7 +69,8 @@ type Log struct {
 	checkpoint                chan struct{} // closed when the checkpoint under way has ended
 	lateCheckpoint            func()        // the rest of it, nil but in tests; see Options.late
 	spare                     string        // journal to be written over, "" if none; of the checkpoint under way
-	stalled                   *cut          // a checkpoint that was short of space; of the one under way
+	stalled                   *cut          // a checkpoint that was short of something; of the one under way
+	unremoved                 []string      // files that the last checkpoint could not remove; of the one under way
 	replayed                  int           // journal entries, by Open
 	// What Open finds wrong with the files of partitions, and that it must begin
 	// again because it did not know that from the beginning.

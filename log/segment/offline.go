@@ -6,7 +6,6 @@ import (
 	iofs "io/fs"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"karst/log"
 )
@@ -42,10 +41,8 @@ func (e *damageError) Unwrap() error { return e.error }
 // damaged makes err, met with a file of a partition, a damageError, unless it
 // says that the machine is short of something: then the log is not opened.
 func damaged(file string, lost bool, err error) error {
-	for _, short := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOSPC} {
-		if errors.Is(err, short) {
-			return err
-		}
+	if short := asShortage(err); errors.As(short, new(*shortageError)) {
+		return short
 	}
 	return &damageError{file: file, lost: lost, error: err}
 }

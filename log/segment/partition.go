@@ -34,6 +34,7 @@ type partition struct {
 	producers map[int64]*producerState
 	tail      int64 // next offset to give
 	dirMade   bool
+	first     vfs.File            // of the first segment, before that has a batch; see makeFirst
 	saved     checkpointPartition // of one that is offline: what checkpoints say of it
 	held      journal             // of one that is offline: the file being written, by Open
 
@@ -80,9 +81,12 @@ func (p *partition) place(o *op, fresh bool, now int64) error {
 // roll begins the segment that starts with offset base.
 func (p *partition) roll(base int64, fresh bool, now int64) error {
 	id := segmentID{Base: base}
-	f, err := p.create(id, fresh)
-	if err != nil {
-		return err
+	f := p.first
+	if p.first = nil; f == nil {
+		var err error
+		if f, err = p.create(id, fresh); err != nil {
+			return err
+		}
 	}
 	p.dirDirty = true
 	s := newSegmentFile(id, f)
@@ -97,11 +101,22 @@ func (p *partition) roll(base int64, fresh bool, now int64) error {
 	return nil
 }
 
+// makeFirst makes the file of the first segment, if the partition has none: who
+// finds no room for another open file can be refused as long as no batch has its
+// place. A later segment need not be made, batches go to the one before.
+func (p *partition) makeFirst() (err error) {
+	if len(p.segments) > 0 || p.first != nil {
+		return nil
+	}
+	p.first, err = p.create(segmentID{Base: p.tail}, true)
+	return err
+}
+
 // create makes a segment's file, or opens it where it need not be fresh.
 func (p *partition) create(id segmentID, fresh bool) (vfs.File, error) {
 	if !p.dirMade {
 		if err := p.fs.MkdirAll(p.dir, 0o700); err != nil {
-			return nil, fmt.Errorf("making partition directory: %w", err)
+			return nil, asShortage(fmt.Errorf("making partition directory: %w", err))
 		}
 		p.dirMade = true
 	}
@@ -113,7 +128,7 @@ func (p *partition) create(id segmentID, fresh bool) (vfs.File, error) {
 		f, err = p.fs.OpenReadWrite(p.path(id), vfs.WriteCategoryUnspecified)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("making segment: %w", err)
+		return nil, asShortage(fmt.Errorf("making segment: %w", err))
 	}
 	return f, nil
 }
@@ -169,11 +184,23 @@ func (p *partition) sync(syncing int) error {
 }
 
 func syncDir(fs vfs.FS, dir string) error {
-	d, err := fs.OpenDir(dir)
+	d, err := openDir(fs, dir)
 	if err != nil {
-		return fmt.Errorf("opening directory to sync: %w", err)
+		return err
 	}
 	defer d.Close()
+	return syncOpenDir(d)
+}
+
+func openDir(fs vfs.FS, dir string) (vfs.File, error) {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return nil, asShortage(fmt.Errorf("opening directory to sync: %w", err))
+	}
+	return d, nil
+}
+
+func syncOpenDir(d vfs.File) error {
 	if seeded("no-directory-sync") {
 		return nil
 	}
@@ -384,6 +411,10 @@ func (p *partition) close(err error) {
 	if p.held.file != nil {
 		_ = p.held.file.Close()
 		p.held.file = nil
+	}
+	if p.first != nil {
+		_ = p.first.Close()
+		p.first = nil
 	}
 	if p.gone != nil {
 		return

@@ -78,6 +78,7 @@ func (l *Log) OffsetForTime(_ context.Context, p log.Partition, ms int64) (int64
 	}
 	offset, _, err := part.offsetForTime(ms)
 	if err != nil {
+		l.noteFiles(err)
 		return 0, fmt.Errorf("looking for a time in %s partition %d: %w", p.Topic, p.Index, err)
 	}
 	return offset, nil
@@ -92,6 +93,7 @@ func (l *Log) Fetch(_ context.Context, p log.Partition, offset int64, maxBytes i
 	}
 	next, err := part.fetch(offset, maxBytes, r)
 	if err != nil {
+		l.noteFiles(err)
 		return offset, fmt.Errorf("reading %s partition %d: %w", p.Topic, p.Index, err)
 	}
 	return next, nil
@@ -107,6 +109,7 @@ func (l *Log) FetchRaw(_ context.Context, r log.RawFetch, dst []byte) (log.RawFe
 	out.Bounds.LeaderEpoch = l.epoch
 	if err != nil {
 		out.Batches = dst
+		l.noteFiles(err)
 		return out, fmt.Errorf("reading %s partition %d: %w", r.Partition.Topic, r.Partition.Index, err)
 	}
 	return out, nil
@@ -137,6 +140,7 @@ func (l *Log) FindOffset(_ context.Context, q log.OffsetQuery) (log.TimedOffset,
 		out, err = part.findTime(q.Time, b.Start, end)
 	}
 	if err != nil {
+		l.noteFiles(err)
 		return out, fmt.Errorf("looking for a time in %s partition %d: %w", q.Partition.Topic, q.Partition.Index, err)
 	}
 	if out.Offset >= 0 {

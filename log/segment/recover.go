@@ -184,7 +184,7 @@ func (l *Log) replay(c *checkpointFile, exists map[int]bool, end uint64) (uint64
 func syncFile(fs vfs.FS, name string) error {
 	f, err := fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return err
+		return asShortage(err)
 	}
 	err = f.Sync()
 	if cerr := f.Close(); err == nil {

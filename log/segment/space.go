@@ -25,28 +25,6 @@ func (l *Log) watchSpace() {
 	})
 }
 
-// A spaceError is a write that found no space: there is less than was asked for,
-// nothing else has changed.
-type spaceError struct{ error }
-
-func (e *spaceError) Unwrap() error { return e.error }
-
-// shortOfSpace makes err, of a write, a spaceError if that is what it says. A sync
-// that says so is another matter: what was written may be lost.
-func shortOfSpace(err error) error {
-	if err != nil && vfs.IsNoSpaceError(err) {
-		return &spaceError{err}
-	}
-	return err
-}
-
-// noSpace has no records taken until there is space, which err says there is not.
-func (l *Log) noSpace(err error) {
-	l.full.Store(true)
-	l.waits.Store(true)
-	l.opts.Logger.Error("a checkpoint waits for space on the disk; no records are taken until then", "dir", l.opts.Dir, "error", err)
-}
-
 // Space implements log.Broker.
 func (l *Log) Space() (total, free int64) {
 	usage, err := l.opts.FS.GetDiskUsage(l.opts.Dir)
@@ -80,9 +58,9 @@ func (l *Log) checkSpace() {
 	switch {
 	case reserved && free >= reserve/8 || free >= 2*reserve:
 		if !reserved && !l.unreserved {
-			if err := l.makeReserve(); errors.As(err, new(*spaceError)) {
+			if err := l.makeReserve(); vfs.IsNoSpaceError(err) {
 				return
-			} else if err != nil {
+			} else if err != nil && !errors.As(err, new(*shortageError)) {
 				l.unreserved = true
 				l.opts.Logger.Warn("no space is reserved for a full disk", "dir", l.opts.Dir, "error", err)
 			}
@@ -184,7 +162,7 @@ func (l *Log) makeReserve() error {
 	fs := l.opts.FS
 	f, err := fs.Create(fs.PathJoin(l.opts.Dir, reserveName), vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return shortOfSpace(fmt.Errorf("making reserve: %w", err))
+		return asShortage(fmt.Errorf("making reserve: %w", err))
 	}
 	err = f.Preallocate(0, l.opts.ReserveBytes)
 	if cerr := f.Close(); err == nil {
@@ -192,7 +170,7 @@ func (l *Log) makeReserve() error {
 	}
 	if err != nil {
 		_ = fs.Remove(fs.PathJoin(l.opts.Dir, reserveName))
-		return shortOfSpace(fmt.Errorf("making reserve: %w", err))
+		return asShortage(fmt.Errorf("making reserve: %w", err))
 	}
 	return nil
 }

@@ -95,6 +95,9 @@ func (l *Log) initTxn(r *request, id string, timeout time.Duration, current log.
 		}
 		return log.Producer{}, fmt.Errorf("%w: %s is producer %d with epoch %d now", log.ErrFenced, id, t.producer.ID, t.producer.Epoch)
 	}
+	if err := l.canEnd(t); err != nil {
+		return log.Producer{}, err
+	}
 	was := t.producer
 	p, err := l.raised(r, was)
 	if err != nil {
@@ -203,6 +206,9 @@ func (l *Log) EndTxn(ctx context.Context, p log.TxnProducer, commit, bump bool) 
 		}
 		switch {
 		case t.state == log.TxnOngoing && !again:
+			if err := l.canEnd(t); err != nil {
+				return err
+			}
 			if bump {
 				if next, err = l.raised(r, p.Producer); err != nil {
 					return err
@@ -232,7 +238,20 @@ func ended(commit bool) log.TxnState {
 	return log.TxnCompleteAbort
 }
 
-// takeEnd ends t's transaction: the decision, then the markers, in one journal
+// canEnd has all partitions of t's transaction have a segment for its marker, before
+// anything is taken: some may have had no records yet, or no more.
+func (l *Log) canEnd(t *txn) error {
+	for id := range t.partitions {
+		if topic := l.byID[id.Topic]; topic != nil && id.Index < topic.Partitions && topic.partitions[id.Index].offline == nil {
+			if err := l.makeFirst(topic.partitions[id.Index]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// takeEnd ends t's transaction, which canEnd: the decision, then the markers, in one journal
 // entry. next is its producer from then on.
 func (l *Log) takeEnd(r *request, t *txn, next log.Producer, commit bool) error {
 	end := &txnEnd{ID: t.id, Was: t.producer, Next: next, Commit: commit, Groups: slices.Sorted(maps.Keys(t.groups)), Time: l.opts.now()}
@@ -278,6 +297,11 @@ func (l *Log) takeTimeouts(r *request) error {
 		t := l.txns[id]
 		switch {
 		case t.state == log.TxnOngoing && now.Sub(t.began) > t.timeout:
+			if err := l.canEnd(t); l.broken != nil {
+				return err
+			} else if err != nil {
+				continue // the next run tries again
+			}
 			next, err := l.raised(r, t.producer)
 			if err == nil {
 				err = l.takeEnd(r, t, next, false)

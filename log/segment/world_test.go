@@ -201,6 +201,10 @@ func (w *world) together(f func()) {
 	q.workInline()
 }
 
+// short reports whether err refuses something because there is no space or no file
+// can be opened.
+func short(err error) bool { return errors.Is(err, log.ErrDiskFull) || errors.Is(err, log.ErrNoFiles) }
+
 // failed reports whether the log can't go on; then err is no fault of it.
 func failed(err error) bool { return errors.Is(err, log.ErrFailed) || errors.Is(err, log.ErrClosed) }
 
@@ -209,7 +213,7 @@ func (w *world) offline(err error) bool { return w.damage && errors.Is(err, log.
 
 // unexpected notes an error that the model has no reason for.
 func (w *world) unexpected(what string, err error) {
-	if err != nil && !failed(err) && !errors.Is(err, log.ErrDiskFull) && !w.offline(err) && w.err == nil {
+	if err != nil && !failed(err) && !short(err) && !w.offline(err) && w.err == nil {
 		w.err = fmt.Errorf("%s: %w", what, err)
 	}
 }
@@ -559,7 +563,7 @@ func (w *world) misbehave() {
 	}
 	send := func(what string, r log.RawProduce, want error) {
 		w.l.ProduceRaw(r, func(res []log.RawResult) {
-			if err := res[0].Err; !errors.Is(err, want) && !failed(err) && !errors.Is(err, log.ErrDiskFull) && !w.offline(err) && w.err == nil {
+			if err := res[0].Err; !errors.Is(err, want) && !failed(err) && !short(err) && !w.offline(err) && w.err == nil {
 				w.err = fmt.Errorf("%s: %v, want %w", what, err, want)
 			}
 		})

@@ -59,7 +59,7 @@ func (c *call) commitCode(req *kmsg.OffsetCommitRequest, err error) int16 {
 			err = gone
 		}
 	}
-	return codeOf(err)
+	return coordinatorCode(err)
 }
 
 // checkCommit says why an offset of a partition can't be stored.

@@ -38,7 +38,7 @@ func (c *call) joinGroup(req *kmsg.JoinGroupRequest) answer {
 
 func joinedResponse(req *kmsg.JoinGroupRequest, r *log.JoinedGroup) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
-	resp.ErrorCode, resp.MemberID, resp.Generation = codeOf(r.Err), r.MemberID, r.Generation
+	resp.ErrorCode, resp.MemberID, resp.Generation = coordinatorCode(r.Err), r.MemberID, r.Generation
 	resp.LeaderID, resp.SkipAssignment = r.Leader, r.SkipAssignment
 	resp.ProtocolType, resp.Protocol = null(r.ProtocolType), null(r.Protocol)
 	if req.Version < 7 && resp.Protocol == nil {

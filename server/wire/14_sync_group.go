@@ -29,7 +29,7 @@ func (c *call) syncGroup(req *kmsg.SyncGroupRequest) answer {
 	return answer{ready: synced.ready, response: func() kmsg.Response {
 		r := &synced.value
 		resp := req.ResponseKind().(*kmsg.SyncGroupResponse)
-		resp.ErrorCode, resp.MemberAssignment = codeOf(r.Err), r.Assignment
+		resp.ErrorCode, resp.MemberAssignment = coordinatorCode(r.Err), r.Assignment
 		resp.ProtocolType, resp.Protocol = null(r.ProtocolType), null(r.Protocol)
 		if resp.MemberAssignment == nil {
 			resp.MemberAssignment = []byte{}

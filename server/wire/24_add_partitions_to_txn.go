@@ -143,5 +143,5 @@ func fencedCode(err error, version, knows int16) int16 {
 	if errors.Is(err, log.ErrFenced) && version < knows {
 		return codeOf(log.ErrProducerEpoch)
 	}
-	return codeOf(err)
+	return coordinatorCode(err)
 }

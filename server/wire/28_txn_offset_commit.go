@@ -39,7 +39,7 @@ func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) answer {
 		c.srv.opts.Log.TxnOffsets(p, req.Group, offsets, req.Version >= 5, kept.keep)
 	})
 	return answer{ready: kept.ready, response: func() kmsg.Response {
-		code := codeOf(kept.value)
+		code := coordinatorCode(kept.value)
 		if errors.Is(kept.value, log.ErrFenced) { // never told by this request
 			code = codeOf(log.ErrProducerEpoch)
 		}

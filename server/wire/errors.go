@@ -70,6 +70,19 @@ func producerCode(err error, version, knows int16) int16 {
 	return codeOf(err)
 }
 
+// codeLoading says that the coordinator is not ready yet.
+const codeLoading int16 = 14
+
+// coordinatorCode is the code for err in requests to a coordinator of groups or
+// transactions. Of a shortage that passes it makes one that clients of these requests
+// wait for: at a storage error they give up.
+func coordinatorCode(err error) int16 {
+	if errors.Is(err, log.ErrDiskFull) || errors.Is(err, log.ErrNoFiles) {
+		return codeLoading
+	}
+	return codeOf(err)
+}
+
 // A wireError is an error of the protocol itself, which the log has no name
 // for.
 type wireError struct {
