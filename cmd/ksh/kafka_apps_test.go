@@ -166,6 +166,78 @@ func (w *wordCounts) readUntil(ctx context.Context, t *testing.T, reader *kgo.Cl
 	}
 }
 
+// TestKafkaTransactionalCopy runs what Kafka's own system tests demand of a
+// broker: copiers of kafka-tools, members of one group, copy a topic in
+// transactions of which every third is aborted, while they and the server are
+// killed. A reader at read_committed sees each record once and in order.
+func TestKafkaTransactionalCopy(t *testing.T) {
+	const partitions, copiers, rounds = 4, 2, 6
+	newJavaApp(t) // skips
+	s := startServer(t)
+	ctx, cancel := context.WithTimeout(t.Context(), appPeriod)
+	defer cancel()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(s.Kafka), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	for _, topic := range []string{"copy-in", "copy-out"} {
+		if err := createTopic(ctx, cl, topic, partitions); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := clientRecords(t)
+	var in []*kgo.Record
+	for i := range n {
+		in = append(in, &kgo.Record{Topic: "copy-in", Partition: int32(i % partitions), Value: []byte(strconv.Itoa(i))})
+	}
+	if err := cl.ProduceSync(ctx, in...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	var apps []*javaApp
+	for i := range copiers {
+		app := newJavaApp(t, "org.apache.kafka.tools.TransactionalMessageCopier", "--broker-list", s.Kafka, "--transactional-id", fmt.Sprint("copier-", i),
+			"--consumer-group", "copiers", "--group-mode", "--use-group-metadata", "--input-topic", "copy-in", "--input-partition", "-1", "--output-topic", "copy-out",
+			"--transaction-size", strconv.Itoa(n/100), "--transaction-timeout", "10000", "--enable-random-aborts")
+		app.start()
+		apps = append(apps, app)
+	}
+	reader, err := kgo.NewClient(kgo.SeedBrokers(s.Kafka), kgo.ConsumeTopics("copy-out"), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	var next [partitions]int // of each partition, counted from 0
+	read := 0
+	readTo := func(end int) {
+		for read < end {
+			fetches := reader.PollFetches(ctx)
+			if ctx.Err() != nil {
+				t.Fatalf("%d records of %d are copied\n%s\n%s", read, n, tail(apps[0].out.String()), tail(apps[1].out.String()))
+			}
+			fetches.EachRecord(func(r *kgo.Record) {
+				if want := next[r.Partition]*partitions + int(r.Partition); string(r.Value) != strconv.Itoa(want) {
+					t.Fatalf("partition %d, offset %d: %s where %d is due", r.Partition, r.Offset, r.Value, want)
+				}
+				next[r.Partition]++
+				read++
+			})
+		}
+	}
+	for round := 1; round < rounds; round++ {
+		readTo(round * n / rounds)
+		if round == 2 || round == 4 {
+			app := apps[round/2-1]
+			app.kill()
+			app.start()
+			continue
+		}
+		s.kill()
+		s.start()
+	}
+	readTo(n)
+}
+
 // TestKafkaConnect runs a distributed worker of Kafka Connect with a file source
 // and a file sink, and kills and restarts it.
 func TestKafkaConnect(t *testing.T) {

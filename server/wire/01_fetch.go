@@ -66,15 +66,17 @@ type fetcher struct {
 	req    *kmsg.FetchRequest
 	names  []string // of the request's topics; "" if not known
 	topics []string // to wait for
-	urgent bool     // the answer must not wait: a partition has an error or diverges
+	urgent bool     // the answer must not wait: a partition has an error or diverges, or none is asked for
 	budget int      // bytes left
 	found  int      // bytes of records
 }
 
 func (c *call) newFetcher(req *kmsg.FetchRequest) *fetcher {
-	f := &fetcher{c: c, req: req, names: make([]string, len(req.Topics))}
+	// Who closes a consumer ends its session by a request for nothing, and waits for the answer.
+	f := &fetcher{c: c, req: req, names: make([]string, len(req.Topics)), urgent: true}
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		f.urgent = f.urgent && len(t.Partitions) == 0
 		f.names[i] = t.Topic
 		if req.Version >= 13 {
 			if info, err := c.srv.opts.Log.TopicByID(c.ctx, t.TopicID); err == nil {

@@ -316,6 +316,13 @@ func TestFetch(t *testing.T) {
 	if code := get(func(r *kmsg.FetchRequest) { r.SessionID, r.SessionEpoch = 5, 1 }).ErrorCode; code != codeFetchSessionNotFound {
 		t.Errorf("session: code %d", code)
 	}
+	begun := time.Now()
+	resp := get(func(r *kmsg.FetchRequest) {
+		r.MaxWaitMillis, r.MinBytes, r.SessionEpoch, r.Topics = 50_000, 1, -1, nil
+	})
+	if len(resp.Topics) != 0 || resp.ErrorCode != 0 || time.Since(begun) > 20*time.Second {
+		t.Errorf("the end of a session: %+v after %v, want an empty answer at once", resp, time.Since(begun))
+	}
 }
 
 // TestFetchWaits holds that a fetch at the end waits, is woken by a record, and
