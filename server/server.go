@@ -24,6 +24,7 @@ type Server struct {
 	now    func() time.Time
 	mux    *http.ServeMux
 
+	metrics  metrics
 	statuses statuses
 	limits   limits
 	pushes   atomic.Int64 // push queries that run, and readers of topics
@@ -32,7 +33,8 @@ type Server struct {
 
 // New returns a server over an engine.
 func New(e *exec.Engine, logger *slog.Logger, now func() time.Time) *Server {
-	s := &Server{engine: e, logger: logger, now: now, mux: http.NewServeMux(), limits: defaultLimits()}
+	s := &Server{engine: e, logger: logger, now: now, mux: http.NewServeMux(), metrics: newMetrics(), limits: defaultLimits()}
+	s.Collect(e)
 	s.mux.HandleFunc("POST /ksql", s.ksql)
 	s.mux.HandleFunc("POST /query", s.query)
 	s.mux.HandleFunc("POST /query-stream", s.queryStream)
@@ -40,6 +42,7 @@ func New(e *exec.Engine, logger *slog.Logger, now func() time.Time) *Server {
 	s.mux.HandleFunc("POST /inserts-stream", s.inserts)
 	s.mux.HandleFunc("GET /info", s.info)
 	s.mux.HandleFunc("GET /healthcheck", s.health)
+	s.mux.HandleFunc("GET /metrics", s.metricsText)
 	s.mux.HandleFunc("GET /clusterStatus", s.clusterStatus)
 	s.mux.HandleFunc("GET /status/{type}/{entity}/{action}", s.status)
 	s.mux.HandleFunc("GET /is_valid_property/{name}", s.validProperty)
@@ -70,6 +73,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.recovered(w, r)
+	defer s.metrics.ended(r)
 	s.mux.ServeHTTP(w, r)
 }
 

@@ -210,6 +210,7 @@ func (k *kafkaFlags) open(n *node, s kafkaSecurity, logger *slog.Logger) (*kafka
 	if s.auth == nil && !isLoopback(hostOf(k.addr)) {
 		logger.Warn("the Kafka door lets everybody in", "kafka", l.Addr().String())
 	}
+	n.server.Collect(d.server)
 	logger.Info("listening", "kafka", l.Addr().String())
 	go func() { // ends by close
 		defer close(d.failed)

@@ -75,6 +75,7 @@ func openNode(dir string, o nodeOptions, logger *slog.Logger) (*node, error) {
 	if err := n.openEngine(engineFiles{fs, dir, inMemory}, n.log, o.registry, logger); err != nil {
 		return nil, errors.Join(err, n.log.Close())
 	}
+	n.server.Collect(n.log)
 	return n, nil
 }
 

@@ -231,8 +231,10 @@ func (l *Log) startCheckpoint() {
 	l.checkpoint = ended
 	finish := func() {
 		defer close(ended)
+		began := l.opts.time()
 		err := l.finishCheckpoint(c)
 		if err == nil {
+			l.metrics.checkpoints.Observe(l.seconds(began))
 			l.filesAgain()
 		} else if errors.As(err, new(*shortageError)) {
 			if l.waitFor(err); !seeded("waiting-checkpoint-forgotten") {

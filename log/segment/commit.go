@@ -64,6 +64,7 @@ func (l *Log) gather(batch []*request) int {
 }
 
 func (l *Log) commitEntry(batch []*request) error {
+	began := l.opts.time()
 	l.ops, l.appends = l.ops[:0], l.appends[:0]
 	for _, r := range batch {
 		if _, all := r.sizes(l.opts.LargeRunBytes); !l.roomFor(all) {
@@ -93,10 +94,12 @@ func (l *Log) commitEntry(batch []*request) error {
 	if err := l.write(); err != nil {
 		return err
 	}
+	l.metrics.journal.Add(float64(len(l.entry.buf)))
 	if cap(l.entry.buf) > gatherBytes {
 		l.entry.buf = nil
 	}
 	l.apply(batch)
+	l.metrics.commits.Observe(l.seconds(began))
 	return nil
 }
 
@@ -324,9 +327,11 @@ func (l *Log) writePlaced(p *partition) error {
 // apply makes a durable entry's effects visible, all at once, and tells the
 // watchers.
 func (l *Log) apply(batch []*request) {
+	bytes := 0
 	l.mu.Lock()
 	for _, o := range l.appends {
 		o.part.publish(o)
+		bytes += o.length
 		l.touched[o.name] = struct{}{}
 	}
 	for _, r := range batch {
@@ -337,6 +342,8 @@ func (l *Log) apply(batch []*request) {
 		}
 	}
 	l.mu.Unlock()
+	l.metrics.batches.Add(float64(len(l.appends)))
+	l.metrics.bytes.Add(float64(bytes))
 	for _, w := range *l.watchers.Load() {
 		for t := range l.touched {
 			w.wake(t)

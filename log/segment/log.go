@@ -42,8 +42,9 @@ type Log struct {
 
 	unreserved bool // the filesystem can't reserve space; the housekeeping's
 
-	queue  *committer
-	keeper keeper
+	queue   *committer
+	keeper  keeper
+	metrics metrics
 	// The following belong to the committer, and to Open and Close while there
 	// is none.
 	writers    map[string]uint64 // current generation of each transactional id
@@ -93,7 +94,7 @@ var _ log.Broker = (*Log)(nil)
 // was acknowledged. ErrLocked says that another process has it.
 func Open(opts Options) (*Log, error) {
 	opts.setDefaults()
-	l := &Log{opts: opts, writers: map[string]uint64{}, touched: map[string]struct{}{}, damaged: map[partitionID]*damageError{}, checkpoint: make(chan struct{})}
+	l := &Log{opts: opts, metrics: newMetrics(), writers: map[string]uint64{}, touched: map[string]struct{}{}, damaged: map[partitionID]*damageError{}, checkpoint: make(chan struct{})}
 	l.salt = opts.Rand()
 	l.reset()
 	close(l.checkpoint)

@@ -30,6 +30,7 @@ func (c *call) authenticate(req *kmsg.SASLAuthenticateRequest) kmsg.Response {
 	reply, user, err := s.exchange.step(req.SASLAuthBytes)
 	if err != nil {
 		s.exchange = nil
+		c.srv.metrics.failedLogins.Inc()
 		c.srv.opts.Logger.Warn("Kafka client failed to authenticate", "client", c.conn.nc.RemoteAddr().String(), "reason", err)
 		resp.ErrorCode, resp.ErrorMessage = codeSASLFailed, text(errAuthentication.Error())
 		s.failed = true

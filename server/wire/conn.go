@@ -57,7 +57,8 @@ type conn struct {
 type pending struct {
 	frame  frame
 	answer answer
-	held   int // memory
+	held   int       // memory
+	began  time.Time // when it had been read
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -183,6 +184,8 @@ func (c *conn) request(r io.Reader, limit int) (pending, error) {
 		return p, fmt.Errorf("%w: API key %d is not served", errFrame, p.frame.key)
 	}
 	n := len(p.frame.buf)
+	p.began = c.srv.opts.Now()
+	c.srv.metrics.received.Add(float64(n + 4)) // and the length before it
 	if err := c.credit.wait(); err != nil {
 		return p, err
 	}
@@ -249,6 +252,7 @@ func (c *conn) write() error {
 			}
 			c.out = appendResponse(c.out, p.frame.correlationID, resp)
 		}
+		c.srv.metrics.answered(p.frame.key, p.began, c.srv.opts.Now())
 		p.frame.free()
 		held += p.held
 		if len(c.pending) == 0 || len(c.out) >= 64<<10 {
@@ -298,7 +302,8 @@ func (c *conn) flush() error {
 	}
 	c.writing.begin(now)
 	defer c.writing.end()
-	_, err := c.nc.Write(c.out)
+	n, err := c.nc.Write(c.out)
+	c.srv.metrics.sent.Add(float64(n))
 	putBuffer(c.out)
 	c.out = nil
 	return err

@@ -21,6 +21,13 @@ type memory struct {
 	freed chan struct{} // closed when there is some again; nil if nobody waits
 }
 
+// free returns how many bytes are left.
+func (m *memory) free() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.left
+}
+
 // patience is how long a connection may keep others waiting for memory.
 const patience = time.Second
 

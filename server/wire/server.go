@@ -59,6 +59,7 @@ type Server struct {
 	port    int32
 	waiters waiters
 
+	metrics  metrics
 	memory   memory
 	patience time.Duration
 	wide     chan struct{} // filled by what is under way; see maxWide
@@ -101,7 +102,7 @@ func New(o Options) (*Server, error) {
 		o.Own = func(string) bool { return false }
 	}
 	s := &Server{
-		opts: o, host: host, port: int32(port),
+		opts: o, host: host, port: int32(port), metrics: newMetrics(),
 		patience: patience, wide: make(chan struct{}, maxWide),
 		conns: map[*conn]struct{}{}, anonymous: map[string]int{}, listeners: map[net.Listener]struct{}{},
 	}
@@ -181,11 +182,13 @@ func (s *Server) start(nc net.Conn) {
 	s.mu.Unlock()
 	if refused {
 		if full {
+			s.metrics.refused.Inc()
 			s.opts.Logger.Warn("Kafka connection refused: too many", "client", c.host, "limit", s.opts.MaxConnections, "unauthenticated", s.opts.MaxAnonymous)
 		}
 		_ = nc.Close()
 		return
 	}
+	s.metrics.opened.Inc()
 	go func() {
 		defer s.work.Done()
 		c.serve()
