@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -64,6 +66,12 @@ func (s *clusterServer) query(text string) string {
 	return strings.TrimSpace(rows)
 }
 
+func (s *clusterServer) metrics() map[string]string {
+	w := httptest.NewRecorder()
+	s.n.server.ServeHTTP(w, httptest.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://localhost/metrics", nil))
+	return metricsIn(w.Body.String())
+}
+
 // TestDemoOnKafka gives the tour on a real broker, stops and starts in between,
 // with the state that is there and with none, and looks at the results by
 // queries and in the cluster's topics.
@@ -86,6 +94,20 @@ func TestDemoOnKafka(t *testing.T) {
 		got = s.query("SELECT flights, total_delay FROM late_by_state WHERE state = 'CA';")
 		if got != "137,14238" {
 			t.Errorf("CA is %s", got)
+		}
+		if err := s.n.engine.Quiesce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		lags := 0
+		for name, lag := range s.metrics() {
+			if strings.HasPrefix(name, "karst_query_lag_records{") {
+				if lags++; lag != "0" {
+					t.Errorf("%s is %s", name, lag)
+				}
+			}
+		}
+		if lags < 2 {
+			t.Errorf("%d queries have a lag", lags)
 		}
 		sink := readTable(t, broker.Addr, "DELAYS_BY_ORIGIN")
 		if len(sink) != 220 {

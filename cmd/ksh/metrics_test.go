@@ -55,12 +55,7 @@ func TestMetrics(t *testing.T) {
 	}
 	pull() // waits until all is applied
 	text := getMetrics(ctx, t, s)
-	got := map[string]string{}
-	for line := range strings.Lines(text) {
-		if at := strings.LastIndex(line, " "); !strings.HasPrefix(line, "#") {
-			got[line[:at]] = strings.TrimSpace(line[at:])
-		}
-	}
+	got := metricsIn(text)
 	id := ""
 	for name := range got {
 		if rest, ok := strings.CutPrefix(name, `karst_query_state{query="`); ok {
@@ -102,6 +97,17 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	checkMetricsDoc(t, text)
+}
+
+// metricsIn returns the values of metrics by their names and labels.
+func metricsIn(text string) map[string]string {
+	out := map[string]string{}
+	for line := range strings.Lines(text) {
+		if at := strings.LastIndex(line, " "); !strings.HasPrefix(line, "#") {
+			out[line[:at]] = strings.TrimSpace(line[at:])
+		}
+	}
+	return out
 }
 
 func getMetrics(ctx context.Context, t *testing.T, s *kshServer) string {
