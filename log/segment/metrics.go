@@ -77,33 +77,45 @@ func (l *Log) Collect(ch chan<- prometheus.Metric) {
 	}
 	flag(refusingDesc, l.full.Load() || l.noFiles.Load())
 	flag(failedDesc, l.queue.failure() != nil)
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	offline := int64(0)
-	for name, t := range l.topics {
-		size, end := int64(0), int64(0)
-		for _, p := range t.partitions {
-			s, e, is := p.sizes()
-			if size, end = size+s, end+e; is {
-				offline++
-			}
-		}
-		gauge(topicSizeDesc, size, name)
-		gauge(topicEndDesc, end, name)
+	topics, partitions, groups := l.sizes()
+	offline := 0
+	for name, t := range topics {
+		gauge(topicSizeDesc, t.bytes, name)
+		gauge(topicEndDesc, t.ends, name)
+		offline += t.offline
 	}
-	gauge(topicsDesc, int64(len(l.topics)))
-	gauge(partsDesc, int64(l.partitions))
-	gauge(offlineDesc, offline)
-	gauge(groupsDesc, int64(len(l.groups)))
+	gauge(topicsDesc, int64(len(topics)))
+	gauge(partsDesc, int64(partitions))
+	gauge(offlineDesc, int64(offline))
+	gauge(groupsDesc, int64(groups))
 }
 
-// sizes returns the bytes of a partition's batches, its end offset, and whether it
-// is offline.
-func (p *partition) sizes() (bytes, end int64, offline bool) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for _, s := range p.segments {
-		bytes += s.size
+// topicSizes are those of a topic's partitions together.
+type topicSizes struct {
+	bytes, ends int64
+	offline     int // partitions
+}
+
+// sizes looks at all topics. It holds up commits, so that nothing else is done
+// meanwhile.
+func (l *Log) sizes() (topics map[string]topicSizes, partitions, groups int) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	topics = make(map[string]topicSizes, len(l.topics))
+	for name, t := range l.topics {
+		var sizes topicSizes
+		for _, p := range t.partitions {
+			p.mu.RLock()
+			for _, s := range p.segments {
+				sizes.bytes += s.size
+			}
+			sizes.ends += p.next
+			if p.offline != nil {
+				sizes.offline++
+			}
+			p.mu.RUnlock()
+		}
+		topics[name] = sizes
 	}
-	return bytes, p.next, p.offline != nil
+	return topics, l.partitions, len(l.groups)
 }
