@@ -114,6 +114,7 @@ func Open(opts Options) (*Log, error) {
 	l.lock = lock
 	if err := l.recover(); err != nil {
 		l.closeFiles()
+		err = l.explainStart(err)
 		_ = lock.Close()
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"karst/log"
@@ -208,8 +209,11 @@ func (l *Log) replayJournal(j *journalFile, name string, seq, end uint64) (next 
 		l.replayed++
 		return decodeOps(payload, func(o *op) error { return l.replayOp(o, j.nosync) })
 	})
-	if lost := (*damageError)(nil); err != nil && !errors.As(err, &lost) {
-		return 0, false, fmt.Errorf("%w: %w", log.ErrCorrupt, err)
+	if lost, system := (*damageError)(nil), syscall.Errno(0); err != nil && !errors.As(err, &lost) {
+		if !errors.As(err, &system) { // else it is not the journal that is wrong
+			err = fmt.Errorf("%w: %w", log.ErrCorrupt, err)
+		}
+		return 0, false, err
 	}
 	if err != nil || j.seq == end {
 		return j.seq, false, err

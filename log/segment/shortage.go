@@ -105,3 +105,20 @@ func (l *Log) checkShort(topic string) error {
 	}
 	return nil
 }
+
+// explainStart says of a start that found no space how much it may take.
+func (l *Log) explainStart(err error) error {
+	if !vfs.IsNoSpaceError(err) {
+		return err
+	}
+	fs, need := l.opts.FS, int64(1<<20) // for a journal and a checkpoint
+	names, _ := fs.List(l.opts.Dir)
+	for n := range listJournals(names) {
+		if info, serr := fs.Stat(journalName(fs, l.opts.Dir, n)); serr == nil {
+			need += info.Size() // all of it may have to go to segments
+		}
+	}
+	_, free := l.Space()
+	return fmt.Errorf("%w: a start needs up to %d MiB in %s, %d MiB are free: free some and start again; nothing is lost: %w",
+		log.ErrDiskFull, (need+1<<20-1)>>20, l.opts.Dir, max(free, 0)>>20, err)
+}

@@ -156,3 +156,39 @@ func TestNoFilesForMarkers(t *testing.T) {
 		t.Errorf("with files: %v; %v", got, expires)
 	}
 }
+
+// TestStartOnFullDisk is refused where there is no space for what only the journal
+// has, and says so; once there is space nothing is missing.
+func TestStartOnFullDisk(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	p := log.Partition{Topic: "t"}
+	l := openTest(t, mem, func(o *Options) { o.ReserveBytes = -1 })
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		produceTest(t, l, p, strings.Repeat("v", 1<<20-400))
+	}
+	clone := mem.CrashClone(vfs.CrashCloneCfg{})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{".log", "journal-", "checkpoint.tmp"} {
+		fs := &faultFS{FS: clone, hook: func(op fsOp) error {
+			if op.kind == "write" && strings.Contains(op.path, what) {
+				return &os.PathError{Op: op.kind, Path: op.path, Err: syscall.ENOSPC}
+			}
+			return nil
+		}}
+		clone.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 2<<20 + 5})
+		_, err := Open(Options{FS: fs, Dir: "data", Rand: func() uint64 { return 1 }, Inline: true, ReserveBytes: -1})
+		if !errors.Is(err, log.ErrDiskFull) || errors.Is(err, log.ErrCorrupt) || !strings.Contains(err.Error(), "needs up to 4 MiB in data, 2 MiB are free") {
+			t.Errorf("no space for %s: %v", what, err)
+		}
+	}
+	l = openTest(t, clone, nil)
+	defer l.Close()
+	if got := readAll(t, l, p); len(got) != 3 {
+		t.Errorf("%d records", len(got))
+	}
+}
