@@ -250,11 +250,14 @@ func loopback(hostPort string) bool {
 // cache of state for each cluster it was used with.
 func openClusterNode(ctx context.Context, dir string, o nodeOptions, logger *slog.Logger) (*node, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making data directory: %w", err)
+		return nil, explainOpen(dir, fmt.Errorf("making data directory: %w", err))
 	}
 	lock, err := vfs.Default.Lock(filepath.Join(dir, "CLUSTER-LOCK"))
+	if err != nil && !errors.As(err, new(*os.PathError)) { // it could be opened
+		err = log.ErrLocked
+	}
 	if err != nil {
-		return nil, inUse(dir)
+		return nil, explainOpen(dir, err)
 	}
 	opts := o.cluster
 	opts.Logger, opts.Clock = logger, wallClock{}

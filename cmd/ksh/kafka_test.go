@@ -125,6 +125,10 @@ func TestKafkaPortTaken(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), "is in use") || !strings.Contains(string(out), "--kafka off") {
 		t.Errorf("%v: %s", err, out)
 	}
+	out, err = kshCommand("serve", "--data", t.TempDir(), "--kafka", "off", "--http", l.Addr().String()).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "is in use") || !strings.Contains(string(out), "--http") {
+		t.Errorf("HTTP: %v: %s", err, out)
+	}
 }
 
 // TestKafkaDoorAndSQL holds that the door and the engine share the log: what a

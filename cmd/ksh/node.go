@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"log/slog"
 	"math"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"karst/exec"
@@ -65,22 +67,30 @@ func openNode(dir string, o nodeOptions, logger *slog.Logger) (*node, error) {
 		lo.JournalBytes, lo.FloodBytes, lo.DeferRunBytes = 4<<20, 1, math.MaxInt
 	}
 	n.log, err = segment.Open(lo)
-	if errors.Is(err, log.ErrLocked) {
-		return nil, inUse(dir)
-	}
 	if err != nil {
-		return nil, err
+		return nil, explainOpen(dir, err)
 	}
 	n.closeLog = n.log.Close
 	if err := n.openEngine(engineFiles{fs, dir, inMemory}, n.log, o.registry, logger); err != nil {
-		return nil, errors.Join(err, n.log.Close())
+		return nil, explainOpen(dir, errors.Join(err, n.log.Close()))
 	}
 	n.server.Collect(n.log)
 	return n, nil
 }
 
-func inUse(dir string) error {
-	return fmt.Errorf("the data directory %s is in use by another ksh; stop it, or use --server to talk to it", dir)
+// explainOpen says what to do about a data directory that can't be opened.
+func explainOpen(dir string, err error) error {
+	switch {
+	case errors.Is(err, log.ErrLocked):
+		return fmt.Errorf("the data directory %s is in use by another ksh; stop it, or use --server to talk to it", dir)
+	case errors.Is(err, iofs.ErrPermission) || errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w; the data directory %s and all in it must be writable for the user that runs ksh", err, dir)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%w; give a directory with --data, which is made if it is not there", err)
+	case (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) && !errors.Is(err, log.ErrNoFiles):
+		return fmt.Errorf("%w: %w", log.ErrNoFiles, err)
+	}
+	return err
 }
 
 // engineFiles are where an engine keeps its state.

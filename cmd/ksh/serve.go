@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"karst/log/registry"
@@ -88,8 +89,11 @@ func serve(ctx context.Context, f *flags, addr string, kafka *kafkaFlags, open f
 		logger.Info("stopped")
 	}()
 	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("the HTTP API can't open: %s is in use, perhaps by another ksh; give another address with --http", addr)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("the HTTP API can't open, --http %s: %w", addr, err)
 	}
 	door, err := kafka.open(n, security, logger)
 	if err != nil {

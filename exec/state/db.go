@@ -37,6 +37,10 @@ type DB struct {
 	err     error
 	closed  bool
 	ended   chan struct{}
+
+	logger   *slog.Logger
+	patience *patience
+	fatal    chan struct{} // closed when Pebble must not be asked anything any more
 }
 
 // A Position is a point in a partition of a changelog, as of which the state
@@ -102,29 +106,94 @@ const maxQueueBytes = 64 << 20
 // OpenDB opens the database in dir, which nobody else may have open. One that a
 // crash has left unreadable is thrown away: the changelogs have it all.
 func OpenDB(fs vfs.FS, dir string, logger *slog.Logger) (*DB, error) {
-	opts := &pebble.Options{FS: fs, DisableWAL: true, MemTableSize: 16 << 20, Logger: pebbleLogger{logger}}
-	db, err := pebble.Open(dir, opts)
+	d := &DB{logger: logger, ended: make(chan struct{}), patience: newPatience(), fatal: make(chan struct{})}
+	d.changed.L = &d.mu
+	d.patience.told = func(err error) {
+		if err == nil {
+			logger.Info("state is written again", "dir", dir)
+			return
+		}
+		logger.Error("state is not written for want of space or open files; nothing is lost, the changelogs have it", "dir", dir, "error", err)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.closed {
+			go d.lastTry() // Close waits for what it comes to
+		}
+		d.changed.Broadcast()
+	}
+	opts := &pebble.Options{FS: patientFS{fs, d.patience}, DisableWAL: true, MemTableSize: 16 << 20, Logger: pebbleLogger{logger, d}}
+	open := func() (err error) { d.db, err = pebble.Open(dir, opts); return err }
+	err := d.unlessFatal(open)
 	if err != nil && (pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist)) {
 		logger.Warn("the state's database can't be read and is built again from the changelogs", "error", err)
 		if err = fs.RemoveAll(dir); err == nil {
-			db, err = pebble.Open(dir, opts)
+			err = d.unlessFatal(open)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
-	d := &DB{db: db, ended: make(chan struct{})}
-	d.changed.L = &d.mu
+	d.patience.begin()
 	go d.write()
 	return d, nil
 }
 
 // pebbleLogger hands Pebble's messages to slog.
-type pebbleLogger struct{ l *slog.Logger }
+type pebbleLogger struct {
+	l *slog.Logger
+	d *DB
+}
 
 func (p pebbleLogger) Infof(format string, args ...any)  { p.l.Debug(fmt.Sprintf(format, args...)) }
 func (p pebbleLogger) Errorf(format string, args ...any) { p.l.Error(fmt.Sprintf(format, args...)) }
-func (p pebbleLogger) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+// Fatalf must not return. It leaves Pebble as it is, whatever that holds: the state
+// is a cache, for which the server need not end.
+func (p pebbleLogger) Fatalf(format string, args ...any) {
+	p.d.mu.Lock()
+	p.d.leave(fmt.Errorf(format, args...))
+	p.d.mu.Unlock()
+	select {}
+}
+
+// leave has Pebble not be asked anything any more. The caller holds the lock.
+func (d *DB) leave(err error) {
+	d.giveUp(fmt.Errorf("writing state: %w", err))
+	if !d.left() {
+		close(d.fatal)
+	}
+}
+
+func (d *DB) left() bool {
+	select {
+	case <-d.fatal:
+		return true
+	default:
+		return false
+	}
+}
+
+// giveUp has nothing more be written. The caller holds the lock.
+func (d *DB) giveUp(err error) {
+	if d.err == nil {
+		d.err = err
+		d.logger.Error("state is not written any more until the next start, which reads it from the changelogs: nothing is lost", "error", err)
+	}
+	d.queue, d.bytes = nil, 0
+	d.changed.Broadcast()
+}
+
+// unlessFatal calls f, of Pebble, and leaves it if that can't go on.
+func (d *DB) unlessFatal(f func() error) error {
+	ch := make(chan error, 1)
+	go func() { ch <- f() }() // waited for unless Pebble stands still
+	select {
+	case err := <-ch:
+		return err
+	case <-d.fatal:
+		return d.Err()
+	}
+}
 
 // Close writes what waits, flushes what is in memory and closes the database.
 func (d *DB) Close() error {
@@ -132,21 +201,38 @@ func (d *DB) Close() error {
 	d.closed = true
 	d.changed.Broadcast()
 	d.mu.Unlock()
-	<-d.ended
-	err := d.err
-	if err == nil {
-		err = d.db.Flush()
+	d.lastTry()
+	return d.unlessFatal(func() error {
+		<-d.ended
+		err := d.Err()
+		if err == nil {
+			err = d.db.Flush()
+		}
+		return errors.Join(err, d.db.Close())
+	})
+}
+
+// lastTry leaves Pebble waiting if it has to.
+func (d *DB) lastTry() {
+	if d.patience.retry() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.leave(errShort)
 	}
-	return errors.Join(err, d.db.Close())
 }
 
 // Submit hands a cut over, to be written in the background; its position must
-// be committed in the changelog. It waits while too much waits already. After
-// an error nothing more is written: the changelog has it all.
+// be committed in the changelog. It waits while too much waits already, but not for
+// space or files. After an error nothing more is written: the changelog has it all.
 func (d *DB) Submit(c *Cut) {
+	d.patience.again()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for d.bytes > maxQueueBytes && d.err == nil && !d.closed {
+		if d.patience.short() {
+			d.giveUp(fmt.Errorf("writing state: %w", errShort))
+			return
+		}
 		d.changed.Wait()
 	}
 	if d.err == nil && !d.closed {
@@ -156,11 +242,17 @@ func (d *DB) Submit(c *Cut) {
 	}
 }
 
-// Sync waits until what was submitted is written.
+// errShort says that something would have to wait for too long.
+var errShort = errors.New("there is no space, or no more files can be opened")
+
+// Sync waits until what was submitted is written, but not for space or files.
 func (d *DB) Sync() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for d.bytes > 0 && d.err == nil {
+		if d.patience.short() {
+			return errShort
+		}
 		d.changed.Wait()
 	}
 	return d.err
@@ -184,11 +276,9 @@ func (d *DB) write() {
 		d.mu.Unlock()
 		err := d.writeCut(c)
 		d.mu.Lock()
-		d.bytes -= c.Bytes()
-		if err != nil && d.err == nil {
-			d.err = fmt.Errorf("writing state: %w", err)
-			d.queue = nil
-			d.bytes = 0
+		d.bytes = max(d.bytes-c.Bytes(), 0)
+		if err != nil {
+			d.giveUp(fmt.Errorf("writing state: %w", err))
 		}
 		d.changed.Broadcast()
 	}
@@ -252,6 +342,9 @@ func (p Position) append(buf []byte) []byte {
 // Stamp returns up to where the state of a query's partition is known; false
 // if nothing is.
 func (d *DB) Stamp(query string, partition int32) (Position, bool, error) {
+	if d.left() {
+		return Position{}, false, nil
+	}
 	v, closer, err := d.db.Get(dbKey('s', query, partition))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return Position{}, false, nil
@@ -295,9 +388,14 @@ func prefixEnd(prefix []byte) []byte {
 	return nil
 }
 
-// Wipe removes what is known of a query's partition, its stamp included.
-func (d *DB) Wipe(query string, partition int32) error {
-	return d.remove(dbKey('c', query, partition), dbKey('s', query, partition))
+// Wipe removes what is known of a query's partition, its stamp included. If that
+// can't be done, nothing more is written: the next start finds what is there needless.
+func (d *DB) Wipe(query string, partition int32) {
+	if err := d.remove(dbKey('c', query, partition), dbKey('s', query, partition)); err != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.giveUp(err)
+	}
 }
 
 // Drop removes everything of a query.

@@ -177,9 +177,7 @@ func (u *Unit) restorePartition(ctx context.Context, p int32) (*frontier, error)
 			return nil, err
 		}
 	case !valid:
-		if err := u.wipe(p); err != nil {
-			return nil, err
-		}
+		u.wipe(p)
 		from.Next = b.Start
 	}
 	c.at[p] = state.Position{Topic: c.id, Epoch: b.LeaderEpoch, Next: from.Next}
@@ -217,14 +215,14 @@ func (u *Unit) valid(ctx context.Context, at log.Partition, from state.Position,
 const maxStampAgeMS = 12 * 60 * 60 * 1000
 
 // wipe forgets a partition's state.
-func (u *Unit) wipe(p int32) error {
+func (u *Unit) wipe(p int32) {
 	for _, s := range u.stores {
 		if s.partition == p {
 			s.Wipe()
 		}
 	}
 	u.changelog.cuts[p], u.changelog.marks[p] = u.changelog.newCut(int(p)), 0
-	return u.cfg.DB.Wipe(u.changelog.query, p)
+	u.cfg.DB.Wipe(u.changelog.query, p)
 }
 
 // replay reads a partition from an offset to the end, which it moves the

@@ -1,8 +1,10 @@
 package segment
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"maps"
 	"strconv"
 	"sync"
@@ -108,6 +110,9 @@ func Open(opts Options) (*Log, error) {
 		return nil, fmt.Errorf("making data directory: %w", err)
 	}
 	lock, err := opts.FS.Lock(opts.FS.PathJoin(opts.Dir, "LOCK"))
+	if path := (*iofs.PathError)(nil); errors.As(err, &path) { // it could not be opened, so nobody knows
+		return nil, fmt.Errorf("opening the lock of the data directory: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", log.ErrLocked, opts.Dir, err)
 	}

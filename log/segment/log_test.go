@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 
 	"karst/log"
@@ -230,6 +233,17 @@ func TestLocked(t *testing.T) {
 	if _, err := Open(Options{FS: fs, Dir: "data", Rand: rand.Uint64}); !errors.Is(err, log.ErrLocked) {
 		t.Fatalf("second open: %v", err)
 	}
+	// A lock that can't be opened says nothing of another process.
+	if _, err := Open(Options{FS: lockFS{vfs.NewMem()}, Dir: "data", Rand: rand.Uint64}); !errors.Is(err, syscall.EROFS) || errors.Is(err, log.ErrLocked) {
+		t.Fatalf("read-only: %v", err)
+	}
+}
+
+// A lockFS is read-only where a lock is taken.
+type lockFS struct{ vfs.FS }
+
+func (lockFS) Lock(name string) (io.Closer, error) {
+	return nil, &os.PathError{Op: "open", Path: name, Err: syscall.EROFS}
 }
 
 // A crashPoint clones the filesystem, as a power cut would leave it, before
