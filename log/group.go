@@ -35,6 +35,9 @@ type GroupCoordinator interface {
 	// not block: so no offsets of a generation come after those that the next one
 	// begins with.
 	CheckMember(m GroupMember, then func(error))
+	// KeptOffsets says that offsets were kept for a group in a transaction, so that
+	// it begins to exist with them if it did not before.
+	KeptOffsets(group string)
 	// DescribeGroup describes a group; ErrUnknownGroup if there is none.
 	DescribeGroup(ctx context.Context, group string) (GroupInfo, error)
 	// ListGroups lists all groups by id, without members.
@@ -134,8 +137,8 @@ type GroupInfo struct {
 	Members      []GroupMemberInfo
 }
 
-// A GroupMemberInfo describes a member; metadata and assignment are there while
-// the group is stable.
+// A GroupMemberInfo describes a member; its metadata are there while the group is
+// stable, its last assignment also while the next one is worked out.
 type GroupMemberInfo struct {
 	MemberID, InstanceID string
 	ClientID, ClientHost string

@@ -156,34 +156,64 @@ func (g *Groups) find(id string) (*consumerGroup, error) {
 	return nil, fmt.Errorf("%w: the group %q has none", log.ErrUnknownMember, id)
 }
 
+// mayMake says why a group that there is not can't be.
+func (g *Groups) mayMake(id string) error {
+	if err := checkID("group id", id, log.ErrInvalidGroup); err != nil {
+		return err
+	}
+	if len(g.groups) >= g.opts.MaxGroups {
+		return fmt.Errorf("%w: there are %d groups, as many as may be", log.ErrGroupFull, len(g.groups))
+	}
+	return nil
+}
+
 // make returns the group, a new one if there is none.
 func (g *Groups) make(id string) (*consumerGroup, error) {
 	if gr := g.groups[id]; gr != nil {
 		return gr, nil
 	}
-	if err := checkID("group id", id, log.ErrInvalidGroup); err != nil {
+	if err := g.mayMake(id); err != nil {
 		return nil, err
 	}
-	if len(g.groups) >= g.opts.MaxGroups {
-		return nil, fmt.Errorf("%w: there are %d groups, as many as may be", log.ErrGroupFull, len(g.groups))
-	}
+	return g.add(id), nil
+}
+
+func (g *Groups) add(id string) *consumerGroup {
 	gr := newConsumerGroup(g, id)
 	g.groups[id] = gr
-	return gr, nil
+	return gr
 }
 
 // keep makes a group that is used to keep offsets, if there is none, and stores
 // that it is one, so that its offsets expire one day.
 func (g *Groups) keep(id string) error {
-	if id == "" {
-		return fmt.Errorf("%w: it is empty", log.ErrInvalidGroup)
+	if err := g.mayKeep(id); err != nil {
+		return err
 	}
 	gr, err := g.make(id)
-	if err == nil && (!gr.kept || gr.expiring) {
-		gr.kept, gr.expiring = true, false
-		gr.save(func(error) {}) // goes with the offsets that follow
+	if err == nil {
+		gr.keep()
 	}
 	return err
+}
+
+// mayKeep says why no offsets can be kept for a group by who is no member.
+func (g *Groups) mayKeep(id string) error {
+	switch {
+	case id == "":
+		return fmt.Errorf("%w: it is empty", log.ErrInvalidGroup)
+	case g.groups[id] == nil:
+		return g.mayMake(id)
+	}
+	return nil
+}
+
+// keep stores that the group keeps offsets.
+func (g *consumerGroup) keep() {
+	if !g.kept || g.expiring {
+		g.kept, g.expiring = true, false
+		g.save(func(error) {}) // goes with the offsets that follow
+	}
 }
 
 // Heartbeat implements log.GroupCoordinator.
@@ -259,15 +289,30 @@ func (g *Groups) CheckMember(who log.GroupMember, then func(error)) {
 	g.later(func() { then(err) })
 }
 
-// checkTxnCommit says whether who may commit in a transaction, and makes the group
-// likewise.
+// KeptOffsets implements log.GroupCoordinator. What there is already can't be
+// refused any more, so the group is made whatever the limit on them.
+func (g *Groups) KeptOffsets(id string) {
+	g.mu.Lock()
+	defer g.unlock()
+	if g.closed {
+		return
+	}
+	gr := g.groups[id]
+	if gr == nil {
+		gr = g.add(id)
+	}
+	gr.keep()
+}
+
+// checkTxnCommit says whether who may commit in a transaction. It makes no group:
+// the transaction has yet to be looked at.
 func (g *Groups) checkTxnCommit(who log.GroupMember) error {
 	gr := g.groups[who.Group]
 	switch {
 	case g.closed:
 		return log.ErrClosed
 	case who.Generation < 0 && (who.MemberID == "" && who.InstanceID == "" || gr == nil || len(gr.members) == 0):
-		return g.keep(who.Group)
+		return g.mayKeep(who.Group)
 	case gr == nil:
 		return fmt.Errorf("%w: the group %q has no members", log.ErrIllegalGen, who.Group)
 	}
@@ -288,9 +333,9 @@ func (g *Groups) DescribeGroup(_ context.Context, id string) (log.GroupInfo, err
 	}
 	info := gr.info()
 	for _, m := range gr.sorted() {
-		x := log.GroupMemberInfo{MemberID: m.id, InstanceID: m.instance, ClientID: m.clientID, ClientHost: m.clientHost}
+		x := log.GroupMemberInfo{MemberID: m.id, InstanceID: m.instance, ClientID: m.clientID, ClientHost: m.clientHost, Assignment: m.assignment}
 		if gr.state == log.GroupStable {
-			x.Metadata, x.Assignment = m.metadata(gr.protocol), m.assignment
+			x.Metadata = m.metadata(gr.protocol)
 		}
 		info.Members = append(info.Members, x)
 	}

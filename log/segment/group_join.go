@@ -118,12 +118,12 @@ func (g *consumerGroup) rejoin(m *member, j *log.JoinGroup, done func(log.Joined
 
 // joinAgain is a join with a member id, of a member or of one invited.
 func (g *consumerGroup) joinAgain(j *log.JoinGroup, done func(log.JoinedGroup)) error {
+	if !g.supports(j.ProtocolType, j.Protocols) { // whoever it is
+		return log.ErrProtocolMismatch
+	}
 	if _, ok := g.invited[j.MemberID]; ok && j.InstanceID == "" {
 		if err := g.checkRoom(j, nil); err != nil {
 			return err
-		}
-		if !g.supports(j.ProtocolType, j.Protocols) {
-			return log.ErrProtocolMismatch
 		}
 		delete(g.invited, j.MemberID)
 		g.add(j.MemberID, j, done)
@@ -135,9 +135,6 @@ func (g *consumerGroup) joinAgain(j *log.JoinGroup, done func(log.JoinedGroup)) 
 	}
 	if err := g.checkRoom(j, m); err != nil {
 		return err
-	}
-	if !g.supports(j.ProtocolType, j.Protocols) {
-		return log.ErrProtocolMismatch
 	}
 	same := m.sameProtocols(j.Protocols)
 	if g.state == log.GroupCompleting && same || g.state == log.GroupStable && same && m.id != g.leader {
@@ -272,7 +269,7 @@ func (g *consumerGroup) complete(now time.Time) {
 		g.leader = g.firstJoined()
 	}
 	for _, m := range g.sorted() {
-		m.assignment, m.syncBy = nil, time.Time{}
+		m.syncBy = time.Time{}
 		if m.join == nil {
 			continue
 		}

@@ -266,8 +266,11 @@ func (g *consumerGroup) remove(m *member) {
 	}
 	g.answerJoin(m, log.JoinedGroup{Err: log.ErrUnknownMember, MemberID: m.id, Generation: -1})
 	g.answerSync(m, log.SyncedGroup{Err: log.ErrUnknownMember})
-	if g.leader == m.id {
+	if g.leader == m.id { // one that has been there before somebody new
 		g.leader = ""
+		if rest := g.sorted(); len(rest) > 0 {
+			g.leader = rest[0].id
+		}
 	}
 	switch g.state {
 	case log.GroupStable, log.GroupCompleting:

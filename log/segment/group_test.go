@@ -505,6 +505,9 @@ func TestGroupRefuses(t *testing.T) {
 	b.stable(one)
 	wantErr(t, "another type", join(func(j *log.JoinGroup) { j.ProtocolType = "connect" }), log.ErrProtocolMismatch)
 	wantErr(t, "nothing in common", join(func(j *log.JoinGroup) { j.Protocols[0].Name = "other" }), log.ErrProtocolMismatch)
+	wantErr(t, "a stranger with nothing in common", join(func(j *log.JoinGroup) {
+		j.MemberID, j.Protocols[0].Name = "m", "other"
+	}), log.ErrProtocolMismatch)
 	wantErr(t, "commit of nobody", b.player("x").commit(1), log.ErrUnknownMember)
 	wantErr(t, "delete", b.DeleteGroup(t.Context(), "g"), log.ErrNonEmptyGroup)
 	refused, err := b.DeleteOffsets(t.Context(), "g", []log.Partition{{Topic: "t"}, {Topic: "u"}})
@@ -584,6 +587,46 @@ func TestGroupInvitedIsNoMember(t *testing.T) {
 	wantErr(t, "join of a group that is gone", one.join().lastJoin().Err, log.ErrUnknownMember)
 	if len(b.groups) != 0 || b.bytes != 0 {
 		t.Errorf("%d groups of %d bytes are left", len(b.groups), b.bytes)
+	}
+}
+
+// TestGroupBeginsWithItsOffsets holds that a transaction's offsets make a group, and
+// the question whether they may be kept does not.
+func TestGroupBeginsWithItsOffsets(t *testing.T) {
+	b := newGroupBench(t)
+	b.CheckMember(log.GroupMember{Group: "g", Generation: -1}, func(err error) { wantErr(t, "check", err, nil) })
+	if len(b.groups) != 0 {
+		t.Error("a group of offsets that were never kept")
+	}
+	b.KeptOffsets("g")
+	b.KeptOffsets("g")
+	if got := b.state(); got != log.GroupEmpty {
+		t.Errorf("state %s", got)
+	}
+	if b.store.states["g"] == nil {
+		t.Error("nothing is stored that the offsets could expire by")
+	}
+}
+
+// TestGroupLeaderLeaves holds that somebody who has been there before leads then,
+// and that assignments stay visible until there are new ones.
+func TestGroupLeaderLeaves(t *testing.T) {
+	b := newGroupBench(t)
+	one, two := b.player("one"), b.player("two")
+	b.stable(one, two)
+	leader, other := one, two
+	if two.lastJoin().Leader == two.request.MemberID {
+		leader, other = two, one
+	}
+	wantErr(t, "leave", b.LeaveGroup("g", []log.GroupMember{leader.who()})[0], nil)
+	info, err := b.DescribeGroup(t.Context(), "g")
+	if err != nil || len(info.Members) != 1 || string(info.Members[0].Assignment) != "work of "+other.request.MemberID {
+		t.Errorf("while the group rebalances: %+v, %v", info, err)
+	}
+	b.player("three").join()
+	other.join()
+	if got := other.lastJoin(); got.Err != nil || got.Leader != other.request.MemberID {
+		t.Errorf("joined again: %+v", got)
 	}
 }
 

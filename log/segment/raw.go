@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
@@ -30,8 +31,8 @@ func (l *Log) ProduceRaw(r log.RawProduce, done func([]log.RawResult)) {
 	for i, b := range r.Batches {
 		results[i] = log.RawResult{BaseOffset: -1, AppendTime: -1}
 		o, err := l.checkRaw(b)
-		if err != nil {
-			results[i].Err = err
+		results[i].Err = err
+		if err != nil && !o.info.Transactional() {
 			continue
 		}
 		ops, at = append(ops, o), append(at, i)
@@ -50,8 +51,10 @@ func (l *Log) ProduceRaw(r log.RawProduce, done func([]log.RawResult)) {
 		done(results)
 	}}
 	for i := range ops {
-		req.bytes += ops[i].journalBytes(l.opts.LargeRunBytes)
-		req.batches += len(ops[i].batch)
+		if results[at[i]].Err == nil {
+			req.bytes += ops[i].journalBytes(l.opts.LargeRunBytes)
+			req.batches += len(ops[i].batch)
+		}
 	}
 	req.check = func(q *request) error {
 		for i := range ops {
@@ -74,7 +77,8 @@ func (l *Log) startOf(p log.Partition) int64 {
 	return -1
 }
 
-// checkRaw checks what can be checked of a batch without the committer.
+// checkRaw checks what can be checked of a batch without the committer. Of one
+// that is whole but refused it returns what its header says.
 func (l *Log) checkRaw(a log.Append) (op, error) {
 	l.mu.RLock()
 	t := l.topics[a.Partition.Topic]
@@ -95,28 +99,33 @@ func (l *Log) checkRaw(a log.Append) (op, error) {
 		v.Forget()
 		validators <- v
 	}()
+	refused := op{name: a.Partition.Topic, partition: a.Partition.Index}
 	if limit := min(s.maxBytes, l.opts.MaxBatchBytes); len(a.Batch) > limit {
-		return op{}, fmt.Errorf("%w: batch of %d bytes for %s, at most %d are taken (max.message.bytes)", log.ErrRecordTooLarge, len(a.Batch), a.Partition.Topic, limit)
+		if info, err := log.CheckBatch(a.Batch); err == nil {
+			refused.info = info
+		}
+		return refused, fmt.Errorf("%w: batch of %d bytes for %s, at most %d are taken (max.message.bytes)", log.ErrRecordTooLarge, len(a.Batch), a.Partition.Topic, limit)
 	}
-	_, recs, err := v.Check(a.Batch)
+	info, recs, err := v.Check(a.Batch)
 	if err != nil {
 		return op{}, err
 	}
+	refused.info = info
 	if s.compacts && slices.ContainsFunc(recs.KeyLen, func(n int32) bool { return n < 0 }) {
-		return op{}, needsKey(a.Partition.Topic)
+		return refused, needsKey(a.Partition.Topic)
 	}
 	batch := a.Batch
 	if s.recompress {
 		if batch, err = log.Recompress(batch, s.codec); err != nil {
-			return op{}, err
+			return refused, err
 		}
 	}
 	if s.appendTime {
 		log.SetAppendTime(batch, l.opts.now())
 	} else if err := s.checkTimes(recs, l.opts.now()); err != nil {
-		return op{}, err
+		return refused, err
 	}
-	info, err := log.ReadHeader(batch)
+	info, err = log.ReadHeader(batch)
 	if err != nil {
 		return op{}, err
 	}
@@ -137,7 +146,9 @@ func (s *settings) checkTimes(r *log.Records, now int64) error {
 	return nil
 }
 
-// produceOne takes a batch into the entry, or says why not.
+// produceOne takes a batch into the entry, or says why not. One that is refused for
+// what it holds (res.Err) or for its sequence makes its partition part of the
+// transaction all the same: its producer may end that as if it had been taken.
 func (l *Log) produceOne(q *request, o op, r log.RawProduce, res *log.RawResult) error {
 	if err := l.resolve(&o); err != nil {
 		return err
@@ -147,34 +158,44 @@ func (l *Log) produceOne(q *request, o op, r log.RawProduce, res *log.RawResult)
 		res.AppendTime = b.MaxTime
 	}
 	var t *txn
+	var err error
 	if b.Transactional() {
-		var err error
 		if t, err = l.txnOfBatch(b, r.TransactionalID); err != nil {
 			return err
 		}
 	}
+	var again *producedBatch
+	var refused error
 	if b.Producer.ID >= 0 {
-		again, err := o.part.producers[b.Producer.ID].admit(b)
-		if err != nil {
-			return err
-		}
-		if again != nil {
-			res.BaseOffset = again.Base
-			return nil
-		}
+		again, refused = l.admit(&o, t != nil && r.JoinTxn)
+	}
+	if again != nil && res.Err == nil {
+		res.BaseOffset = again.Base
+		return nil
 	}
 	if t != nil {
-		if r.JoinTxn && b.BaseSequence != 0 && o.part.producers[b.Producer.ID] == nil {
-			// A transaction has its own epoch, and a producer with one open is not
-			// forgotten: what comes before this batch was refused.
-			return fmt.Errorf("%w: producer %d begins epoch %d with %d", log.ErrOutOfOrder, b.Producer.ID, b.Producer.Epoch, b.BaseSequence)
-		}
 		if err := l.joinForBatch(q, t, &o, r.JoinTxn); err != nil {
 			return err
 		}
 	}
+	if err := cmp.Or(res.Err, refused); err != nil {
+		return err
+	}
 	res.BaseOffset = o.part.tail
 	return l.take(q, o)
+}
+
+// admit checks a batch's sequence; see producerState.admit. joins says that the
+// batch may be its transaction's first.
+func (l *Log) admit(o *op, joins bool) (*producedBatch, error) {
+	b := o.info
+	s := o.part.producers[b.Producer.ID]
+	if s == nil && joins && b.BaseSequence != 0 {
+		// A transaction has its own epoch, and a producer with one open is not
+		// forgotten: what comes before this batch was refused.
+		return nil, fmt.Errorf("%w: producer %d begins epoch %d with %d", log.ErrOutOfOrder, b.Producer.ID, b.Producer.Epoch, b.BaseSequence)
+	}
+	return s.admit(b)
 }
 
 // txnOfBatch finds the transaction that a batch is to be part of.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"karst/log"
@@ -141,7 +142,13 @@ func (c *call) checkProduce(req *produceRequest, p *producePartition) error {
 	if c.srv.opts.Own(p.topic) {
 		return fmt.Errorf("%w: %s is Karst's own; clients may only read it", log.ErrInvalidTopic, p.topic)
 	}
-	return checkOneBatch(p.records, req.txnID, req.version)
+	err := checkOneBatch(p.records, req.txnID, req.version)
+	if err != nil && !errors.Is(err, errNoTxnID) {
+		if gone := c.exists(log.Partition{Topic: p.topic, Index: p.index}); gone != nil {
+			return gone // what is wrong with the batch doesn't matter then
+		}
+	}
+	return err
 }
 
 // checkOneBatch holds that records are one batch of format 2: what comes behind

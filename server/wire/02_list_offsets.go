@@ -6,10 +6,31 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// Special times that only mean something else with tiered storage.
+const (
+	timeEarliestLocal   = -4 // here the earliest
+	timeLatestTiered    = -5 // here none
+	timeEarliestPending = -6 // to be tiered; here none
+)
+
+// timeKnown reports whether a version of ListOffsets has a time: the special ones
+// came one after the other.
+func timeKnown(version int16, time int64) bool {
+	switch time {
+	case log.TimeMax:
+		return version >= 7
+	case timeEarliestLocal:
+		return version >= 8
+	case timeLatestTiered:
+		return version >= 9
+	case timeEarliestPending:
+		return version >= 11
+	}
+	return time >= log.TimeEarliest
+}
+
 // listOffsets looks offsets up by time, or the special ones: the latest (-1),
-// the earliest (-2), the one with the greatest timestamp (-3). With tiered
-// storage there would be two more, the earliest local (-4), here the earliest,
-// and the latest tiered (-5), here none.
+// the earliest (-2), the one with the greatest timestamp (-3).
 func (c *call) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	times := map[log.Partition]int{} // that a partition is asked for
@@ -45,6 +66,10 @@ func (c *call) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 func (c *call) listOffset(req *kmsg.ListOffsetsRequest, topic string, p *kmsg.ListOffsetsRequestTopicPartition) kmsg.ListOffsetsResponseTopicPartition {
 	out := kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition = p.Partition
+	if !timeKnown(req.Version, p.Timestamp) {
+		out.ErrorCode = codeUnsupportedVersion
+		return out
+	}
 	part := log.Partition{Topic: topic, Index: p.Partition}
 	b, err := c.srv.opts.Log.Bounds(c.ctx, part)
 	if err != nil {
@@ -55,14 +80,11 @@ func (c *call) listOffset(req *kmsg.ListOffsetsRequest, topic string, p *kmsg.Li
 		return out
 	}
 	q := log.OffsetQuery{Partition: part, Time: p.Timestamp, Committed: req.IsolationLevel == 1}
-	switch {
-	case p.Timestamp == -4 && req.Version >= 8:
+	switch p.Timestamp {
+	case timeEarliestLocal:
 		q.Time = log.TimeEarliest
-	case p.Timestamp == -5 && req.Version >= 9, p.Timestamp == -6 && req.Version >= 11:
+	case timeLatestTiered, timeEarliestPending:
 		return out // nothing is tiered
-	case p.Timestamp < -3, p.Timestamp == log.TimeMax && req.Version < 7:
-		out.ErrorCode = codeUnsupportedVersion
-		return out
 	}
 	found, err := c.srv.opts.Log.FindOffset(c.ctx, q)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 const maxMetadataBytes = 4096
 
 // offsetCommit stores a group's offsets. Partitions that don't exist are
-// refused one by one; the others succeed or fail together.
+// refused one by one; the others succeed or fail together, and without any the
+// group is not asked.
 func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) answer {
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
 	offsets := map[log.Partition]log.GroupOffset{}
@@ -33,7 +34,7 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) answer {
 	}
 	who := log.GroupMember{Group: req.Group, MemberID: req.MemberID, InstanceID: str(req.InstanceID), Generation: req.Generation}
 	stored := newPromise[error]()
-	if err := c.ownGroup(req.Group); err != nil {
+	if err := c.ownGroup(req.Group); err != nil || len(offsets) == 0 {
 		stored.keep(err)
 	} else {
 		c.srv.opts.Groups.CommitOffsets(who, offsets, stored.keep)

@@ -37,12 +37,16 @@ func failedTopic(name string, err error) kmsg.CreateTopicsResponseTopic {
 }
 
 func (c *call) createTopic(t *kmsg.CreateTopicsRequestTopic, validateOnly bool, version int16) kmsg.CreateTopicsResponseTopic {
+	if c.srv.opts.Own(t.Topic) {
+		return failedTopic(t.Topic, fmt.Errorf("%w: %s is a name that Karst keeps for itself", log.ErrInvalidTopic, t.Topic))
+	}
+	// First: clients that find a topic there go on, whatever they asked for.
+	if _, err := c.srv.opts.Log.Topic(c.ctx, t.Topic); err == nil {
+		return failedTopic(t.Topic, fmt.Errorf("%w: %s", log.ErrTopicExists, t.Topic))
+	}
 	partitions, err := c.partitionCount(t)
 	if err != nil {
 		return failedTopic(t.Topic, err)
-	}
-	if c.srv.opts.Own(t.Topic) {
-		return failedTopic(t.Topic, fmt.Errorf("%w: %s is a name that Karst keeps for itself", log.ErrInvalidTopic, t.Topic))
 	}
 	config := map[string]string{}
 	for _, x := range t.Configs {

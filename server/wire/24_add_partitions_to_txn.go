@@ -42,7 +42,7 @@ func (c *call) addPartitionsToTxn(req *kmsg.AddPartitionsToTxnRequest) kmsg.Resp
 			if all == nil {
 				all, err = c.srv.opts.Log.Transactions(c.ctx)
 			}
-			x.Topics = verifyTxn(all, err, p, txnPartitions(topics))
+			x.Topics = c.verifyTxn(all, err, p, txnPartitions(topics))
 		} else {
 			x.Topics = c.joinTxn(req.Version, p, txnPartitions(topics))
 		}
@@ -63,27 +63,34 @@ func txnPartitions(topics []kmsg.AddPartitionsToTxnRequestTopic) []log.Partition
 
 // joinTxn adds partitions and returns a code for each.
 func (c *call) joinTxn(version int16, p log.TxnProducer, partitions []log.Partition) []kmsg.AddPartitionsToTxnResponseTransactionTopic {
-	const notAttempted int16 = 55
-	codes := make([]int16, len(partitions))
-	bad := false
-	for i, part := range partitions {
-		if codes[i] = codeOf(c.writable(part)); codes[i] != codeNone {
-			bad = true
-		}
-	}
+	codes, bad := c.unwritable(partitions)
 	err := c.checkTxn(p.TransactionalID)
 	if err == nil && !bad {
 		err = c.srv.opts.Log.JoinTxn(c.ctx, p, partitions)
 	}
 	for i := range codes {
-		switch {
-		case err != nil:
+		if err != nil {
 			codes[i] = fencedCode(err, version, 2)
-		case bad && codes[i] == codeNone:
-			codes[i] = notAttempted
 		}
 	}
 	return txnCodes(partitions, codes)
+}
+
+// unwritable returns a code for each partition: if there is one that can't be
+// written to, nothing is done for the others.
+func (c *call) unwritable(partitions []log.Partition) (codes []int16, refused bool) {
+	const notAttempted int16 = 55
+	codes = make([]int16, len(partitions))
+	for i, part := range partitions {
+		codes[i] = codeOf(c.writable(part))
+		refused = refused || codes[i] != codeNone
+	}
+	for i := range codes {
+		if refused && codes[i] == codeNone {
+			codes[i] = notAttempted
+		}
+	}
+	return codes, refused
 }
 
 // writable says why clients may not write to a partition. One that is offline may
@@ -97,14 +104,18 @@ func (c *call) writable(p log.Partition) error {
 
 // verifyTxn tells which partitions are part of a transaction; all are those
 // there are, by id, unless terr is set.
-func verifyTxn(all []log.TxnInfo, terr error, p log.TxnProducer, partitions []log.Partition) []kmsg.AddPartitionsToTxnResponseTransactionTopic {
+func (c *call) verifyTxn(all []log.TxnInfo, terr error, p log.TxnProducer, partitions []log.Partition) []kmsg.AddPartitionsToTxnResponseTransactionTopic {
+	codes, bad := c.unwritable(partitions)
+	if bad {
+		return txnCodes(partitions, codes)
+	}
 	err := fmt.Errorf("%w: %q", log.ErrProducerID, p.TransactionalID)
 	in := map[log.Partition]bool{}
 	i, found := slices.BinarySearchFunc(all, p.TransactionalID, func(t log.TxnInfo, id string) int { return strings.Compare(t.TransactionalID, id) })
 	if found && all[i].ID == p.ID {
 		t := &all[i]
 		if err = nil; t.Epoch != p.Epoch {
-			err = log.ErrProducerEpoch
+			err = log.ErrFenced
 		}
 		for _, part := range t.Partitions {
 			in[part] = t.State == log.TxnOngoing
@@ -113,7 +124,6 @@ func verifyTxn(all []log.TxnInfo, terr error, p log.TxnProducer, partitions []lo
 	if terr != nil {
 		err = terr
 	}
-	codes := make([]int16, len(partitions))
 	for i, part := range partitions {
 		if codes[i] = codeOf(err); err == nil && !in[part] {
 			codes[i] = codeOf(log.ErrTxnAbortable)

@@ -32,11 +32,16 @@ func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) answer {
 	kept := newPromise[error]()
 	p := txnProducer(req.TransactionalID, req.ProducerID, req.ProducerEpoch)
 	c.checkTxnCommit(req, func(err error) {
-		if err != nil {
+		if err != nil || len(offsets) == 0 {
 			kept.keep(err)
 			return
 		}
-		c.srv.opts.Log.TxnOffsets(p, req.Group, offsets, req.Version >= 5, kept.keep)
+		c.srv.opts.Log.TxnOffsets(p, req.Group, offsets, req.Version >= 5, func(err error) {
+			if err == nil {
+				c.srv.opts.Groups.KeptOffsets(req.Group)
+			}
+			kept.keep(err)
+		})
 	})
 	return answer{ready: kept.ready, response: func() kmsg.Response {
 		code := coordinatorCode(kept.value)

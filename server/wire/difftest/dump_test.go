@@ -2,6 +2,7 @@ package difftest
 
 import (
 	"fmt"
+	"hash/crc32"
 	"reflect"
 	"slices"
 	"strings"
@@ -38,6 +39,13 @@ type dumper struct {
 	seen   map[string]map[string]string // symbols given, by kind and value
 	prefix string                       // of names that belong to the script
 	out    map[string]string
+	exact  bool  // epochs of producers are numbered as they appear, and batches are compared to the byte
+	owner  int64 // the producer id beside what is being flattened
+}
+
+// epoch numbers the epochs of a producer.
+func (d *dumper) epoch(producer, epoch int64) string {
+	return d.symbol(fmt.Sprintf("epoch of %s", d.symbol("producer", fmt.Sprint(producer))), fmt.Sprint(epoch))
 }
 
 func (d *dumper) symbol(kind, value string) string {
@@ -78,6 +86,9 @@ func (d *dumper) value(path, field string, v reflect.Value) {
 		}
 		d.value(path, field, v.Elem())
 	case reflect.Struct:
+		if id := v.FieldByName("ProducerID"); id.IsValid() && id.CanInt() {
+			d.owner = id.Int()
+		}
 		for i := range v.NumField() {
 			name := v.Type().Field(i).Name
 			d.value(path+"."+name, name, v.Field(i))
@@ -102,10 +113,14 @@ func (d *dumper) scalar(field string, v reflect.Value) string {
 		}
 		return d.symbol("topic", text)
 	case v.CanInt() && v.Int() < 0:
+	case field == "ProducerEpoch" && d.exact:
+		return d.epoch(d.owner, v.Int())
 	case field == "Leader" && v.CanInt() || nodes[field]:
 		return "<node>"
 	case symbols[field] != "" && text != "":
 		return d.symbol(symbols[field], text)
+	case d.exact && field == "Timestamp" && v.CanInt() && v.Int() > 1_750_000_000_000:
+		return "<now>"
 	case times[field] && v.CanInt() && v.Int() > 1_000_000_000_000:
 		return "<now>"
 	}
@@ -177,6 +192,9 @@ func (d *dumper) batches(path string, b []byte) {
 			producer = d.symbol("producer", fmt.Sprint(info.Producer.ID))
 		}
 		d.out[at] = fmt.Sprintf("base %d last %d epoch %d attributes %d count %d producer %s", info.BaseOffset, info.LastOffset, info.LeaderEpoch, info.Attributes, info.Count, producer)
+		if d.exact {
+			d.out[at] += d.bytes(b[:info.Bytes], info)
+		}
 		if !info.Control() {
 			r := log.Records{Buf: slices.Clone(b[:info.Bytes])}
 			if _, _, err := r.Decode(log.Span{End: info.Bytes, MaxRecords: 1 << 20}); err != nil {
@@ -184,8 +202,35 @@ func (d *dumper) batches(path string, b []byte) {
 			}
 			for j := range min(r.Len(), 10) {
 				d.out[at] += fmt.Sprintf("; %.20q=%.20q", r.Key(j), r.Value(j))
+				if d.exact && !info.AppendTime() {
+					d.out[at] += fmt.Sprintf("@%d+%d", r.Offsets[j], r.Timestamps[j])
+				}
 			}
 		}
 		b = b[info.Bytes:]
 	}
+}
+
+// bytes tells batches apart that differ in what the producer, the offset and
+// the broker's clock do not say.
+func (d *dumper) bytes(b []byte, info log.BatchInfo) string {
+	b = slices.Clone(b)
+	log.SetBase(b, 0, 0)
+	text := ""
+	if info.Producer.ID >= 0 && !info.Control() { // see init producer/aborts among the explained differences
+		text = " " + d.epoch(info.Producer.ID, int64(info.Producer.Epoch)) + fmt.Sprintf(" sequence %d", info.BaseSequence)
+	}
+	for _, f := range []struct{ from, to int }{{17, 21}, {43, 53}} { // CRC; producer and epoch
+		clear(b[f.from:f.to])
+	}
+	times := fmt.Sprintf(" times %d %d", info.BaseTime, info.MaxTime)
+	if info.AppendTime() || info.Control() { // the broker's own
+		clear(b[27:43])
+		times = ""
+	}
+	if info.Codec() != log.None { // another encoder may have made the same
+		clear(b[8:12])
+		b = b[:log.HeaderBytes]
+	}
+	return text + times + fmt.Sprintf(" bytes %x", crc32.ChecksumIEEE(b))
 }

@@ -173,6 +173,17 @@ func init() {
 		})
 	}
 
+	// Whatever is asked for: that it is there already is said first.
+	define(create, "create topics/again", func(s *session) {
+		s.topic("t", 1)
+		for _, x := range []newTopic{
+			{s.name("t"), 1, 3, nil, nil}, {s.name("t"), 0, 1, nil, nil}, {s.name("t"), 1, 1, []string{"max.message.bytes", "-1"}, nil},
+			{s.name("t"), -1, -1, nil, []int32{77}},
+		} {
+			s.try(s.create(false, x))
+		}
+	})
+
 	const remove = 20
 	define(remove, "delete topics", func(s *session) {
 		a, b := s.topic("a", 1), s.topic("b", 1)

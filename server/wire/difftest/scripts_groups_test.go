@@ -197,6 +197,16 @@ func init() {
 			s.fetchOffsets(group, t, false)
 		}
 	})
+	// Offsets of partitions that are not there make no group.
+	define(commit, "offset commit/unknown partitions only", func(s *session) {
+		t, g := s.topic("t", 1), s.name("g")
+		s.try(s.commitRequest(g, t, 7, 5))
+		s.describeGroup(g)
+		s.offsetDelete(g, t, 0)
+		req := s.commitRequest(g, s.name("nobody"), 0, 5)
+		req.MemberID, req.Generation = "nobody", 3
+		s.try(req)
+	})
 	// A topic made anew under the name of one that was deleted begins without
 	// offsets.
 	define(commit, "offset commit/topic made again", func(s *session) {
@@ -308,6 +318,7 @@ func init() {
 		req.ProtocolType = "connect"
 		s.try(req)
 		s.try(joinRequest(g, "nobody", "range"))
+		s.try(joinRequest(g, "nobody", "unheard-of"))
 	})
 	// The protocols of the only member count, too, when it joins again.
 	define(join, "join/only member", func(s *session) {
@@ -430,6 +441,36 @@ func init() {
 		s.try(req)
 		req.InstanceID = kmsg.StringPtr(strings.Repeat("x", 300))
 		s.try(req)
+	})
+	// Who is left leads, not who comes next, and assignments are shown until there
+	// are new ones.
+	defineFrom(join, 5, "join/leader leaves", func(s *session) {
+		g := s.name("g")
+		static := func() *kmsg.JoinGroupRequest {
+			req := joinRequest(g, "", "range")
+			req.InstanceID = kmsg.StringPtr("one")
+			return req
+		}
+		first := s.do(5, static()).(*kmsg.JoinGroupResponse)
+		a := member{g, first.MemberID, first.Generation}
+		s.do(3, syncRequest(a, a.id))
+		second := s.secondJoins(g, s.version)
+		s.rebalancing(a, "one")
+		again := static()
+		again.MemberID = a.id
+		a.generation = s.do(5, again).(*kmsg.JoinGroupResponse).Generation
+		b := member{g, second().(*kmsg.JoinGroupResponse).MemberID, a.generation}
+		synced := s.later("second", 3, syncRequest(b))
+		s.do(3, syncRequest(a, a.id, b.id))
+		synced()
+		s.do(2, leaveRequest(a))
+		s.heartbeatUntil(b, 27)
+		s.describeGroup(g)
+		anew := s.later("anew", s.version, static())
+		s.settle(g)
+		s.on("second", s.version, joinRequest(g, b.id, "range"))
+		anew()
+		s.describeGroup(g)
 	})
 	define(join, "join/two members", func(s *session) {
 		g := s.name("g")

@@ -67,6 +67,13 @@ func init() {
 		s.produce(t, 0, batch("c"))
 		s.produce(t, 1, batch("d"), func(r *kmsg.ProduceRequest) { r.Acks = 1 })
 	})
+	defineFrom(produce, 3, "produce/compressed, unknown topic", func(s *session) {
+		b, err := log.Recompress(batch("a"), log.Zstd)
+		if err != nil {
+			s.Fatal(err)
+		}
+		s.produce(s.name("nobody"), 0, b)
+	})
 	defineFrom(produce, 3, "produce/no answer", func(s *session) {
 		t := s.topic("t", 1)
 		req := produceRequest(t, s.topics[t], 0, batch("a"))
@@ -353,6 +360,7 @@ func init() {
 			t := s.filled()
 			s.list(t, 0, time)
 			s.list(t, 1, time)
+			s.list(t, 2, time)
 		})
 	}
 	define(list, "list offsets/unknown", func(s *session) {

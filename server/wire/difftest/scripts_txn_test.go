@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"karst/log"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -314,6 +316,28 @@ func init() {
 		s.endTxn(p, true)
 		s.produceIn(p, t, 0, 2, s.version) // a zombie
 	})
+	// A batch that is refused is part of the transaction nonetheless.
+	defineFrom(produce, 12, "produce/refused in transaction", func(s *session) {
+		t := s.topic("t", 1, "cleanup.policy", "compact")
+		var b log.Builder
+		b.Add(1_700_000_000_000, nil, []byte("no key"), nil)
+		keyless := b.Finish()
+		for i, refused := range [][]byte{keyless, batch("a")} {
+			p := s.txnProducer("id-" + strconv.Itoa(i))
+			s.produce(t, 0, from(refused, p.id, p.epoch, int32(i), true), func(r *kmsg.ProduceRequest) { r.TransactionID = &p.name })
+			req := kmsg.NewPtrDescribeTransactionsRequest()
+			req.TransactionalIDs = []string{p.name}
+			s.do(0, req)
+			s.do(5, s.endRequest(p, true))
+			s.silently(func() { s.settled(p) })
+		}
+		s.list(t, 0, -1)
+		p := s.txnProducer("fenced")
+		newer := s.txnProducer("fenced")
+		for _, p := range []txn{p, newer} {
+			s.produce(t, 0, from(keyless, p.id, p.epoch, 0, true), func(r *kmsg.ProduceRequest) { r.TransactionID = &p.name })
+		}
+	})
 	defineFrom(produce, 3, "produce/not joined", func(s *session) {
 		t := s.topic("t", 2)
 		p := s.txnProducer("id")
@@ -409,6 +433,19 @@ func init() {
 		})
 	})
 
+	// What is refused makes no group.
+	define(txnOffsets, "txn offsets/of no group", func(s *session) {
+		t := s.topic("t", 1)
+		p, g := s.txnProducer("id"), s.name("g")
+		commit(s, txn{p.name, p.id + 1_000_000, p.epoch}, g, t)
+		s.describeGroup(g)
+		joinGroup(s, p, g)
+		s.describeGroup(g)
+		commit(s, p, g, s.name("nobody"))
+		s.describeGroup(g)
+		commit(s, p, g, t)
+		s.describeGroup(g)
+	})
 	defineFrom(txnOffsets, 3, "txn offsets/of members", func(s *session) {
 		t, g := s.topic("t", 1), s.name("g")
 		p := s.txnProducer("id")
@@ -511,6 +548,10 @@ func (s *session) addBatched() {
 	req.Transactions[0].VerifyOnly = true
 	s.try(req)
 	req.Transactions[0].TransactionalID = s.name("nobody")
+	s.try(req)
+	req.Transactions[0].TransactionalID, req.Transactions[0].ProducerEpoch = p.name, p.epoch+1
+	s.try(req)
+	req.Transactions[0].Topics[0].Partitions = []int32{0, 9}
 	s.try(req)
 }
 

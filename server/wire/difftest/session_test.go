@@ -131,6 +131,24 @@ func (s *session) dropOthers(resp kmsg.Response) {
 		if s.onlyOwn {
 			resp.Groups = slices.DeleteFunc(resp.Groups, func(g kmsg.ListGroupsResponseGroup) bool { return others(g.Group) })
 		}
+	case *kmsg.FetchResponse:
+		if s.onlyOwn {
+			resp.Topics = joined(resp.Topics)
+		}
+	case *kmsg.DescribeTransactionsResponse:
+		for i := range resp.TransactionStates { // whose there is none of has no producer, which is not the one with id 0
+			if t := &resp.TransactionStates[i]; s.onlyOwn && t.ErrorCode != 0 {
+				t.ProducerID, t.ProducerEpoch = -1, -1
+			}
+			t := &resp.TransactionStates[i]
+			t.Topics = slices.DeleteFunc(t.Topics, func(t kmsg.DescribeTransactionsResponseTransactionStateTopic) bool {
+				return s.onlyOwn && others(t.Topic)
+			})
+		}
+	case *kmsg.ListTransactionsResponse:
+		if s.onlyOwn {
+			resp.TransactionStates = slices.DeleteFunc(resp.TransactionStates, func(t kmsg.ListTransactionsResponseTransactionState) bool { return others(t.TransactionalID) })
+		}
 	case *kmsg.ListConfigResourcesResponse:
 		resp.ConfigResources = slices.DeleteFunc(resp.ConfigResources, func(r kmsg.ListConfigResourcesResponseConfigResource) bool {
 			return kmsg.ConfigResourceType(r.Type) == kmsg.ConfigResourceTypeTopic && others(r.Name)
@@ -140,6 +158,21 @@ func (s *session) dropOthers(resp kmsg.Response) {
 			resp.Topics = slices.DeleteFunc(resp.Topics, func(t kmsg.ElectLeadersResponseTopic) bool { return others(t.Topic) })
 		}
 	}
+}
+
+// joined puts the partitions of each topic together: Kafka answers for those that
+// are not there first.
+func joined(list []kmsg.FetchResponseTopic) []kmsg.FetchResponseTopic {
+	var out []kmsg.FetchResponseTopic
+	for _, t := range list {
+		i := slices.IndexFunc(out, func(o kmsg.FetchResponseTopic) bool { return o.Topic == t.Topic && o.TopicID == t.TopicID })
+		if i < 0 {
+			out = append(out, t)
+			continue
+		}
+		out[i].Partitions = append(out[i].Partitions, t.Partitions...)
+	}
+	return out
 }
 
 // passes reports whether an answer holds an error that passes.
