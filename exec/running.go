@@ -16,6 +16,7 @@ import (
 	"karst/planner/catalog"
 	"karst/planner/plan"
 	"karst/sql/format"
+	"karst/sql/vector"
 )
 
 // A running query: a goroutine of its own owns the unit.
@@ -162,7 +163,7 @@ func planTopics(p *plan.Plan) map[string]bool {
 
 func (e *Engine) unitConfig(r *running) task.Config {
 	return task.Config{Log: e.opts.Log, DB: e.opts.DB, Now: e.opts.Now, Rand: e.opts.Rand, Registry: e.opts.Registry, BatchRows: e.opts.BatchRows, NewArena: e.opts.NewArena,
-		Report: func(f operator.Fault) { e.report(r, f) }}
+		RoundBytes: 4 * e.memory.commitBytes(), Quit: r.quit, Report: func(f operator.Fault) { e.report(r, f) }}
 }
 
 // report counts a fault and logs the 1st, 10th, 100th … of its kind. A field
@@ -256,7 +257,13 @@ func (e *Engine) loop(r *running) {
 			r.failures, r.waits = 0, 0
 		}
 		for err != nil {
-			if passing(err) {
+			if errors.Is(err, task.ErrQuit) {
+				r.unit.Halt()
+				return
+			}
+			if errors.Is(err, vector.ErrFull) {
+				e.opts.Logger.Debug("a round is broken off, to go on with fewer rows at a time", "query", r.id, "error", err)
+			} else if passing(err) {
 				e.await(r, err)
 			} else if r.failed() || errors.Is(err, errMemory) {
 				e.opts.Logger.Error("query stopped after repeated failures", "query", r.id, "error", err)
@@ -264,7 +271,9 @@ func (e *Engine) loop(r *running) {
 				r.fail(err)
 				return
 			}
-			e.opts.Logger.Warn("query goes back to its last commit", "query", r.id, "error", err)
+			if !errors.Is(err, vector.ErrFull) {
+				e.opts.Logger.Warn("query goes back to its last commit", "query", r.id, "error", err)
+			}
 			select {
 			case <-r.quit:
 				r.unit.Close()

@@ -22,9 +22,14 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signaled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	context.AfterFunc(signaled, func() {
+		stop() // a second signal ends the process at once
+		cancel()
+	})
 	err := newRoot(os.Stdin, os.Stdout, os.Stderr).ExecuteContext(ctx)
-	stop()
+	cancel()
 	if err == nil {
 		return
 	}

@@ -120,7 +120,7 @@ func serve(ctx context.Context, f *flags, addr string, kafka *kafkaFlags, open f
 		_ = srv.Close()
 		<-failed
 	case <-ctx.Done():
-		logger.Info("stopping")
+		logger.Info("stopping; a second signal ends it at once, as a crash would, which loses nothing that was acknowledged")
 		cancel()
 		stop, done := context.WithTimeout(context.Background(), stopTimeout)
 		if serr := srv.Shutdown(stop); serr != nil {

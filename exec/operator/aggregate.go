@@ -2,6 +2,7 @@ package operator
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"karst/exec/state"
@@ -168,6 +169,9 @@ func (a *aggregate) apply(c *Context, b *vector.Batch, args [][]*vector.Vector) 
 	}
 	before := slices.Clone(a.time)
 	now := a.time.follow(c.Arena, b, sel)
+	if err := c.Arena.Check(len(sel) * int(min(a.spec.Size/a.spec.Advance, math.MaxInt32)) * windowBytes); err != nil {
+		return nil, err
+	}
 	a.spec.Assign(b.Time, now, sel, &a.assign)
 	for _, i := range a.assign.Late {
 		a.late(c, b, i, now[i])
@@ -178,6 +182,9 @@ func (a *aggregate) apply(c *Context, b *vector.Batch, args [][]*vector.Vector) 
 	}
 	return out, err
 }
+
+// windowBytes is what a window of a row takes, at least, while rows are folded.
+const windowBytes = 32
 
 // foldable returns the rows to fold. A row without a value is none: what it
 // deletes in a table is taken back by its Retract row.

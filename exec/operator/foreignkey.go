@@ -370,6 +370,9 @@ func (o *foreignKeyAnswer) answerAll(out *rowBuilder, first, right []byte, time 
 	slices.SortFunc(o.found, func(a, b subscriber) int { return strings.Compare(a.place, b.place) })
 	left := append(slices.Clone(out.cols[:o.nk+o.left]), out.cols[len(out.cols)-1])
 	for _, s := range o.found {
+		if err := out.check(); err != nil {
+			return err
+		}
 		if _, _, err := readRowBytes(left, []byte(s.row)); err != nil {
 			return err
 		}

@@ -66,6 +66,12 @@ func (b *rowBuilder) close(op vector.Op, time, start, end int64) {
 	}
 }
 
+// bytes is about what the rows take outside of the arena.
+func (b *rowBuilder) bytes() int { return len(b.time) * (16 + 8*len(b.cols)) }
+
+// check returns an error if the round is to end here; see vector.Arena.Check.
+func (b *rowBuilder) check() error { return b.arena.Check(b.bytes()) }
+
 // finish returns the batch, nil if it has no rows.
 func (b *rowBuilder) finish() *vector.Batch {
 	if len(b.time) == 0 {

@@ -303,7 +303,38 @@ func (x *explode) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
 		return nil, nil
 	}
 	b = valued(c, b)
-	sel := b.Selected(c.Arena)
+	rb := newRowBuilder(c.Arena, x.step.Schema, b.WindowStart != nil, b.N)
+	var from origins
+	// Of each row there may be a million: first a few tell how large they are.
+	for sel, n := b.Selected(c.Arena), 64; len(sel) > 0; {
+		part := *b
+		part.Sel = sel[:min(len(sel), n)]
+		sel = sel[len(part.Sel):]
+		before := c.Arena.InUse() + rb.bytes()
+		if err := x.rows(c, &part, rb, &from); err != nil {
+			return nil, err
+		}
+		n = max(explodeBytes/(1+(c.Arena.InUse()+rb.bytes()-before)/len(part.Sel)), 1)
+	}
+	out := rb.finish()
+	if out != nil {
+		out.Partition, out.Offset = from.partition, from.offset
+	}
+	return out, nil
+}
+
+// explodeBytes is about what the functions of rows take that are evaluated at once.
+const explodeBytes = 8 << 20
+
+// origins are the places in the log of rows.
+type origins struct {
+	partition []int32
+	offset    []int64
+}
+
+// rows appends the rows that the selected ones of b make.
+func (x *explode) rows(c *Context, b *vector.Batch, rb *rowBuilder, from *origins) error {
+	sel := b.Sel
 	ec := c.eval(x.step.ID, b)
 	counts, outs := make([][]int32, len(x.kernels)), make([]*vector.Vector, len(x.kernels))
 	for k, kernel := range x.kernels {
@@ -313,19 +344,12 @@ func (x *explode) Run(c *Context, in []*vector.Batch) (*vector.Batch, error) {
 		}
 		var err error
 		if counts[k], outs[k], err = kernel(call); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return x.zip(c, b, sel, counts, outs), nil
-}
-
-// zip puts the functions' rows side by side; shorter ones end in nulls.
-func (x *explode) zip(c *Context, b *vector.Batch, sel []int32, counts [][]int32, outs []*vector.Vector) *vector.Batch {
+	// Their rows are put side by side; shorter ones end in nulls.
 	n := len(b.Cols)
-	rb := newRowBuilder(c.Arena, x.step.Schema, b.WindowStart != nil, b.N)
 	at := make([]int, len(outs))
-	var partition []int32
-	var offset []int64
 	for i, row := range sel {
 		rb.from(b, int(row))
 		most := int32(0)
@@ -344,18 +368,17 @@ func (x *explode) zip(c *Context, b *vector.Batch, sel []int32, counts [][]int32
 			start, end := windowOf(b, int(row))
 			rb.close(vector.Upsert, b.Time[row], start, end)
 			if b.Offset != nil {
-				partition, offset = append(partition, b.Partition[row]), append(offset, b.Offset[row])
+				from.partition, from.offset = append(from.partition, b.Partition[row]), append(from.offset, b.Offset[row])
+			}
+			if err := rb.check(); err != nil {
+				return err
 			}
 		}
 		for k := range at {
 			at[k] += int(counts[k][i])
 		}
 	}
-	out := rb.finish()
-	if out != nil {
-		out.Partition, out.Offset = partition, offset
-	}
-	return out
+	return nil
 }
 
 func windowOf(b *vector.Batch, i int) (start, end int64) {

@@ -151,7 +151,11 @@ func (j *streamStreamJoin) matches(out *rowBuilder, b *vector.Batch, k, i int) (
 			continue
 		}
 		matched = true
-		if err := j.match(out, b, k, i, r); err != nil {
+		err := j.match(out, b, k, i, r)
+		if err == nil {
+			err = out.check()
+		}
+		if err != nil {
 			return true, err
 		}
 	}

@@ -104,7 +104,8 @@ func (u *Unit) endTransaction(ctx context.Context) error {
 		return fmt.Errorf("committing: %w", ctx.Err())
 	}
 	u.dirty, u.lazy, u.size, u.durable = false, false, 0, u.cfg.Now()
-	u.limit = min(2*u.limit, u.cfg.BatchRows)
+	u.most = min(u.most+u.most/16+1, u.cfg.BatchRows)
+	u.limit = min(2*u.limit, u.most)
 	if u.changelog != nil {
 		return u.changelog.committed()
 	}
@@ -185,6 +186,16 @@ func (u *Unit) Stop(ctx context.Context) error {
 	u.writer.Close()
 	u.writer = nil
 	return err
+}
+
+// Halt drops what is not committed and writes the state down: for a round that was
+// broken off.
+func (u *Unit) Halt() {
+	u.Close()
+	u.reset()
+	if u.changelog != nil {
+		u.changelog.cut(u.cfg.DB, u.cfg.Now(), true)
+	}
 }
 
 // A changelog is what a unit knows of its changelog topic, by partition.

@@ -38,6 +38,7 @@ type bench struct {
 	unit *task.Unit
 	// What the next commit answers: lost is an error though it has happened.
 	fail   string
+	change func(*task.Config) // of the next open
 	rng    *rand.Rand
 	faults []string // since the last open
 }
@@ -143,10 +144,14 @@ func (b *bench) define(text string) string {
 
 func (b *bench) open(batch int) string {
 	b.faults = nil
-	u, err := task.New(ctx, b.plan, task.Config{Log: failingLog{b.log, b}, DB: b.db, Now: func() time.Time { return time.UnixMilli(0) }, Rand: b.rng.Uint64,
+	cfg := task.Config{Log: failingLog{b.log, b}, DB: b.db, Now: func() time.Time { return time.UnixMilli(0) }, Rand: b.rng.Uint64,
 		BatchRows: batch, NewArena: vector.NewPoisonedArena, Report: func(f operator.Fault) {
 			b.faults = append(b.faults, fmt.Sprintf("\n%s: %s", f.Reason, f.Message))
-		}})
+		}}
+	if b.change != nil {
+		b.change(&cfg)
+	}
+	u, err := task.New(ctx, b.plan, cfg)
 	if err != nil {
 		return "error: " + err.Error()
 	}

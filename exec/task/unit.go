@@ -28,6 +28,11 @@ type Config struct {
 	NewArena func() *vector.Arena
 	// BatchRows bounds the rows that a source partition gives in a round.
 	BatchRows int
+	// RoundBytes bounds, about, what a round of a persistent query takes: one that
+	// would take more is broken off, with vector.ErrFull. 0: no bound.
+	RoundBytes int
+	// Quit, once closed, breaks a round off, with ErrQuit; nil: nothing does.
+	Quit <-chan struct{}
 	// Registry holds the schemas of records.
 	Registry format.Registry
 	// Report is told of each record that could not be processed in full.
@@ -58,6 +63,7 @@ type Unit struct {
 	rr     int
 	ended  bool
 	limit  int                            // rows a source partition gives in a round; less after a failure
+	most   int                            // that limit may become; less after a round that took too much memory
 	rows   map[log.Partition]*log.Builder // batches being built
 	size   int                            // bytes appended since the last commit
 
@@ -92,7 +98,7 @@ func New(ctx context.Context, p *plan.Plan, cfg Config) (*Unit, error) {
 	if cfg.NewArena == nil {
 		cfg.NewArena = vector.NewArena
 	}
-	u := &Unit{plan: p, cfg: cfg, byStep: map[string][]*state.Store{}, arena: cfg.NewArena(), limit: cfg.BatchRows, rows: map[log.Partition]*log.Builder{}, committed: map[log.Partition]int64{}}
+	u := &Unit{plan: p, cfg: cfg, byStep: map[string][]*state.Store{}, arena: cfg.NewArena(), limit: cfg.BatchRows, most: cfg.BatchRows, rows: map[log.Partition]*log.Builder{}, committed: map[log.Partition]int64{}}
 	if err := u.build(ctx); err != nil {
 		return nil, err
 	}
@@ -187,7 +193,28 @@ func (u *Unit) context(partition int) *operator.Context {
 // errEnded says that a push query's reader has enough.
 var errEnded = errors.New("the reader has ended")
 
-// Step runs one round; it reports whether there was anything to do.
+// ErrQuit says that a round was broken off because its query is to end.
+var ErrQuit = errors.New("the query is to end")
+
+// bound has a round end once it takes too much memory, unless it could not take less,
+// or once nobody waits for it any more.
+func (u *Unit) bound(ctx context.Context) {
+	bytes := u.cfg.RoundBytes
+	if u.push() || u.limit == 1 {
+		bytes = 0
+	}
+	u.arena.Bound(bytes, func() error {
+		select {
+		case <-u.cfg.Quit:
+			return ErrQuit
+		default:
+			return ctx.Err()
+		}
+	})
+}
+
+// Step runs one round; it reports whether there was anything to do. After
+// vector.ErrFull it is to be tried again, after Recover, with fewer rows.
 func (u *Unit) Step(ctx context.Context) (worked bool, err error) {
 	if u.ended {
 		return false, nil
@@ -198,7 +225,12 @@ func (u *Unit) Step(ctx context.Context) (worked bool, err error) {
 		return worked, err
 	}
 	u.dirty = true
+	u.bound(ctx)
 	err = u.run(out, false)
+	u.arena.Bound(0, nil)
+	if errors.Is(err, vector.ErrFull) {
+		u.most = max(u.limit/2, 1)
+	}
 	if errors.Is(err, errEnded) {
 		u.ended = true
 		return true, nil

@@ -1,6 +1,7 @@
 package vector
 
 import (
+	"errors"
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
@@ -22,7 +23,14 @@ type Arena struct {
 	used    int        // words used of it
 	inUse   int        // bytes handed out since the last Reset
 	poison  bool
+
+	bound   int // see Bound
+	stopped func() error
+	checks  int
 }
+
+// ErrFull says that a round has taken more memory than it may.
+var ErrFull = errors.New("too much memory for one round")
 
 // NewArena returns an empty arena.
 func NewArena() *Arena { return &Arena{} }
@@ -33,6 +41,23 @@ func NewPoisonedArena() *Arena { return &Arena{poison: true} }
 
 // InUse returns the bytes handed out since the last Reset.
 func (a *Arena) InUse() int { return a.inUse }
+
+// Bound says from how many bytes on Check reports ErrFull, 0: never, and what tells it
+// that the round should stop; nil: nothing does.
+func (a *Arena) Bound(bytes int, stopped func() error) { a.bound, a.stopped = bytes, stopped }
+
+// Check returns an error if the round is to end here, when it takes so many bytes
+// beside those of the arena. It is for loops that make many rows of one, and costs
+// little.
+func (a *Arena) Check(bytes int) error {
+	if a.bound > 0 && bytes > a.bound-a.inUse {
+		return ErrFull
+	}
+	if a.checks++; a.checks%256 == 0 && a.stopped != nil {
+		return a.stopped()
+	}
+	return nil
+}
 
 // Reset takes back every buffer. Chunks are kept for the next round, except
 // those of unusual size.
