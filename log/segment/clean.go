@@ -6,6 +6,9 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
+
+	"karst/log"
 )
 
 // A keeper runs the housekeeping from time to time. Its owner, the Log, stops
@@ -24,12 +27,14 @@ func (k *keeper) start(l *Log) {
 	if l.opts.Clock == nil || k.stopped {
 		return
 	}
+	due := l.opts.time().Add(l.opts.HousekeepingEvery)
 	k.cancel = l.opts.Clock.AfterFunc(l.opts.HousekeepingEvery, func() {
 		k.running.Lock()
 		k.mu.Lock()
 		stopped := k.stopped
 		k.mu.Unlock()
 		if !stopped {
+			l.putOffTxns(stoodStill(due, l.opts.time()))
 			l.Housekeep()
 		}
 		k.running.Unlock()
@@ -68,6 +73,26 @@ func (l *Log) Housekeep() {
 		}
 	}
 	l.checkFiles()
+}
+
+// putOffTxns has open transactions time out later, after the process stood still for d.
+func (l *Log) putOffTxns(d time.Duration) {
+	if d == 0 {
+		return
+	}
+	l.opts.Logger.Warn("the process stood still; sessions of group members and transactions last that much longer", "for", d)
+	_ = l.submit(context.Background(), &request{check: func(*request) error { // a log that has failed has none to end
+		now := l.opts.time()
+		for _, t := range l.txns {
+			if t.state != log.TxnOngoing {
+				continue
+			}
+			if t.began = t.began.Add(d); now.Sub(t.began) > t.timeout-afterStill {
+				t.began = now.Add(afterStill - t.timeout)
+			}
+		}
+		return nil
+	}})
 }
 
 // expire ends what has been open or idle for too long.

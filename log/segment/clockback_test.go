@@ -167,3 +167,37 @@ func TestClockSetBackTimeIndex(t *testing.T) {
 	}
 	_ = l.Close()
 }
+
+// TestStoodStill stops the process for longer than a transaction may take: its
+// producer can still end it, and one who does not come back is no more waited for than
+// ever.
+func TestStoodStill(t *testing.T) {
+	clock := &manualClock{now: time.UnixMilli(1e12)}
+	l := openTest(t, vfs.NewMem(), func(o *Options) { o.Clock = clock })
+	defer l.Close()
+	if _, err := l.CreateTopic(ctx, "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	begin := func(id string) log.TxnProducer {
+		p, err := l.InitProducer(ctx, id, 10*time.Second, log.NoProducer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		txn := log.TxnProducer{TransactionalID: id, Producer: p}
+		if err := l.JoinTxn(ctx, txn, []log.Partition{{Topic: "t"}}); err != nil {
+			t.Fatal(err)
+		}
+		return txn
+	}
+	back := begin("back")
+	begin("gone")
+	clock.still(time.Hour)
+	if _, err := l.EndTxn(ctx, back, true, true); err != nil {
+		t.Errorf("ending a transaction after standing still: %v", err)
+	}
+	clock.advance(30 * time.Second)
+	list, err := l.Transactions(ctx)
+	if err != nil || list[0].State != log.TxnCompleteCommit || list[1].State != log.TxnCompleteAbort {
+		t.Errorf("%+v, %v", list, err)
+	}
+}

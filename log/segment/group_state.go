@@ -108,9 +108,50 @@ func (g *consumerGroup) wake(t time.Time) {
 		defer g.of.unlock()
 		if g.of.groups[g.id] == g && !g.of.closed {
 			g.stopTimer = nil
+			g.putOff(stoodStill(g.wakeAt, g.of.opts.Clock.Now()))
 			g.tick()
 		}
 	})
+}
+
+// A timer that comes later than by stillFrom says that the process, or the machine,
+// stood still. What was due meanwhile is due later by as long as that, and not within
+// afterStill: nobody could be heard, and what was sent is yet to be read.
+const stillFrom, afterStill = time.Second, 5 * time.Second
+
+// stoodStill returns for how long, when a timer that was due comes now.
+func stoodStill(due, now time.Time) time.Duration {
+	if late := now.Sub(due); late >= stillFrom {
+		return late
+	}
+	return 0
+}
+
+// putOff has all that members have to do be due later, after the process stood still
+// for d.
+func (g *consumerGroup) putOff(d time.Duration) {
+	if d == 0 {
+		return
+	}
+	soonest := g.of.opts.Clock.Now().Add(afterStill)
+	later := func(t time.Time) time.Time {
+		if t = t.Add(d); t.Before(soonest) {
+			return soonest
+		}
+		return t
+	}
+	for id, until := range g.invited {
+		g.invited[id] = later(until)
+	}
+	for _, m := range g.members {
+		m.expires = later(m.expires)
+		if !m.syncBy.IsZero() {
+			m.syncBy = later(m.syncBy)
+		}
+	}
+	if g.state == log.GroupPreparing {
+		g.deadline = later(g.deadline)
+	}
 }
 
 // tick does what is due: invitations and sessions that are over, members that

@@ -59,6 +59,12 @@ func (c *manualClock) advance(d time.Duration) {
 	c.now = end
 }
 
+// still lets time pass in which no timer runs, then those that are due.
+func (c *manualClock) still(d time.Duration) {
+	c.now = c.now.Add(d)
+	c.advance(0)
+}
+
 // A fakeStore keeps offsets and states in memory. With hold, what is stored is
 // answered by release.
 type fakeStore struct {
@@ -397,6 +403,32 @@ func TestGroupMemberDies(t *testing.T) {
 		_ = b.Heartbeat(one.who())
 	}
 	wantErr(t, "heartbeat of who did not sync", b.Heartbeat(four.who()), log.ErrUnknownMember)
+}
+
+// TestGroupStoodStill stops the process for longer than sessions last: who was there
+// before, and goes on, is still there; who does not is removed.
+func TestGroupStoodStill(t *testing.T) {
+	b := newGroupBench(t)
+	one, two := b.player("one"), b.player("two")
+	b.stable(one, two)
+	b.clock.advance(time.Second)
+	b.clock.still(time.Minute)
+	for range 4 { // two is silent
+		wantErr(t, "heartbeat after standing still", b.Heartbeat(one.who()), nil)
+		b.clock.advance(time.Second)
+	}
+	b.clock.advance(6 * time.Second)
+	wantErr(t, "heartbeat of the living", b.Heartbeat(one.who()), log.ErrRebalancing)
+	wantErr(t, "heartbeat of who did not come back", b.Heartbeat(two.who()), log.ErrUnknownMember)
+	// A rebalance that was under way waits for those who are yet to join again.
+	one.join()
+	one.sync()
+	three := b.player("three").join()
+	b.clock.still(time.Minute)
+	one.join()
+	if one.lastJoin().Err != nil || three.lastJoin().Generation != one.lastJoin().Generation {
+		t.Errorf("after a rebalance that stood still: %+v, %+v", one.lastJoin(), three.lastJoin())
+	}
 }
 
 func TestGroupLeaves(t *testing.T) {
