@@ -251,34 +251,55 @@ func (g *Groups) member(who log.GroupMember) (*consumerGroup, *member, error) {
 func (g *Groups) CommitOffsets(who log.GroupMember, offsets map[log.Partition]log.GroupOffset, done func(error)) {
 	g.mu.Lock()
 	defer g.unlock()
-	if err := g.checkCommit(who); err != nil {
+	m, err := g.checkCommit(who)
+	if err != nil {
 		g.later(func() { done(err) })
 		return
+	}
+	if m != nil {
+		gr := g.groups[who.Group]
+		m.storing++
+		committed := done
+		done = func(err error) {
+			g.stored(gr, m)
+			committed(err)
+		}
 	}
 	g.later(func() { g.opts.Store.StoreOffsets(who.Group, offsets, done) })
 }
 
-// checkCommit says whether who may commit, and makes the group of a client that
-// uses it to keep offsets and nothing else.
-func (g *Groups) checkCommit(who log.GroupMember) error {
+// stored begins a member's session anew whose commit is about to be answered: on a
+// slow disk it may wait for that, with its next heartbeat, for longer than a session.
+func (g *Groups) stored(gr *consumerGroup, m *member) {
+	g.mu.Lock()
+	defer g.unlock()
+	m.storing--
+	if gr.touch(m); gr.members[m.id] == m && !g.closed {
+		gr.rearm()
+	}
+}
+
+// checkCommit says whether who may commit, and returns the member that it is. It
+// makes the group of a client that uses it to keep offsets and nothing else.
+func (g *Groups) checkCommit(who log.GroupMember) (*member, error) {
 	gr := g.groups[who.Group]
 	switch {
 	case g.closed:
-		return log.ErrClosed
+		return nil, log.ErrClosed
 	case who.Generation < 0 && (gr == nil || len(gr.members) == 0):
-		return g.keep(who.Group)
+		return nil, g.keep(who.Group)
 	case gr == nil:
-		return fmt.Errorf("%w: the group %q has no members", log.ErrIllegalGen, who.Group)
+		return nil, fmt.Errorf("%w: the group %q has no members", log.ErrIllegalGen, who.Group)
 	}
 	_, m, err := g.member(who)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if gr.state == log.GroupCompleting {
-		return log.ErrRebalancing
+		return nil, log.ErrRebalancing
 	}
 	gr.touch(m)
-	return nil
+	return m, nil
 }
 
 // CheckMember implements log.GroupCoordinator.

@@ -47,6 +47,7 @@ type member struct {
 	syncBy               time.Time // to sync after a join; zero once it has
 	join                 func(log.JoinedGroup)
 	sync                 func(log.SyncedGroup)
+	storing              int // commits that are yet to be answered
 }
 
 func newConsumerGroup(of *Groups, id string) *consumerGroup {
@@ -185,7 +186,7 @@ func (g *consumerGroup) forget() {
 // overdue reports whether m has to be removed. One that waits for an answer is
 // alive.
 func (g *consumerGroup) overdue(m *member, now time.Time) bool {
-	if m.join != nil {
+	if m.join != nil || m.storing > 0 {
 		return false
 	}
 	return m.sync == nil && (!now.Before(m.expires) || g.toSync(m) && !now.Before(m.syncBy))
@@ -280,7 +281,7 @@ func (g *consumerGroup) rearm() {
 		sooner(until)
 	}
 	for _, m := range g.members {
-		if m.join != nil || m.sync != nil {
+		if m.join != nil || m.sync != nil || m.storing > 0 {
 			continue
 		}
 		sooner(m.expires)

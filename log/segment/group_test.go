@@ -405,6 +405,26 @@ func TestGroupMemberDies(t *testing.T) {
 	wantErr(t, "heartbeat of who did not sync", b.Heartbeat(four.who()), log.ErrUnknownMember)
 }
 
+// TestGroupSlowCommit has a commit take longer than a session: who waits for its
+// answer is alive, and has a session after it.
+func TestGroupSlowCommit(t *testing.T) {
+	b := newGroupBench(t)
+	one := b.player("one")
+	b.stable(one)
+	b.store.hold = true
+	answered := false
+	b.CommitOffsets(one.who(), map[log.Partition]log.GroupOffset{{Topic: "t"}: {Offset: 1}}, func(err error) { answered = err == nil })
+	b.clock.advance(time.Minute)
+	b.store.release(nil)
+	b.clock.advance(9 * time.Second)
+	wantErr(t, "heartbeat after a slow commit", b.Heartbeat(one.who()), nil)
+	if !answered {
+		t.Error("it was not committed")
+	}
+	b.clock.advance(11 * time.Second)
+	wantErr(t, "heartbeat after a session", b.Heartbeat(one.who()), log.ErrUnknownMember)
+}
+
 // TestGroupStoodStill stops the process for longer than sessions last: who was there
 // before, and goes on, is still there; who does not is removed.
 func TestGroupStoodStill(t *testing.T) {
