@@ -88,6 +88,7 @@ type RawFetch struct {
 // A RawFetched is what FetchRaw found.
 type RawFetched struct {
 	Batches []byte // dst and what was appended to it
+	Next    int64  // offset behind the batches, or the one asked for
 	Bounds  Bounds // as of the read
 	// Aborted lists, for a committed read, the aborted transactions that have
 	// records in Batches, by first offset.

@@ -27,7 +27,8 @@ type GroupCoordinator interface {
 	// an error or nil for each.
 	LeaveGroup(group string, members []GroupMember) []error
 	// CommitOffsets stores offsets of the group, whose member m must be: or
-	// nobody's, of generation -1, if the group has no members.
+	// nobody's, of generation -1, if the group has no members. Without offsets it
+	// only says whether m may.
 	CommitOffsets(m GroupMember, offsets map[Partition]GroupOffset, done func(error))
 	// CheckMember calls then with why m may not commit offsets in a transaction, or
 	// nil; an m with neither member id nor generation always may. Whoever is told

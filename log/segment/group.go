@@ -251,8 +251,8 @@ func (g *Groups) member(who log.GroupMember) (*consumerGroup, *member, error) {
 func (g *Groups) CommitOffsets(who log.GroupMember, offsets map[log.Partition]log.GroupOffset, done func(error)) {
 	g.mu.Lock()
 	defer g.unlock()
-	m, err := g.checkCommit(who)
-	if err != nil {
+	m, err := g.checkCommit(who, len(offsets) > 0)
+	if err != nil || len(offsets) == 0 {
 		g.later(func() { done(err) })
 		return
 	}
@@ -280,13 +280,17 @@ func (g *Groups) stored(gr *consumerGroup, m *member) {
 }
 
 // checkCommit says whether who may commit, and returns the member that it is. It
-// makes the group of a client that uses it to keep offsets and nothing else.
-func (g *Groups) checkCommit(who log.GroupMember) (*member, error) {
+// makes the group of a client that uses it to keep offsets and nothing else, if
+// there are any.
+func (g *Groups) checkCommit(who log.GroupMember, any bool) (*member, error) {
 	gr := g.groups[who.Group]
 	switch {
 	case g.closed:
 		return nil, log.ErrClosed
 	case who.Generation < 0 && (gr == nil || len(gr.members) == 0):
+		if !any {
+			return nil, g.mayKeep(who.Group)
+		}
 		return nil, g.keep(who.Group)
 	case gr == nil:
 		return nil, fmt.Errorf("%w: the group %q has no members", log.ErrIllegalGen, who.Group)

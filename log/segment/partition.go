@@ -314,7 +314,7 @@ func (v view) release() {
 
 // fetchRaw appends encoded batches from r.Offset on to dst.
 func (p *partition) fetchRaw(r log.RawFetch, dst []byte) (log.RawFetched, error) {
-	out, from := log.RawFetched{Batches: dst, Bounds: p.bounds()}, r.Offset
+	out, from := log.RawFetched{Batches: dst, Next: r.Offset, Bounds: p.bounds()}, r.Offset
 	for {
 		v, err := p.view(r.Offset)
 		end := int64(math.MaxInt64)
@@ -332,9 +332,10 @@ func (p *partition) fetchRaw(r log.RawFetch, dst []byte) (log.RawFetched, error)
 		}
 		if len(batches) == len(dst) && next > r.Offset {
 			r.Offset = next // nothing in this segment
+			out.Next = next
 			continue
 		}
-		out.Batches = batches
+		out.Batches, out.Next = batches, next
 		if r.Committed && len(batches) > len(dst) {
 			out.Aborted = abortedIn(v.aborted, from, next)
 		}

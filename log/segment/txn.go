@@ -90,8 +90,8 @@ func (l *Log) initTxn(r *request, id string, timeout time.Duration, current log.
 		return p, l.take(r, detailOp(&txnInit{ID: id, Producer: p, Was: log.NoProducer, TimeoutMS: timeout.Milliseconds(), Time: l.opts.now()}))
 	}
 	if current.ID >= 0 && current != t.producer {
-		if current == t.before && t.state != log.TxnOngoing {
-			return t.producer, nil // sent again
+		if current == t.before && t.state != log.TxnOngoing { // sent again
+			return t.producer, l.take(r, detailOp(&txnInit{ID: id, Producer: t.producer, Was: t.before, TimeoutMS: timeout.Milliseconds(), Time: l.opts.now()}))
 		}
 		return log.Producer{}, fmt.Errorf("%w: %s is producer %d with epoch %d now", log.ErrFenced, id, t.producer.ID, t.producer.Epoch)
 	}
@@ -223,7 +223,7 @@ func (l *Log) EndTxn(ctx context.Context, p log.TxnProducer, commit, bump bool) 
 				return err
 			}
 			return l.takeEnd(r, t, next, false)
-		case again && t.state == log.TxnOngoing:
+		case again && (t.state == log.TxnOngoing || t.state == log.TxnEmpty): // the next one has begun, or is to
 			return err
 		}
 		return fmt.Errorf("%w: %s is %s", log.ErrTxnState, t.id, t.state)

@@ -151,6 +151,11 @@ func (v view) raw(r log.RawFetch, end int64, dst []byte) (out []byte, next int64
 		if err != nil {
 			return dst[:start], next, err
 		}
+		if from > 0 && at.pos+int64(n) < v.size {
+			// What stands before r.Offset has taken some of r.MaxBytes.
+			at = v.after(dst[start:start+from], at)
+			continue
+		}
 		if to > from || after > next {
 			v.seg.remember(after, at.pos+int64(to))
 			copy(dst[start:], dst[start+from:start+to])

@@ -129,9 +129,6 @@ func (c *call) checkProduce(req *produceRequest, p *producePartition) error {
 	if req.version < 3 {
 		return errOldFormat
 	}
-	if req.acks < -1 || req.acks > 1 {
-		return errAcks
-	}
 	if req.version >= 13 {
 		t, err := c.srv.opts.Log.TopicByID(c.ctx, p.id)
 		if err != nil {
@@ -143,9 +140,12 @@ func (c *call) checkProduce(req *produceRequest, p *producePartition) error {
 		return fmt.Errorf("%w: %s is Karst's own; clients may only read it", log.ErrInvalidTopic, p.topic)
 	}
 	err := checkOneBatch(p.records, req.txnID, req.version)
+	if err == nil && (req.acks < -1 || req.acks > 1) {
+		err = errAcks
+	}
 	if err != nil && !errors.Is(err, errNoTxnID) {
 		if gone := c.exists(log.Partition{Topic: p.topic, Index: p.index}); gone != nil {
-			return gone // what is wrong with the batch doesn't matter then
+			return gone // what else is wrong doesn't matter then
 		}
 	}
 	return err

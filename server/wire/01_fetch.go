@@ -17,7 +17,8 @@ const (
 )
 
 // fetch answers with encoded batches, waiting up to MaxWaitMillis until there
-// are MinBytes of them or a partition has an error. Sessions are not kept: the
+// are MinBytes of them, as many as the limits leave room for, or a partition has an
+// error. Sessions are not kept: the
 // answer's SessionId is 0, upon which clients ask for all partitions each time.
 func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 	resp := &fetchResponse{FetchResponse: req.ResponseKind().(*kmsg.FetchResponse)}
@@ -32,7 +33,7 @@ func (c *call) fetch(req *kmsg.FetchRequest) kmsg.Response {
 	wait := min(time.Duration(max(req.MaxWaitMillis, 0))*time.Millisecond, idleTimeout/2)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	for f.read(resp) < int(req.MinBytes) && !f.urgent && wait > 0 {
+	for f.read(resp) < int(req.MinBytes) && !f.urgent && !(f.more && f.found > 0) && wait > 0 {
 		select {
 		case <-w.ready:
 			continue
@@ -67,6 +68,7 @@ type fetcher struct {
 	names  []string // of the request's topics; "" if not known
 	topics []string // to wait for
 	urgent bool     // the answer must not wait: a partition has an error or diverges, or none is asked for
+	more   bool     // a partition has more than the limits leave room for
 	budget int      // bytes left
 	found  int      // bytes of records
 }
@@ -95,7 +97,7 @@ func (c *call) newFetcher(req *kmsg.FetchRequest) *fetcher {
 func (f *fetcher) read(resp *fetchResponse) int {
 	conn := f.c.conn
 	conn.release(f.c.spent) // by the last time
-	f.c.spent, f.found = 0, 0
+	f.c.spent, f.found, f.more = 0, 0, false
 	granted, err := conn.hold(min(max(int(f.req.MaxBytes), 0), maxFetchBytes), minGrantBytes)
 	if err != nil {
 		f.urgent = true // nobody waits for the answer
@@ -165,7 +167,11 @@ func (f *fetcher) partition(topic string, p *kmsg.FetchRequestTopicPartition, ou
 		return codeOf(log.ErrOffsetRange)
 	}
 	limit := min(int(p.PartitionMaxBytes), f.budget)
-	if p.FetchOffset >= end || (f.budget <= 0 || limit <= 0) && f.found > 0 {
+	if p.FetchOffset >= end {
+		return codeNone
+	}
+	if (f.budget <= 0 || limit <= 0) && f.found > 0 {
+		f.more = true
 		return codeNone
 	}
 	before := len(*buf)
@@ -176,6 +182,10 @@ func (f *fetcher) partition(topic string, p *kmsg.FetchRequestTopicPartition, ou
 		return codeOf(err)
 	}
 	*buf = got.Batches
+	if end = got.Bounds.HighWatermark; committed {
+		end = got.Bounds.LastStable
+	}
+	f.more = f.more || got.Next < end
 	n := len(*buf) - before + abortedBytes*len(got.Aborted)
 	f.found, f.budget = f.found+n, f.budget-n
 	out.RecordBatches = (*buf)[before:len(*buf):len(*buf)]

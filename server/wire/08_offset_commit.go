@@ -17,6 +17,7 @@ const maxMetadataBytes = 4096
 func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) answer {
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
 	offsets := map[log.Partition]log.GroupOffset{}
+	ask := false
 	for i := range req.Topics {
 		t := kmsg.NewOffsetCommitResponseTopic()
 		t.Topic = req.Topics[i].Topic
@@ -25,7 +26,9 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) answer {
 			out := kmsg.NewOffsetCommitResponseTopicPartition()
 			out.Partition = p.Partition
 			part := log.Partition{Topic: t.Topic, Index: p.Partition}
-			if out.ErrorCode = c.checkCommit(part, p.Metadata); out.ErrorCode == codeNone {
+			out.ErrorCode = c.checkCommit(part, p.Metadata)
+			ask = ask || out.ErrorCode == codeNone || out.ErrorCode == codeMetadataTooLarge
+			if out.ErrorCode == codeNone {
 				offsets[part] = log.GroupOffset{Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: str(p.Metadata)}
 			}
 			t.Partitions = append(t.Partitions, out)
@@ -34,7 +37,7 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) answer {
 	}
 	who := log.GroupMember{Group: req.Group, MemberID: req.MemberID, InstanceID: str(req.InstanceID), Generation: req.Generation}
 	stored := newPromise[error]()
-	if err := c.ownGroup(req.Group); err != nil || len(offsets) == 0 {
+	if err := c.ownGroup(req.Group); err != nil || !ask {
 		stored.keep(err)
 	} else {
 		c.srv.opts.Groups.CommitOffsets(who, offsets, stored.keep)
@@ -43,13 +46,20 @@ func (c *call) offsetCommit(req *kmsg.OffsetCommitRequest) answer {
 		code := c.commitCode(req, stored.value)
 		for i := range resp.Topics {
 			for j := range resp.Topics[i].Partitions {
-				if p := &resp.Topics[i].Partitions[j]; p.ErrorCode == codeNone {
+				if p := &resp.Topics[i].Partitions[j]; committed(p.ErrorCode, code) {
 					p.ErrorCode = code
 				}
 			}
 		}
 		return resp
 	}}
+}
+
+// committed reports whether what the group was told of a commit goes for a
+// partition that has a code already: a refusal by the group goes before what is
+// wrong with the metadata.
+func committed(partition, group int16) bool {
+	return partition == codeNone || partition == codeMetadataTooLarge && group != codeNone
 }
 
 // commitCode is the code for err; from version 9 on a group that isn't there is
@@ -69,7 +79,7 @@ func (c *call) checkCommit(p log.Partition, metadata *string) int16 {
 		return codeOf(err)
 	}
 	if len(str(metadata)) > maxMetadataBytes {
-		return codeOf(log.ErrMetadataTooLarge)
+		return codeMetadataTooLarge
 	}
 	return codeNone
 }

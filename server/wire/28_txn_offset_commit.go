@@ -14,6 +14,7 @@ import (
 func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) answer {
 	resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
 	offsets := map[log.Partition]log.GroupOffset{}
+	ask := false
 	for i := range req.Topics {
 		t := kmsg.NewTxnOffsetCommitResponseTopic()
 		t.Topic = req.Topics[i].Topic
@@ -22,7 +23,9 @@ func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) answer {
 			out := kmsg.NewTxnOffsetCommitResponseTopicPartition()
 			out.Partition = p.Partition
 			part := log.Partition{Topic: t.Topic, Index: p.Partition}
-			if out.ErrorCode = c.checkCommit(part, p.Metadata); out.ErrorCode == codeNone {
+			out.ErrorCode = c.checkCommit(part, p.Metadata)
+			ask = ask || out.ErrorCode == codeNone || out.ErrorCode == codeMetadataTooLarge
+			if out.ErrorCode == codeNone {
 				offsets[part] = log.GroupOffset{Offset: p.Offset, LeaderEpoch: p.LeaderEpoch, Metadata: str(p.Metadata)}
 			}
 			t.Partitions = append(t.Partitions, out)
@@ -32,7 +35,7 @@ func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) answer {
 	kept := newPromise[error]()
 	p := txnProducer(req.TransactionalID, req.ProducerID, req.ProducerEpoch)
 	c.checkTxnCommit(req, func(err error) {
-		if err != nil || len(offsets) == 0 {
+		if err != nil || !ask {
 			kept.keep(err)
 			return
 		}
@@ -53,7 +56,7 @@ func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) answer {
 		}
 		for i := range resp.Topics {
 			for j := range resp.Topics[i].Partitions {
-				if p := &resp.Topics[i].Partitions[j]; p.ErrorCode == codeNone {
+				if p := &resp.Topics[i].Partitions[j]; committed(p.ErrorCode, code) {
 					p.ErrorCode = code
 				}
 			}

@@ -11,6 +11,7 @@ const (
 	codeNone                    int16 = 0
 	codeUnknownTopicOrPartition int16 = 3
 	codeLeaderNotAvailable      int16 = 5
+	codeMetadataTooLarge        int16 = 12
 	codeInvalidGroupID          int16 = 24
 	codeGroupDenied             int16 = 30
 	codeTxnDenied               int16 = 53

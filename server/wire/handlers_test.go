@@ -325,6 +325,32 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// TestFetchFull holds that a fetch does not wait for more than there is room for.
+func TestFetchFull(t *testing.T) {
+	b := newBench(t, nil)
+	b.topic("t", 2, nil)
+	c := b.dial()
+	one := batch(nil, 0, false, "a")
+	for range 3 {
+		c.produce(9, "t", 0, one)
+	}
+	for _, offset := range []int64{0, 1} {
+		req := fetchRequestOf("t", offset)
+		req.Version, req.MaxWaitMillis, req.MinBytes = 12, 50_000, int32(2*len(one)-1)
+		req.Topics[0].Partitions[0].PartitionMaxBytes = req.MinBytes
+		begun := time.Now()
+		resp := ask[*kmsg.FetchResponse](c, 12, req)
+		if got := values(t, &resp.Topics[0].Partitions[0]); len(got) != 1 || time.Since(begun) > 20*time.Second {
+			t.Errorf("from %d: %v after %v, want what there is room for at once", offset, got, time.Since(begun))
+		}
+	}
+	req := fetchRequestOf("t", 1)
+	req.Version, req.MaxBytes = 12, int32(2*len(one))
+	if got := values(t, &ask[*kmsg.FetchResponse](c, 12, req).Topics[0].Partitions[0]); len(got) != 2 {
+		t.Errorf("%v where there is room for two batches", got)
+	}
+}
+
 // TestFetchWaits holds that a fetch at the end waits, is woken by a record, and
 // not before there are as many bytes as it wants.
 func TestFetchWaits(t *testing.T) {

@@ -113,8 +113,10 @@ func (d *dumper) scalar(field string, v reflect.Value) string {
 		}
 		return d.symbol("topic", text)
 	case v.CanInt() && v.Int() < 0:
-	case field == "ProducerEpoch" && d.exact:
+	case field == "ProducerEpoch" && d.exact && v.Kind() == reflect.Int16:
 		return d.epoch(d.owner, v.Int())
+	case field == "ProducerEpoch" && d.exact: // in a partition it may be that of a marker; see init producer/aborts
+		return "<epoch>"
 	case field == "Leader" && v.CanInt() || nodes[field]:
 		return "<node>"
 	case symbols[field] != "" && text != "":

@@ -169,6 +169,10 @@ func init() {
 			req.MemberID, req.Generation = x.id, x.generation
 			s.try(req)
 		}
+		long := s.commitRequest(g, t, 0, 5) // who says it comes before what is said
+		long.MemberID, long.Generation = "nobody", m.generation
+		long.Topics[0].Partitions[0].Metadata = kmsg.StringPtr(strings.Repeat("x", 5000))
+		s.try(long)
 		req := s.commitRequest(g, t, 0, 6)
 		req.MemberID, req.Generation, req.InstanceID = m.id, m.generation, kmsg.StringPtr("instance")
 		s.try(req)

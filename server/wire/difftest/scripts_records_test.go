@@ -88,6 +88,7 @@ func init() {
 	for _, acks := range []int16{2, -2} {
 		defineFrom(produce, 3, "produce/acks "+string(rune('0'+acks&7)), func(s *session) {
 			s.produce(s.topic("t", 1), 0, batch("a"), func(r *kmsg.ProduceRequest) { r.Acks = acks })
+			s.produce(s.name("nobody"), 0, batch("a"), func(r *kmsg.ProduceRequest) { r.Acks = acks })
 		})
 	}
 	defineFrom(produce, 3, "produce/unknown topic", func(s *session) { s.produce(s.name("nobody"), 0, batch("a")) })
@@ -290,6 +291,18 @@ func init() {
 		s.fetch(t, 0, 0, func(r *kmsg.FetchRequest) { r.MaxBytes = -1 })
 		s.fetch(t, 0, 4, func(r *kmsg.FetchRequest) { r.MinBytes, r.MaxWaitMillis = 1, 5 })
 		s.fetch(t, 0, 0, func(r *kmsg.FetchRequest) { r.MinBytes, r.MaxWaitMillis = 1<<20, 5 })
+	})
+	// What stands before an offset, in front of where a broker looks it up, takes no
+	// room.
+	define(fetch, "fetch/room for two", func(s *session) {
+		t := s.topic("t", 1)
+		one := batch("a")
+		s.fill(t, 0, one, bytes.Clone(one), bytes.Clone(one), bytes.Clone(one))
+		for offset := range int64(4) {
+			s.fetch(t, 0, offset, func(r *kmsg.FetchRequest) {
+				r.MaxBytes, r.MinBytes, r.MaxWaitMillis = int32(2*len(one)), int32(3*len(one)), 5
+			})
+		}
 	})
 	define(fetch, "fetch/two partitions", func(s *session) {
 		t := s.filled()

@@ -286,6 +286,25 @@ func init() {
 		}
 	})
 
+	// Whose epoch was raised by asking for it has no end to ask for again.
+	defineFrom(end, 5, "end txn/raised by init", func(s *session) {
+		p := s.txnProducer("id")
+		init := func(p txn) txn {
+			req := initRequest(p.name)
+			req.ProducerID, req.ProducerEpoch = p.id, p.epoch
+			resp := s.do(5, req).(*kmsg.InitProducerIDResponse)
+			return txn{p.name, resp.ProducerID, resp.ProducerEpoch}
+		}
+		q := init(p)
+		s.try(s.endRequest(p, false))
+		s.try(s.endRequest(p, true))
+		s.try(s.endRequest(q, false))
+		init(q) // sent again
+		req := kmsg.NewPtrDescribeTransactionsRequest()
+		req.TransactionalIDs = []string{p.name}
+		s.do(0, req)
+	})
+
 	const produce = 0
 	defineFrom(produce, 12, "produce/first in transaction", func(s *session) {
 		t := s.topic("t", 2)
