@@ -176,7 +176,8 @@ func (e *explained) explain(d difference) bool {
 	return found
 }
 
-// unused complains about explanations of what is no difference any more.
+// unused complains about explanations of what is no difference any more, but for
+// those of random conversations, which come upon it by chance.
 func (e *explained) unused(t *testing.T) {
 	t.Helper()
 	for _, p := range e.patterns {

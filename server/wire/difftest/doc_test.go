@@ -8,5 +8,10 @@
 // each with the reason; a difference without one fails, and a reason without a
 // difference, too.
 //
+// Scripts find what somebody thought of. TestRandom makes conversations up, of
+// several clients' requests of all kinds, mostly right and often slightly wrong, and
+// shortens those that end in a difference; -seeds says how many, -seed which one.
+// What it found that matters to clients is a script then.
+//
 // Where no real broker can be had, the test says so and skips.
 package difftest
