@@ -177,7 +177,7 @@ func (e *explained) explain(d difference) bool {
 }
 
 // unused complains about explanations of what is no difference any more, but for
-// those of random conversations, which come upon it by chance.
+// those that random conversations have, too, since it takes chance to come upon them.
 func (e *explained) unused(t *testing.T) {
 	t.Helper()
 	for _, p := range e.patterns {
