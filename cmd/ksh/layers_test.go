@@ -144,6 +144,32 @@ func TestArchitecturePaths(t *testing.T) {
 	}
 }
 
+// TestDecisionNumbers holds that each decision in docs/adr has a number of its own,
+// the same in its file's name and its title.
+func TestDecisionNumbers(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "docs", "adr", "*.md"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	by := map[int]string{}
+	for _, f := range files {
+		name := filepath.Base(f)
+		digits, _, _ := strings.Cut(name, "-")
+		n, err := strconv.Atoi(digits)
+		if err != nil {
+			t.Errorf("%s does not begin with a number", name)
+			continue
+		}
+		if by[n] != "" {
+			t.Errorf("%s and %s have the same number", by[n], name)
+		}
+		by[n] = name
+		if text, err := os.ReadFile(f); err != nil || !strings.HasPrefix(string(text), "# "+strconv.Itoa(n)+". ") {
+			t.Errorf("%s has another number in its title: %v", name, err)
+		}
+	}
+}
+
 // isPath tells a path of the checkout from other quoted words.
 func isPath(s string) bool {
 	if s == "" || strings.ContainsAny(s, " ()*<>:{}$\"'|,") || strings.HasPrefix(s, "/") || strings.HasPrefix(s, "-") {
