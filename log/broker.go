@@ -212,8 +212,8 @@ type TransactionCoordinator interface {
 	// if there is none.
 	JoinTxnGroup(ctx context.Context, p TxnProducer, group string) error
 	// TxnOffsets keeps offsets of a group to be committed with p's transaction.
-	// Without join the group must be part of it already: ErrTxnState. Calls take
-	// effect in order; done is called as that of ProduceRaw.
+	// Without join the group must be part of it already: ErrTxnState. There need be
+	// no offsets. Calls take effect in order; done is called as that of ProduceRaw.
 	TxnOffsets(p TxnProducer, group string, offsets map[Partition]GroupOffset, join bool, done func(error))
 	// EndTxn commits or aborts p's transaction. With bump the producer gets a
 	// higher epoch for its next transaction (or a new id, where epochs are used

@@ -191,6 +191,9 @@ func (l *Log) TxnOffsets(p log.TxnProducer, group string, offsets map[log.Partit
 		if _, in := t.groups[group]; !in || t.state != log.TxnOngoing {
 			return fmt.Errorf("%w: group %s is not part of the transaction of %s", log.ErrTxnState, group, t.id)
 		}
+		if len(offsets) == 0 {
+			return nil
+		}
 		return l.take(r, o)
 	}})
 }

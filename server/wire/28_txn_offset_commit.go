@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 
 	"karst/log"
@@ -34,18 +35,11 @@ func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) answer {
 	}
 	kept := newPromise[error]()
 	p := txnProducer(req.TransactionalID, req.ProducerID, req.ProducerEpoch)
-	c.checkTxnCommit(req, func(err error) {
-		if err != nil || !ask {
-			kept.keep(err)
-			return
-		}
-		c.srv.opts.Log.TxnOffsets(p, req.Group, offsets, req.Version >= 5, func(err error) {
-			if err == nil {
-				c.srv.opts.Groups.KeptOffsets(req.Group)
-			}
-			kept.keep(err)
-		})
-	})
+	if err := c.mayTxnCommit(req); err != nil || !ask {
+		kept.keep(err)
+	} else {
+		c.keepInTxn(req, p, offsets, kept.keep)
+	}
 	return answer{ready: kept.ready, response: func() kmsg.Response {
 		code := coordinatorCode(kept.value)
 		if errors.Is(kept.value, log.ErrFenced) { // never told by this request
@@ -65,17 +59,32 @@ func (c *call) txnOffsetCommit(req *kmsg.TxnOffsetCommitRequest) answer {
 	}}
 }
 
-// checkTxnCommit calls then with why the offsets may not be kept, or nil.
-func (c *call) checkTxnCommit(req *kmsg.TxnOffsetCommitRequest, then func(error)) {
-	err := c.ownTxn(req.TransactionalID)
-	if err == nil {
-		err = c.ownGroup(req.Group)
+// mayTxnCommit refuses to touch what Karst's queries keep.
+func (c *call) mayTxnCommit(req *kmsg.TxnOffsetCommitRequest) error {
+	if err := c.ownTxn(req.TransactionalID); err != nil {
+		return err
 	}
-	if err != nil {
-		then(err)
-		return
-	}
-	c.srv.opts.Groups.CheckMember(log.GroupMember{
-		Group: req.Group, MemberID: req.MemberID, InstanceID: str(req.InstanceID), Generation: req.Generation,
-	}, then)
+	return c.ownGroup(req.Group)
+}
+
+// keepInTxn keeps the offsets if the member may commit. If not, the transaction is
+// asked all the same: it is told first what is wrong with that, and the group is
+// part of it.
+func (c *call) keepInTxn(req *kmsg.TxnOffsetCommitRequest, p log.TxnProducer, offsets map[log.Partition]log.GroupOffset, done func(error)) {
+	who := log.GroupMember{Group: req.Group, MemberID: req.MemberID, InstanceID: str(req.InstanceID), Generation: req.Generation}
+	c.srv.opts.Groups.CheckMember(who, func(refused error) {
+		if errors.Is(refused, log.ErrInvalidGroup) { // none that could be part of it
+			done(refused)
+			return
+		}
+		if refused != nil {
+			offsets = nil
+		}
+		c.srv.opts.Log.TxnOffsets(p, req.Group, offsets, req.Version >= 5, func(err error) {
+			if err == nil && len(offsets) > 0 {
+				c.srv.opts.Groups.KeptOffsets(req.Group)
+			}
+			done(cmp.Or(err, refused))
+		})
+	})
 }

@@ -492,6 +492,19 @@ func init() {
 		commit(s, p, s.name("new"), t, as("nobody", -1))
 	})
 
+	// The transaction is asked before the group, and the group is part of it then,
+	// whatever it says.
+	defineFrom(txnOffsets, 3, "txn offsets/refused member", func(s *session) {
+		t, g := s.topic("t", 1), s.name("g")
+		p, m := s.txnProducer("id"), s.joined(g)
+		stale := func(r *kmsg.TxnOffsetCommitRequest) { r.MemberID, r.Generation = m.id, m.generation+1 }
+		commit(s, txn{p.name, p.id + 1_000_000, p.epoch}, g, t, stale)
+		commit(s, txn{p.name, p.id, p.epoch + 1}, g, t, stale)
+		commit(s, p, g, t, stale)
+		s.do(5, s.endRequest(p, true))
+		s.fetchOffsets(g, t, true)
+	})
+
 	define(61, "describe producers", func(s *session) {
 		t := s.filled()
 		s.openTxn(t)
