@@ -359,7 +359,7 @@ var someConfig = [][2]string{
 	{"cleanup.policy", "compact,delete"}, {"cleanup.policy", "delete,compact"}, {"cleanup.policy", ""}, {"max.message.bytes", "150"}, {"max.message.bytes", "1000000"}, {"max.message.bytes", "-1"},
 	{"message.timestamp.type", "LogAppendTime"}, {"message.timestamp.type", "CreateTime"}, {"compression.type", "gzip"}, {"compression.type", "zstd"}, {"compression.type", "lz4"}, {"compression.type", "snappy"},
 	{"compression.type", "uncompressed"}, {"compression.type", "producer"}, {"message.timestamp.before.max.ms", "1000"},
-	{"message.timestamp.after.max.ms", "1000"}, {"min.compaction.lag.ms", "10"}, {"max.compaction.lag.ms", "5"}, {"max.compaction.lag.ms", "50000"},
+	{"message.timestamp.after.max.ms", "1000"}, {"min.compaction.lag.ms", "100000000"}, {"max.compaction.lag.ms", "50000000"}, {"max.compaction.lag.ms", "500000000"},
 	{"delete.retention.ms", "0"}, {"delete.retention.ms", "-1"}, {"retention.bytes", "1000"}, {"min.cleanable.dirty.ratio", "0.1"}, {"min.cleanable.dirty.ratio", "1.5"},
 	{"no.such", "1"}, {"segment.ms", "1000000000"}, {"flush.messages", "1"},
 }

@@ -103,6 +103,14 @@ func drawJoin(r *rand.Rand) action {
 			m.instance = "instance"
 		}
 		req := joinRequest(s.groupName(g), m.id, protocols...)
+		if m.id != "" {
+			// With something new to say, so that the group rebalances whether or not it
+			// leads, which is the broker's choice.
+			said := (&kmsg.ConsumerMemberMetadata{Topics: []string{"t"}, UserData: []byte(itoa(int64(s.steps)))}).AppendTo(nil)
+			for i := range req.Protocols {
+				req.Protocols[i].Metadata = said
+			}
+		}
 		req.ProtocolType, req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = kind, timeout, 30_000
 		switch id {
 		case 1:
@@ -143,6 +151,7 @@ func (s *side) joinTogether(g, slot int, v int16, req *kmsg.JoinGroupRequest) {
 	j := joining{side: s, group: g, first: slot, done: make(chan joinAnswer, 2*memberSlots), others: map[int]bool{}}
 	var invitation *kmsg.JoinGroupResponse
 	s.silently(func() { // the answers are noted at the end, in order
+		j.settle(req)
 		if invitation = j.invite(v, req); invitation != nil && j.invited == "" {
 			return
 		}
@@ -155,21 +164,36 @@ func (s *side) joinTogether(g, slot int, v int16, req *kmsg.JoinGroupRequest) {
 	if j.refused != nil {
 		s.dump.response(fmt.Sprintf("%02d JoinGroup v%d of m%d refused", s.steps, v, slot), j.refused)
 	}
-	s.noteJoined(j.answers[:])
+	s.noteJoined(g, j.answers[:])
+}
+
+// settle lets a rebalance that is under way end before somebody new joins: else it
+// would depend on who is faster whether they are part of it.
+func (j *joining) settle(req *kmsg.JoinGroupRequest) {
+	m := &j.groups[j.group].members[j.first]
+	if m.id != "" && m.id != req.MemberID && req.InstanceID == nil { // it joins as somebody else: who it was leaves
+		j.leave(m.id)
+		m.id = ""
+	}
+	if m.id != "" {
+		return // it is waited for
+	}
+	for i, x := range j.groups[j.group].members {
+		if x.id != "" {
+			j.beat(i)
+		}
+	}
+	for j.waiting > 0 {
+		j.take(<-j.done)
+	}
+	j.learnAll()
+	j.answers = [memberSlots]*kmsg.JoinGroupResponse{}
 }
 
 // invite asks for the id that a new member is to join with. The answer, an
 // invitation or a refusal, comes at once; nil if none is needed.
 func (j *joining) invite(v int16, req *kmsg.JoinGroupRequest) *kmsg.JoinGroupResponse {
-	if req.InstanceID != nil {
-		return nil
-	}
-	m := &j.groups[j.group].members[j.first]
-	if m.id != "" && m.id != req.MemberID { // it joins as somebody else: who it was leaves
-		j.leave(m.id)
-		m.id = ""
-	}
-	if v < 4 || req.MemberID != "" {
+	if req.InstanceID != nil || v < 4 || req.MemberID != "" {
 		return nil
 	}
 	resp, ok := j.on(memberConn(j.group, j.first), v, req).(*kmsg.JoinGroupResponse)
@@ -242,6 +266,11 @@ func (j *joining) finish() {
 			last = false
 		}
 	}
+	j.learnAll()
+}
+
+// learnAll notes what members were told.
+func (j *joining) learnAll() {
 	for i, resp := range j.answers {
 		if resp != nil {
 			j.learn(i, resp)
@@ -291,22 +320,28 @@ func (j *joining) learn(slot int, resp *kmsg.JoinGroupResponse) {
 }
 
 // noteJoined notes the answers of members that have joined together. Which one
-// leads is the broker's choice: what the leader is told is noted as that of all.
-func (s *side) noteJoined(answers []*kmsg.JoinGroupResponse) {
+// leads is the broker's choice: what the leader is told is noted as that of all, if
+// all have joined.
+func (s *side) noteJoined(g int, answers []*kmsg.JoinGroupResponse) {
+	all := true
+	for i, m := range s.groups[g].members {
+		all = all && (m.id == "" || answers[i] != nil)
+	}
 	for i, resp := range answers {
 		if resp == nil {
 			continue
 		}
 		list := resp.Members
 		resp.Members = nil
-		if resp.ErrorCode == 0 && resp.MemberID == resp.LeaderID {
-			all := kmsg.NewPtrJoinGroupResponse()
-			all.Members = list
-			s.dump.response(fmt.Sprintf("%02d JoinGroup of the leader", s.steps), all)
+		if resp.ErrorCode == 0 && all && resp.MemberID == resp.LeaderID {
+			told := kmsg.NewPtrJoinGroupResponse()
+			told.Members = list
+			s.dump.response(fmt.Sprintf("%02d JoinGroup of the leader", s.steps), told)
 		}
 		if resp.LeaderID != "" {
 			resp.LeaderID = "leader"
 		}
+		resp.SkipAssignment = resp.SkipAssignment && all
 		s.dump.response(fmt.Sprintf("%02d JoinGroup v%d of m%d", s.steps, resp.Version, i), resp)
 	}
 }
