@@ -135,7 +135,10 @@ func (l *Log) FindOffset(_ context.Context, q log.OffsetQuery) (log.TimedOffset,
 		out.LeaderEpoch = l.epoch
 		return out, nil
 	case log.TimeMax:
-		out, err = part.findGreatest(b.Start, b.HighWatermark)
+		// As Kafka has it: of all records, and then it must be one that may be read.
+		if out, err = part.findGreatest(b.Start, b.HighWatermark); err == nil && out.Offset >= end {
+			return nowhere, nil
+		}
 	default:
 		out, err = part.findTime(q.Time, b.Start, end)
 	}

@@ -407,6 +407,21 @@ func init() {
 			}
 		}
 	})
+	define(list, "list offsets/greatest in an open transaction", func(s *session) {
+		t := s.filled()
+		p := s.txnProducer("id")
+		s.join(p, t, 0)
+		var b log.Builder
+		b.Add(1_700_000_000_999, []byte("k"), []byte("late"), nil)
+		s.silently(func() {
+			req := produceRequest(t, [16]byte{}, 0, from(b.Finish(), p.id, p.epoch, 0, true))
+			req.TransactionID = &p.name
+			s.do(9, req)
+		})
+		for _, isolation := range []int8{0, 1} {
+			s.list(t, 0, -3, func(r *kmsg.ListOffsetsRequest) { r.IsolationLevel = isolation })
+		}
+	})
 	define(list, "list offsets/replica", func(s *session) {
 		t := s.filled()
 		s.list(t, 0, -1, func(r *kmsg.ListOffsetsRequest) { r.ReplicaID = 5 })
