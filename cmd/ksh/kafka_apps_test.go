@@ -268,8 +268,10 @@ func TestKafkaConnect(t *testing.T) {
 	}
 	n := clientRecords(t)
 	writeFile(t, in, lines(0, n/2))
+	// When a batch is full the source keeps the lines that it has read beyond it until
+	// the file grows: so one takes all.
 	for name, settings := range map[string]map[string]string{
-		"source": {"connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "tasks.max": "1", "file": in, "topic": "connect-lines"},
+		"source": {"connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "tasks.max": "1", "file": in, "topic": "connect-lines", "batch.size": strconv.Itoa(n + 1)},
 		"sink":   {"connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector", "tasks.max": "1", "file": out, "topics": "connect-lines"},
 	} {
 		putConnector(ctx, t, app, "http://"+rest+"/connectors/"+name+"/config", settings)

@@ -230,13 +230,13 @@ func (w *world) live(fs vfs.FS, steps int) error {
 	}
 	if before != nil && !w.lossy {
 		if err := w.check(w.l); err != nil {
-			_ = w.l.Close()
+			w.closed = w.l.Close() == nil
 			return fmt.Errorf("after a power cut: %w", err)
 		}
 	}
 	if before != nil {
-		if err := w.learn(); err != nil {
-			_ = w.l.Close()
+		if err := w.learn(); err != nil { // it may have been refused for a full disk
+			w.closed = w.l.Close() == nil
 			return err
 		}
 		if err := w.check(w.l); err != nil {
