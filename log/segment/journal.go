@@ -129,11 +129,8 @@ var endMark [entryHeaderBytes]byte
 // end is where the next entry goes.
 func (j *journal) end() int64 { return journalHeaderBytes + j.bytes }
 
-// write appends the entry begun in buf and makes it durable. buf may change
-// behind its end.
-func (j *journal) write(buf []byte) error { return j.writeEntry(&entryEncoder{buf: buf}) }
-
-// writeEntry appends the entry of e and makes it durable.
+// writeEntry appends the entry of e and makes it durable. What follows the entry in
+// its buffer may change.
 func (j *journal) writeEntry(e *entryEncoder) error {
 	if len(e.buf) > maxEntryBytes {
 		return fmt.Errorf("journal entry of %d bytes, which could not be read again", len(e.buf))

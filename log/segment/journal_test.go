@@ -14,6 +14,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// write appends the entry begun in buf.
+func (j *journal) write(buf []byte) error { return j.writeEntry(&entryEncoder{buf: buf}) }
+
 // readJournal returns the payloads of a journal's whole entries, whether it says that
 // nothing follows them, and where a later entry is.
 func readJournal(t *testing.T, fs vfs.FS, number int) (payloads []string, ended bool, later int64) {
