@@ -33,7 +33,7 @@ func (c *call) joinGroup(req *kmsg.JoinGroupRequest) answer {
 	} else {
 		c.srv.opts.Groups.JoinGroup(j, joined.keep)
 	}
-	return answer{ready: joined.ready, response: func() kmsg.Response { return joinedResponse(req, &joined.value) }}
+	return answer{ready: joined.ready, byPeers: true, response: func() kmsg.Response { return joinedResponse(req, &joined.value) }}
 }
 
 func joinedResponse(req *kmsg.JoinGroupRequest, r *log.JoinedGroup) kmsg.Response {

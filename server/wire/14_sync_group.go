@@ -26,7 +26,7 @@ func (c *call) syncGroup(req *kmsg.SyncGroupRequest) answer {
 	} else {
 		c.srv.opts.Groups.SyncGroup(s, synced.keep)
 	}
-	return answer{ready: synced.ready, response: func() kmsg.Response {
+	return answer{ready: synced.ready, byPeers: true, response: func() kmsg.Response {
 		r := &synced.value
 		resp := req.ResponseKind().(*kmsg.SyncGroupResponse)
 		resp.ErrorCode, resp.MemberAssignment = coordinatorCode(r.Err), r.Assignment

@@ -46,8 +46,9 @@ type conn struct {
 	pending chan pending
 	credit  credit
 	held    atomic.Int64 // of the server's memory
-	reading since        // a frame
-	writing since        // or waiting for an answer
+	reading since        // a frame, as far as it is the client that is waited for
+	wanting since        // memory
+	writing since        // or waiting for what another client does, with others behind it
 	out     []byte       // the writer's
 	sasl    saslState    // the reader's
 	once    sync.Once    // known
@@ -174,7 +175,11 @@ func (c *conn) request(r io.Reader, limit int) (pending, error) {
 	}
 	c.reading.begin(c.srv.opts.Now())
 	var err error
-	p.frame, err = readFrame(r, limit, hold)
+	p.frame, err = readFrame(r, limit, func(n int) error {
+		c.reading.end()
+		defer func() { c.reading.begin(c.srv.opts.Now()) }()
+		return hold(n)
+	})
 	c.reading.end()
 	if err != nil {
 		return p, err
@@ -189,8 +194,15 @@ func (c *conn) request(r io.Reader, limit int) (pending, error) {
 	if err := c.credit.wait(); err != nil {
 		return p, err
 	}
-	if err := hold(max(n*api.weight-p.held, 0)); err != nil {
-		return p, err
+	switch rest := n*api.weight - p.held; {
+	case rest <= 0:
+	case rest <= p.held: // not to wait for others that have all but a little, too
+		p.held += rest
+		c.release(-rest)
+	default:
+		if err := hold(rest); err != nil {
+			return p, err
+		}
 	}
 	call := &call{conn: c, srv: c.srv, ctx: c.ctx}
 	if p.answer, err = c.dispatch(call, api, &p.frame); err != nil {
@@ -242,7 +254,7 @@ func (c *conn) dispatch(call *call, api *api, f *frame) (answer, error) {
 func (c *conn) write() error {
 	held := 0 // by what is in out
 	for p := range c.pending {
-		if err := c.await(p.answer.ready); err != nil {
+		if err := c.await(p.answer); err != nil {
 			return err
 		}
 		resp := p.answer.response()
@@ -270,22 +282,24 @@ func (c *conn) write() error {
 }
 
 // await waits for an answer; what was answered before goes out meanwhile.
-func (c *conn) await(ready <-chan struct{}) error {
-	if ready == nil {
+func (c *conn) await(a answer) error {
+	if a.ready == nil {
 		return nil
 	}
 	select {
-	case <-ready:
+	case <-a.ready:
 		return nil
 	default:
 	}
 	if err := c.flush(); err != nil {
 		return err
 	}
-	c.writing.begin(c.srv.opts.Now())
-	defer c.writing.end()
+	if a.byPeers { // it may be long, and is none of the log's doing
+		c.writing.begin(c.srv.opts.Now())
+		defer c.writing.end()
+	}
 	select {
-	case <-ready:
+	case <-a.ready:
 		return nil
 	case <-c.ctx.Done():
 		return context.Cause(c.ctx)

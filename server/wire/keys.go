@@ -34,6 +34,7 @@ type api struct {
 // An answer is a response that may not be there yet.
 type answer struct {
 	ready    <-chan struct{}      // closed when response may be called; nil if it may now
+	byPeers  bool                 // it depends on other clients when that is
 	response func() kmsg.Response // nil is none
 }
 

@@ -14,7 +14,9 @@ import (
 // wants some waits while there is none left; the last one may overdraw it, so
 // that nothing is too large to go through. If nothing comes free for a while, the
 // connection goes that holds the most of those whose clients neither send nor
-// take anything: a client that stops reading holds up no other.
+// take anything: a client that stops reading holds up no other. Who waits for the
+// log holds up nobody by that; but where requests that have come by half wait for
+// each other's memory, one of them goes in the end.
 type memory struct {
 	mu    sync.Mutex
 	left  int
@@ -28,8 +30,12 @@ func (m *memory) free() int {
 	return m.left
 }
 
-// patience is how long a connection may keep others waiting for memory.
-const patience = time.Second
+// patience is how long a connection may keep others waiting for memory, and
+// deadlock after how many of it one goes that waits for memory itself.
+const (
+	patience = time.Second
+	deadlock = 10
+)
 
 // try takes want bytes, or if that is more than a quarter of what is left, so
 // much but at least least. It returns a channel to wait for if nothing is left.
@@ -60,11 +66,16 @@ func (m *memory) give(n int) {
 
 // hold waits for memory, see memory.try; the connection owns it until release.
 func (c *conn) hold(want, least int) (int, error) {
-	for {
+	for waits := false; ; {
 		got, freed := c.srv.memory.try(want, least)
 		if freed == nil {
 			c.held.Add(int64(got))
 			return got, nil
+		}
+		if !waits {
+			waits = true
+			c.wanting.begin(c.srv.opts.Now())
+			defer c.wanting.end()
 		}
 		timer := time.NewTimer(c.srv.patience)
 		select {
@@ -96,7 +107,8 @@ func (s *Server) relieve() {
 	most := int64(0)
 	s.mu.Lock()
 	for c := range s.conns {
-		if n := c.held.Load(); n > most && (c.reading.longer(now, s.patience) || c.writing.longer(now, s.patience)) {
+		still := c.reading.longer(now, s.patience) || c.writing.longer(now, s.patience) || c.wanting.longer(now, deadlock*s.patience)
+		if n := c.held.Load(); still && n > most {
 			worst, most = c, n
 		}
 	}
