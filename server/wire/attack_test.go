@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"karst/log"
@@ -77,11 +78,11 @@ func (b *bench) settled() {
 	}
 }
 
-// tight makes a server with little memory, that does not wait long for it.
+// tight makes a server with little memory. Its tests have a time of their own,
+// which passes only while everybody waits: a client that has no processor for a
+// while does not count as one that stands still.
 func tight(t *testing.T, mib int) *bench {
-	b := newBench(t, func(o *Options) { o.MaxMemory = mib << 20 })
-	b.patience = 250 * time.Millisecond // and more than the scheduler may leave a goroutine without a processor
-	return b
+	return newBench(t, func(o *Options) { o.MaxMemory = mib << 20 })
 }
 
 func (b *bench) fill(topic string, mib int) {
@@ -96,7 +97,9 @@ func (b *bench) fill(topic string, mib int) {
 }
 
 // TestSlowReaders asks for everything again and again and reads nothing.
-func TestSlowReaders(t *testing.T) {
+func TestSlowReaders(t *testing.T) { synctest.Test(t, testSlowReaders) }
+
+func testSlowReaders(t *testing.T) {
 	b := tight(t, 16)
 	b.topic("t", 1, nil)
 	b.fill("t", 40)
@@ -123,7 +126,9 @@ func TestSlowReaders(t *testing.T) {
 }
 
 // TestHalfFrames announces large requests, sends some of it and stops.
-func TestHalfFrames(t *testing.T) {
+func TestHalfFrames(t *testing.T) { synctest.Test(t, testHalfFrames) }
+
+func testHalfFrames(t *testing.T) {
 	b := tight(t, 16)
 	b.topic("t", 1, nil)
 	b.fill("t", 1)
@@ -144,7 +149,9 @@ func TestHalfFrames(t *testing.T) {
 }
 
 // TestPinnedByWaiting lets requests pile up behind one that waits.
-func TestPinnedByWaiting(t *testing.T) {
+func TestPinnedByWaiting(t *testing.T) { synctest.Test(t, testPinnedByWaiting) }
+
+func testPinnedByWaiting(t *testing.T) {
 	b := tight(t, 32)
 	b.topic("t", 1, map[string]string{"max.message.bytes": "67108864"})
 	b.fill("t", 1)
@@ -439,14 +446,12 @@ func TestNamedLimits(t *testing.T) {
 	b.lives("t")
 }
 
-// late makes deadlines that are soon: the server's time is behind by almost d.
-func late(d time.Duration) func(*Options) {
-	return func(o *Options) { o.Now = func() time.Time { return time.Now().Add(30*time.Millisecond - d) } }
-}
-
 // TestTimeouts holds that connections end which do nothing, before
-// authentication and after, between requests and within one.
-func TestTimeouts(t *testing.T) {
+// authentication and after, between requests and within one, when their time is
+// over and not before.
+func TestTimeouts(t *testing.T) { synctest.Test(t, testTimeouts) }
+
+func testTimeouts(t *testing.T) {
 	for _, x := range []struct {
 		name  string
 		d     time.Duration
@@ -460,27 +465,35 @@ func TestTimeouts(t *testing.T) {
 		{"half a large frame", frameTimeout, false, []byte{0, 0x10, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, 0}},
 	} {
 		b := newBench(t, func(o *Options) {
-			if late(x.d)(o); x.auth {
+			if x.auth {
 				o.Auth = testUsers(t, Plain)
 			}
 		})
-		c := b.dial()
+		c, began := b.dial(), time.Now()
 		if len(x.bytes) > 0 {
 			if _, err := c.nc.Write(x.bytes); err != nil {
 				t.Fatal(err)
 			}
 		}
 		c.closed(x.name)
+		if d := time.Since(began); d != x.d {
+			t.Errorf("%s: closed after %v, want %v", x.name, d, x.d)
+		}
 	}
 	// One that never takes its answer.
-	b := newBench(t, late(writeTimeout))
-	c := b.dial()
+	b := newBench(t, nil)
+	c, began := b.dial(), time.Now()
 	c.send(kmsg.NewPtrMetadataRequest())
 	b.work.Wait()
+	if d := time.Since(began); d != writeTimeout {
+		t.Errorf("an answer that is not taken: closed after %v, want %v", d, writeTimeout)
+	}
 }
 
 // TestNoSecondLogin holds that who has authenticated stays who that is.
-func TestNoSecondLogin(t *testing.T) {
+func TestNoSecondLogin(t *testing.T) { synctest.Test(t, testNoSecondLogin) }
+
+func testNoSecondLogin(t *testing.T) {
 	b := newBench(t, func(o *Options) { o.Auth, o.FailureDelay = testUsers(t, Plain, ScramSHA256), time.Millisecond })
 	shake := kmsg.NewPtrSASLHandshakeRequest()
 	auth := kmsg.NewPtrSASLAuthenticateRequest()
@@ -521,7 +534,9 @@ func TestNoSecondLogin(t *testing.T) {
 
 // TestNoSecretsTold fails to authenticate in all ways: no password is logged or
 // answered.
-func TestNoSecretsTold(t *testing.T) {
+func TestNoSecretsTold(t *testing.T) { synctest.Test(t, testNoSecretsTold) }
+
+func testNoSecretsTold(t *testing.T) {
 	var told lockedBuffer
 	const secret = "hunter2canary"
 	b := newBench(t, func(o *Options) {

@@ -200,7 +200,7 @@ func TestAcceptAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(time.Minute)) // of a test that hangs
+	_ = nc.SetDeadline(time.Now().Add(hanging))
 	c := &testClient{t: t, nc: nc, r: bufio.NewReader(nc)}
 	ask[*kmsg.MetadataResponse](c, 1, kmsg.NewPtrMetadataRequest())
 

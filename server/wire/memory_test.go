@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"karst/log/segment"
@@ -66,15 +67,6 @@ type laterClock struct{ ahead atomic.Int64 }
 func (c *laterClock) now() time.Time           { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *laterClock) advance(by time.Duration) { c.ahead.Add(int64(by)) }
 
-// waits waits until somebody wants memory that isn't there.
-func (b *bench) waits() {
-	for waits := false; !waits; runtime.Gosched() {
-		b.memory.mu.Lock()
-		waits = b.memory.freed != nil
-		b.memory.mu.Unlock()
-	}
-}
-
 // TestSlowDiskIsNobodysFault keeps the connections of producers that wait for the
 // disk and hold all the memory there is meanwhile.
 func TestSlowDiskIsNobodysFault(t *testing.T) {
@@ -108,7 +100,9 @@ func TestSlowDiskIsNobodysFault(t *testing.T) {
 // TestWaitingForMemory closes a connection whose client sends nothing, and not one
 // that sends and has more, as long as there is another; but where there is
 // none, not even that one holds up the others for good.
-func TestWaitingForMemory(t *testing.T) {
+func TestWaitingForMemory(t *testing.T) { synctest.Test(t, testWaitingForMemory) }
+
+func testWaitingForMemory(t *testing.T) {
 	clock := new(laterClock)
 	b := newBench(t, func(o *Options) { o.MaxMemory, o.Now = 1<<20, clock.now })
 	b.patience = time.Hour // the test relieves
@@ -126,17 +120,16 @@ func TestWaitingForMemory(t *testing.T) {
 		return end
 	}
 	still := send(b.dial(), 100<<10)
-	for b.memory.free() == 1<<20 {
-		runtime.Gosched()
-	}
+	synctest.Wait()
 	busy := send(b.dial(), len(half))
-	b.waits()
+	synctest.Wait()
 	clock.advance(b.patience)
 	b.relieve()
 	<-still // the only one that is closed: the other one goes on with what it had
-	b.waits()
+	synctest.Wait()
 	clock.advance(b.patience)
 	b.relieve()
+	synctest.Wait()
 	select {
 	case err := <-busy:
 		t.Fatalf("closed while it waited for memory: %v", err)

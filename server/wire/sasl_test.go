@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -34,7 +35,9 @@ func (b *bench) pipes() kgo.Opt {
 }
 
 // TestSASL lets franz-go authenticate by each mechanism.
-func TestSASL(t *testing.T) {
+func TestSASL(t *testing.T) { synctest.Test(t, testSASL) }
+
+func testSASL(t *testing.T) {
 	b := newBench(t, func(o *Options) {
 		o.Auth, o.FailureDelay = testUsers(t, Plain, ScramSHA256, ScramSHA512), time.Millisecond
 	})
@@ -68,7 +71,9 @@ func TestSASL(t *testing.T) {
 
 // TestBeforeAuthentication holds what a connection may do that has not said who
 // it is.
-func TestBeforeAuthentication(t *testing.T) {
+func TestBeforeAuthentication(t *testing.T) { synctest.Test(t, testBeforeAuthentication) }
+
+func testBeforeAuthentication(t *testing.T) {
 	b := newBench(t, func(o *Options) { o.Auth = testUsers(t, ScramSHA512) })
 	b.topic("t", 1, nil)
 
@@ -115,7 +120,9 @@ func TestBeforeAuthentication(t *testing.T) {
 
 // TestAnonymousLimit holds that one host can't take all connections without
 // saying who it is.
-func TestAnonymousLimit(t *testing.T) {
+func TestAnonymousLimit(t *testing.T) { synctest.Test(t, testAnonymousLimit) }
+
+func testAnonymousLimit(t *testing.T) {
 	b := newBench(t, func(o *Options) { o.Auth, o.MaxAnonymous = testUsers(t, Plain), 2 })
 	enter := func(c *testClient) {
 		shake := kmsg.NewPtrSASLHandshakeRequest()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -25,7 +26,7 @@ func (b *bench) dialTLS() net.Conn {
 	ours, theirs := net.Pipe()
 	b.start(tls.Server(theirs, b.opts.TLS))
 	b.t.Cleanup(func() { _ = ours.Close() })
-	_ = ours.SetDeadline(time.Now().Add(30 * time.Second)) // of a test that hangs
+	_ = ours.SetDeadline(time.Now().Add(hanging))
 	return ours
 }
 
@@ -34,10 +35,17 @@ func (b *bench) dialTLS() net.Conn {
 // versions before 1.2 are refused.
 func TestTLSHandshake(t *testing.T) {
 	config := testTLS(t)
-	b := newBench(t, func(o *Options) { late(authTimeout)(o); o.TLS = config })
-	c := &testClient{t: t, nc: b.dialTLS()}
+	synctest.Test(t, func(t *testing.T) { testTLSHandshake(t, config) })
+}
+
+func testTLSHandshake(t *testing.T, config *tls.Config) {
+	b := newBench(t, func(o *Options) { o.TLS = config })
+	c, began := &testClient{t: t, nc: b.dialTLS()}, time.Now()
 	c.r = bufio.NewReader(c.nc)
 	c.closed("no handshake")
+	if d := time.Since(began); d != authTimeout {
+		t.Errorf("closed after %v, want %v", d, authTimeout)
+	}
 
 	b = newBench(t, func(o *Options) { o.TLS, o.MaxAnonymous = config, 2 })
 	one := tls.Client(b.dialTLS(), &tls.Config{InsecureSkipVerify: true})

@@ -11,8 +11,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// answerTime is how long an answer may take before it is said to never come.
-const answerTime = 8 * time.Second
+// answerTime is how long an answer may take: the brokers may hardly get a
+// processor. Where one is known to never come, neverTime is enough.
+const (
+	answerTime = 2 * time.Minute
+	neverTime  = 8 * time.Second
+)
 
 // A conn is a connection that sends requests as they are.
 type conn struct {
@@ -29,10 +33,11 @@ func dial(addr string) (*conn, error) {
 	return &conn{Conn: c, format: kmsg.NewRequestFormatter(kmsg.FormatterClientID("difftest"))}, nil
 }
 
-// send writes a request; its version must be set.
-func (c *conn) send(req kmsg.Request) error {
+// send writes a request, whose version must be set and whose answer is waited for
+// so long.
+func (c *conn) send(req kmsg.Request, wait time.Duration) error {
 	c.correlation++
-	_ = c.SetDeadline(time.Now().Add(answerTime))
+	_ = c.SetDeadline(time.Now().Add(wait))
 	_, err := c.Write(c.format.AppendRequest(nil, req, c.correlation))
 	return err
 }

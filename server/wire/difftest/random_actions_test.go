@@ -172,7 +172,7 @@ func drawBatch(r *rand.Rand) drawnBatch {
 
 func (s *side) produceTo(list []place, batches [][]byte, acks int16, txnID string) *kmsg.ProduceRequest {
 	req := kmsg.NewPtrProduceRequest()
-	req.Acks, req.TimeoutMillis = acks, 10_000
+	req.Acks, req.TimeoutMillis = acks, 60_000
 	if txnID != "" {
 		req.TransactionID = &txnID
 	}
@@ -317,7 +317,7 @@ func drawListOffsets(r *rand.Rand) action {
 	both := r.IntN(4) == 0
 	return action{fmt.Sprintf("list offsets v%d %v (and the other partition's: %v) time %d isolation %d epoch %d", v, at, both, time, isolation, epoch), func(s *side) {
 		req := kmsg.NewPtrListOffsetsRequest()
-		req.ReplicaID, req.TimeoutMillis, req.IsolationLevel = -1, 1000, isolation
+		req.ReplicaID, req.TimeoutMillis, req.IsolationLevel = -1, 60_000, isolation
 		t, p := kmsg.NewListOffsetsRequestTopic(), kmsg.NewListOffsetsRequestTopicPartition()
 		t.Topic, p.Partition, p.Timestamp, p.CurrentLeaderEpoch = s.topicName(at.topic), at.part, time, epoch
 		if time == log.TimeMax && s.trimmed[log.Partition{Topic: t.Topic, Index: at.part}] {
@@ -419,7 +419,7 @@ func drawDeleteTopic(r *rand.Rand) action {
 		}
 		req := kmsg.NewPtrDeleteTopicsRequest()
 		name := s.topicName(slot)
-		req.TimeoutMillis, req.TopicNames = 5000, []string{name}
+		req.TimeoutMillis, req.TopicNames = 60_000, []string{name}
 		x := kmsg.NewDeleteTopicsRequestTopic()
 		if byID {
 			x.TopicID = s.topicID(slot, age)
@@ -442,7 +442,7 @@ func drawGrow(r *rand.Rand) action {
 	slot, v, to, validate := r.IntN(topicSlots), between(r, 0, 3), int32(1+r.IntN(3)), r.IntN(4) == 0
 	return action{fmt.Sprintf("grow t%d to %d v%d, validate %v", slot, to, v, validate), func(s *side) {
 		req := kmsg.NewPtrCreatePartitionsRequest()
-		req.TimeoutMillis, req.ValidateOnly = 5000, validate
+		req.TimeoutMillis, req.ValidateOnly = 60_000, validate
 		x := kmsg.NewCreatePartitionsRequestTopic()
 		x.Topic, x.Count = s.topicName(slot), to
 		req.Topics = append(req.Topics, x)

@@ -92,7 +92,7 @@ func drawJoin(r *rand.Rand) action {
 	protocols := often(r, []string{"range", "roundrobin"}, []string{"range"}, []string{"roundrobin"}, []string{"other"}, nil)
 	kind := often(r, "consumer", "consumer", "connect", "")
 	id := often(r, 0, 0, 1, 2)
-	timeout := often[int32](r, 30_000, 30_000, 30_000, 10)
+	timeout := often[int32](r, 300_000, 300_000, 300_000, 10)
 	return action{fmt.Sprintf("join v%d g%d m%d %q %q, id %d, timeout %d", v, g, slot, protocols, kind, id, timeout), func(s *side) {
 		m := &s.groups[g].members[slot]
 		protocols, kind := protocols, kind
@@ -111,7 +111,7 @@ func drawJoin(r *rand.Rand) action {
 				req.Protocols[i].Metadata = said
 			}
 		}
-		req.ProtocolType, req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = kind, timeout, 30_000
+		req.ProtocolType, req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = kind, timeout, 300_000
 		switch id {
 		case 1:
 			req.MemberID = ""
@@ -293,7 +293,7 @@ func (j *joining) beat(slot int) {
 	case resp.ErrorCode == 27:
 		delete(j.others, slot)
 		again := joinRequest(j.groupName(j.group), m.id, "range", "roundrobin")
-		again.RebalanceTimeoutMillis, again.InstanceID = 30_000, instance
+		again.RebalanceTimeoutMillis, again.InstanceID = 300_000, instance
 		j.send(slot, 5, again)
 	default: // it is none, or does not know its generation
 		delete(j.others, slot)

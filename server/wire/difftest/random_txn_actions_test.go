@@ -64,7 +64,7 @@ func drawInit(r *rand.Rand) action {
 	if v >= 3 {
 		form = often(r, 0, 1, 2, 3, 4)
 	}
-	return initAction(slot, v, form, often[int32](r, 60_000, 60_000, 70_000, 0, -1, 900_001))
+	return initAction(slot, v, form, often[int32](r, 600_000, 600_000, 700_000, 0, -1, 900_001))
 }
 
 // initAction asks for a producer id in one of these forms: anew (0), as who it is

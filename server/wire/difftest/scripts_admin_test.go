@@ -9,7 +9,7 @@ import (
 func (s *session) deleteTopic(name string) {
 	s.Helper()
 	req := kmsg.NewPtrDeleteTopicsRequest()
-	req.TimeoutMillis, req.TopicNames = 5000, []string{name}
+	req.TimeoutMillis, req.TopicNames = 60_000, []string{name}
 	if resp := s.do(5, req).(*kmsg.DeleteTopicsResponse); resp.Topics[0].ErrorCode != 0 {
 		s.Fatalf("deleting %s: code %d", name, resp.Topics[0].ErrorCode)
 	}
@@ -51,7 +51,7 @@ type newTopic struct {
 
 func (s *session) create(validate bool, topics ...newTopic) *kmsg.CreateTopicsRequest {
 	req := kmsg.NewPtrCreateTopicsRequest()
-	req.TimeoutMillis, req.ValidateOnly = 10_000, validate
+	req.TimeoutMillis, req.ValidateOnly = 60_000, validate
 	for _, n := range topics {
 		t := kmsg.NewCreateTopicsRequestTopic()
 		t.Topic, t.NumPartitions, t.ReplicationFactor = n.name, n.partitions, n.replication
@@ -189,7 +189,7 @@ func init() {
 		a, b := s.topic("a", 1), s.topic("b", 1)
 		del := func(names ...string) {
 			req := kmsg.NewPtrDeleteTopicsRequest()
-			req.TimeoutMillis, req.TopicNames = 5000, names
+			req.TimeoutMillis, req.TopicNames = 60_000, names
 			for _, n := range names {
 				t := kmsg.NewDeleteTopicsRequestTopic()
 				t.Topic = kmsg.StringPtr(n)
@@ -207,7 +207,7 @@ func init() {
 		t := s.topic("a", 1)
 		del := func(id [16]byte, name *string) {
 			req := kmsg.NewPtrDeleteTopicsRequest()
-			req.TimeoutMillis = 5000
+			req.TimeoutMillis = 60_000
 			x := kmsg.NewDeleteTopicsRequestTopic()
 			x.TopicID, x.Topic = id, name
 			req.Topics = append(req.Topics, x)
@@ -225,7 +225,7 @@ func init() {
 		t := s.topic("t", 2)
 		grow := func(name string, count int32, validate bool, assignment ...[]int32) {
 			req := kmsg.NewPtrCreatePartitionsRequest()
-			req.TimeoutMillis, req.ValidateOnly = 5000, validate
+			req.TimeoutMillis, req.ValidateOnly = 60_000, validate
 			x := kmsg.NewCreatePartitionsRequestTopic()
 			x.Topic, x.Count = name, count
 			for _, a := range assignment {

@@ -9,7 +9,7 @@ func init() {
 		t := s.topic("t", 2)
 		try := func(kind kmsg.ElectLeadersRequestTopic, unclean int8) {
 			req := kmsg.NewPtrElectLeadersRequest()
-			req.TimeoutMillis, req.ElectionType = 5000, unclean
+			req.TimeoutMillis, req.ElectionType = 60_000, unclean
 			req.Topics = append(req.Topics, kind)
 			s.try(req)
 		}
@@ -20,7 +20,7 @@ func init() {
 			try(kmsg.ElectLeadersRequestTopic{Topic: t}, unclean)
 		}
 		req := kmsg.NewPtrElectLeadersRequest()
-		req.TimeoutMillis = 5000
+		req.TimeoutMillis = 60_000
 		s.onlyOwn = true
 		s.try(req)
 		req.Topics = []kmsg.ElectLeadersRequestTopic{}
@@ -30,7 +30,7 @@ func init() {
 		t := s.topic("t", 1)
 		for _, kind := range []int8{2, -1} {
 			req := kmsg.NewPtrElectLeadersRequest()
-			req.TimeoutMillis, req.ElectionType = 5000, kind
+			req.TimeoutMillis, req.ElectionType = 60_000, kind
 			req.Topics = []kmsg.ElectLeadersRequestTopic{{Topic: t, Partitions: []int32{0}}}
 			s.try(req)
 		}
@@ -41,7 +41,7 @@ func init() {
 		try := func(topic string, partition int32, replicas []int32) {
 			for _, fixed := range []bool{false, true} {
 				req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
-				req.TimeoutMillis, req.AllowReplicationFactorChange = 5000, !fixed
+				req.TimeoutMillis, req.AllowReplicationFactorChange = 60_000, !fixed
 				x := kmsg.NewAlterPartitionAssignmentsRequestTopic()
 				x.Topic = topic
 				p := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
@@ -69,7 +69,7 @@ func init() {
 	define(46, "list partition reassignments", func(s *session) {
 		t := s.topic("t", 2)
 		req := kmsg.NewPtrListPartitionReassignmentsRequest()
-		req.TimeoutMillis = 5000
+		req.TimeoutMillis = 60_000
 		s.try(req)
 		for _, topic := range []string{t, s.name("nobody"), "bad name"} {
 			req.Topics = []kmsg.ListPartitionReassignmentsRequestTopic{{Topic: topic, Partitions: []int32{0, 1, 2}}}

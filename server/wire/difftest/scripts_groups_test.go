@@ -48,7 +48,7 @@ var subscription = (&kmsg.ConsumerMemberMetadata{Topics: []string{"t"}}).AppendT
 func joinRequest(group, member string, protocols ...string) *kmsg.JoinGroupRequest {
 	req := kmsg.NewPtrJoinGroupRequest()
 	req.Group, req.MemberID, req.ProtocolType = group, member, "consumer"
-	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 30_000, 5_000
+	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 300_000, 300_000
 	for _, n := range protocols {
 		p := kmsg.NewJoinGroupRequestProtocol()
 		p.Name, p.Metadata = n, subscription

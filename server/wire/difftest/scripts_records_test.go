@@ -46,7 +46,7 @@ func (s *session) producer() (id int64, epoch int16) {
 	s.Helper()
 	s.silently(func() {
 		req := kmsg.NewPtrInitProducerIDRequest()
-		req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = 60_000, -1, -1
+		req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = 600_000, -1, -1
 		resp := s.do(4, req).(*kmsg.InitProducerIDResponse)
 		id, epoch = resp.ProducerID, resp.ProducerEpoch
 	})
@@ -80,7 +80,7 @@ func init() {
 		req.Acks = 0
 		req.SetVersion(s.version)
 		c, _ := s.conn("")
-		if err := c.send(req); err != nil {
+		if err := c.send(req, answerTime); err != nil {
 			s.Fatal(err)
 		}
 		s.produce(t, 0, batch("b"))
@@ -107,7 +107,9 @@ func init() {
 	})
 	defineFrom(produce, 3, "produce/nothing", func(s *session) {
 		t := s.topic("t", 1)
+		s.wait = neverTime
 		s.produce(t, 0, nil)
+		s.wait = 0
 		s.produce(t, 0, []byte{})
 		none := kmsg.NewPtrProduceRequest()
 		none.Acks = -1
@@ -523,7 +525,7 @@ func (s *session) fetch(topic string, partition int32, offset int64, change ...f
 func (s *session) list(topic string, partition int32, time int64, change ...func(*kmsg.ListOffsetsRequest)) {
 	s.Helper()
 	req := kmsg.NewPtrListOffsetsRequest()
-	req.ReplicaID, req.TimeoutMillis = -1, 1000
+	req.ReplicaID, req.TimeoutMillis = -1, 60_000
 	t, p := kmsg.NewListOffsetsRequestTopic(), kmsg.NewListOffsetsRequestTopicPartition()
 	t.Topic, p.Partition, p.Timestamp, p.CurrentLeaderEpoch = topic, partition, time, -1
 	t.Partitions = append(t.Partitions, p)
@@ -536,7 +538,7 @@ func (s *session) list(topic string, partition int32, time int64, change ...func
 
 func trimRequest(topic string, partition int32, offset int64) *kmsg.DeleteRecordsRequest {
 	req := kmsg.NewPtrDeleteRecordsRequest()
-	req.TimeoutMillis = 5000
+	req.TimeoutMillis = 60_000
 	t, p := kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
 	t.Topic, p.Partition, p.Offset = topic, partition, offset
 	t.Partitions = append(t.Partitions, p)

@@ -20,7 +20,7 @@ type txn struct {
 
 func initRequest(txnID string) *kmsg.InitProducerIDRequest {
 	req := kmsg.NewPtrInitProducerIDRequest()
-	req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = 60_000, -1, -1
+	req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = 600_000, -1, -1
 	if txnID != "" {
 		req.TransactionalID = &txnID
 	}

@@ -1,6 +1,7 @@
 package difftest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -34,7 +35,8 @@ type session struct {
 	dump     *dumper
 	conns    map[string]*conn
 	steps    int
-	quiet    bool // what is done is not compared
+	quiet    bool          // what is done is not compared
+	wait     time.Duration // for an answer; answerTime if 0
 	topics   map[string][16]byte
 	txns     int // opened
 	barriers int
@@ -69,8 +71,9 @@ func (s *session) silently(f func()) {
 // again.
 var transient = regexp.MustCompile(`^(5|14|15|16|51)$`)
 
-// transientTime is how long what passes by itself may take to.
-const transientTime = 3 * time.Second
+// transientTime is how long what passes by itself may take to. None of the
+// scripts has such an answer in the end.
+const transientTime = 2 * time.Minute
 
 // try sends a request of the script's key in its version.
 func (s *session) try(req kmsg.Request) kmsg.Response { return s.do(s.version, req) }
@@ -93,11 +96,11 @@ func (s *session) later(name string, version int16, req kmsg.Request) func() kms
 		s.steps++
 	}
 	path := fmt.Sprintf("%02d %s v%d", s.steps, kmsg.NameForKey(req.Key()), version)
-	quiet := s.quiet
+	quiet, wait := s.quiet, cmp.Or(s.wait, answerTime)
 	req.SetVersion(version)
 	c, err := s.conn(name)
 	if err == nil {
-		err = c.send(req)
+		err = c.send(req, wait)
 	}
 	return func() kmsg.Response {
 		s.Helper()
@@ -107,7 +110,7 @@ func (s *session) later(name string, version int16, req kmsg.Request) func() kms
 		}
 		for end := time.Now().Add(transientTime); err == nil && s.passes(resp) && time.Now().Before(end); {
 			time.Sleep(10 * time.Millisecond) // nothing tells when another broker's coordinator is ready
-			if err = c.send(req); err == nil {
+			if err = c.send(req, wait); err == nil {
 				resp, err = c.receive(req)
 			}
 		}
@@ -228,7 +231,7 @@ func (s *session) topic(n string, partitions int32, config ...string) string {
 	name := s.name(n)
 	s.silently(func() {
 		req := kmsg.NewPtrCreateTopicsRequest()
-		req.TimeoutMillis = 10_000
+		req.TimeoutMillis = 60_000
 		t := kmsg.NewCreateTopicsRequestTopic()
 		t.Topic, t.NumPartitions, t.ReplicationFactor = name, partitions, 1
 		for i := 0; i < len(config); i += 2 {
@@ -298,7 +301,7 @@ func (s *session) fill(topic string, partition int32, batches ...[]byte) {
 
 func produceRequest(topic string, id [16]byte, partition int32, records []byte) *kmsg.ProduceRequest {
 	req := kmsg.NewPtrProduceRequest()
-	req.Acks, req.TimeoutMillis = -1, 10_000
+	req.Acks, req.TimeoutMillis = -1, 60_000
 	t, p := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
 	t.Topic, t.TopicID, p.Partition, p.Records = topic, id, partition, records
 	t.Partitions = append(t.Partitions, p)
