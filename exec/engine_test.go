@@ -89,6 +89,9 @@ func (c *collected) Row(cols [][]byte, deleted bool) bool {
 	return c.most == 0 || len(c.rows) < c.most
 }
 
+// hanging is when a test hangs, however seldom it gets a processor.
+const hanging = 5 * time.Minute
+
 // query returns the answer's rows, sorted.
 func (in *instance) query(text string) []string {
 	in.t.Helper()
@@ -96,7 +99,7 @@ func (in *instance) query(text string) []string {
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), hanging)
 	defer cancel()
 	c := &collected{}
 	if _, err := in.e.Query(ctx, stmts[0].(*sql.SelectStmt), &Session{Properties: map[string]string{"auto.offset.reset": "earliest"}}, c); err != nil {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"karst/log"
 	"karst/log/kafka"
@@ -203,7 +202,7 @@ func readTable(t *testing.T, broker, topic string) map[string][]float64 {
 	defer l.Close()
 	ends := endsOf(t, l, topic)
 	out := map[string][]float64{}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), hanging)
 	defer cancel()
 	seen := map[int32]int64{}
 	for done := false; !done; {

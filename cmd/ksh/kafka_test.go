@@ -136,7 +136,7 @@ func TestKafkaPortTaken(t *testing.T) {
 // a crash too.
 func TestKafkaDoorAndSQL(t *testing.T) {
 	s := startServer(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), hanging)
 	defer cancel()
 	run := func(sql string) {
 		t.Helper()

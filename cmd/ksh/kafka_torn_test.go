@@ -27,7 +27,7 @@ const (
 // record once and in order.
 func TestKafkaTornTransactions(t *testing.T) {
 	s := startServer(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(*kills)*20*time.Second+time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(*kills)*20*time.Second+hanging)
 	defer cancel()
 	w := &tornWorld{addr: s.Kafka, ended: make(chan struct{}, 1)}
 	cl, err := kgo.NewClient(kgo.SeedBrokers(s.Kafka))
@@ -110,10 +110,11 @@ func (w *tornWorld) reset() {
 	w.since = 0
 }
 
-func tornClient(addr string, producer int) (*kgo.Client, error) {
+// tornClient returns the client of a producer that waits so long for an answer.
+func tornClient(addr string, producer int, wait time.Duration) (*kgo.Client, error) {
 	return kgo.NewClient(kgo.SeedBrokers(addr), kgo.TransactionalID(fmt.Sprint("torn-", producer)), kgo.DefaultProduceTopic("torn"),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionTimeout(time.Minute), kgo.MetadataMinAge(50*time.Millisecond),
-		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.RecordDeliveryTimeout(5*time.Second), kgo.RetryTimeout(5*time.Second))
+		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.RecordDeliveryTimeout(wait), kgo.RetryTimeout(wait))
 }
 
 // produce writes transactions until the context ends. After an error it is not
@@ -123,7 +124,7 @@ func (w *tornWorld) produce(ctx context.Context, producer int) {
 	for i := 0; ctx.Err() == nil; i++ {
 		if cl == nil {
 			var err error
-			if cl, err = tornClient(w.addr, producer); err != nil {
+			if cl, err = tornClient(w.addr, producer, 5*time.Second); err != nil {
 				panic(err) // wrong options
 			}
 		}
@@ -174,7 +175,7 @@ func (w *tornWorld) finish(ctx context.Context, t *testing.T) []string {
 	t.Helper()
 	var last []string
 	for i := range tornProducers {
-		cl, err := tornClient(w.addr, i)
+		cl, err := tornClient(w.addr, i, hanging)
 		if err != nil {
 			t.Fatal(err)
 		}

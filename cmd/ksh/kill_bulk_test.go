@@ -32,7 +32,7 @@ func bulkRecord(producer, n int) []byte {
 // commit takes megabytes, which it writes in pieces. Each record is there once, in order.
 func TestKillInBulk(t *testing.T) {
 	s := startServer(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(*kills)*20*time.Second+time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(*kills)*20*time.Second+hanging)
 	defer cancel()
 	client := func(opts ...kgo.Opt) *kgo.Client {
 		cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(s.Kafka), kgo.MetadataMinAge(50*time.Millisecond),

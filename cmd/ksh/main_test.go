@@ -10,9 +10,13 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
+
+// hanging is when a test hangs, however seldom it gets a processor.
+const hanging = 5 * time.Minute
 
 // asKsh makes the test binary be ksh.
 const asKsh = "KARST_TEST_AS_KSH"

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	engine "karst/exec"
 	"karst/log/registry"
@@ -290,7 +289,7 @@ func TestRegistryAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), hanging)
 	defer cancel()
 	if err := n.engine.Produce(ctx, "s", []engine.Record{{Value: []byte{0, 0, 0, 0, byte(other.ID), 6, 8}}}); err != nil {
 		t.Fatal(err)

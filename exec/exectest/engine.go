@@ -170,8 +170,8 @@ func (e *Engine) Settle() {
 	}
 }
 
-// settleTimeout ends a test that hangs.
-const settleTimeout = time.Minute
+// settleTimeout is when a test hangs, however seldom it gets a processor.
+const settleTimeout = 5 * time.Minute
 
 // Read returns what a topic holds, partition by partition.
 func (e *Engine) Read(topic string) []Record {

@@ -171,22 +171,25 @@ var mutations = map[string][]mutation{
 // once any one of the values that it checks is another.
 func TestCaseRunnerFinds(t *testing.T) { holdMutations(t, mutations) }
 
+// runText runs a file of cases.
+func runText(ctx context.Context, t *testing.T, text string) (Summary, string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "x.json")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	sum, err := Run(ctx, []string{file}, Options{}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum, out.String()
+}
+
 func holdMutations(t *testing.T, mutations map[string][]mutation) {
 	t.Helper()
-	run := func(t *testing.T, text string) (Summary, string) {
-		file := filepath.Join(t.TempDir(), "x.json")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var out bytes.Buffer
-		sum, err := Run(context.Background(), []string{file}, Options{}, &out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return sum, out.String()
-	}
 	for text, list := range mutations {
-		if sum, out := run(t, text); sum.Passed != 1 || sum.Failed != 0 {
+		if sum, out := runText(t.Context(), t, text); sum.Passed != 1 || sum.Failed != 0 {
 			t.Errorf("unchanged: %+v\n%s", sum, out)
 			continue
 		}
@@ -194,7 +197,7 @@ func holdMutations(t *testing.T, mutations map[string][]mutation) {
 			changed := strings.Replace(text, m.old, m.by, 1)
 			if changed == text {
 				t.Errorf("%s: nothing changed", m.name)
-			} else if sum, out := run(t, changed); sum.Failed != 1 {
+			} else if sum, out := runText(t.Context(), t, changed); sum.Failed != 1 {
 				t.Errorf("%s: %+v\n%s", m.name, sum, out)
 			}
 		}

@@ -1,9 +1,25 @@
 package script
 
-import "testing"
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
 
 // TestHTTPRunnerFinds is TestCaseRunnerFinds for cases over HTTP.
 func TestHTTPRunnerFinds(t *testing.T) { holdMutations(t, restMutations) }
+
+// TestHTTPRunnerEnds gives up a case whose query waits for good: its inputs came
+// before it.
+func TestHTTPRunnerEnds(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	text := strings.Replace(pushCase, `"inputConditions": {"waitForActivePushQuery": true},`, "", 1)
+	if sum, out := runText(ctx, t, text); text == pushCase || sum.Failed != 1 {
+		t.Errorf("%+v\n%s", sum, out)
+	}
+}
 
 const pullCase = `{"tests": [{"name": "pull", "format": ["JSON"],
   "statements": [
@@ -119,7 +135,6 @@ var restMutations = map[string][]mutation{
 		{"where a tombstone stands", `{"row": {"columns": ["x", 2]}},
       {"row": {"columns": ["x", null], "tombstone": true}},`, `{"row": {"columns": ["x", null], "tombstone": true}},
       {"row": {"columns": ["x", 2]}},`},
-		{"inputs before the query", `"inputConditions": {"waitForActivePushQuery": true},`, ``},
 		{"a query's id", `"SCALABLE_PUSH_QUERY"`, `"transient"`},
 	},
 	refusedCase: {

@@ -188,12 +188,9 @@ func runBlocks(ctx context.Context, path, setting string, blocks []block, partit
 	return nil
 }
 
-// blockTimeout bounds one statement or query.
-const blockTimeout = 20 * time.Second
-
 // runBlock returns what is wrong, "" if nothing is.
 func runBlock(ctx context.Context, e *exec.Engine, s *exec.Session, b block) string {
-	ctx, cancel := context.WithTimeout(ctx, blockTimeout)
+	ctx, cancel := context.WithTimeout(ctx, caseTimeout)
 	defer cancel()
 	rows := &rows{}
 	var err error
