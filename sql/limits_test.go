@@ -2,6 +2,7 @@ package sql
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -50,9 +51,14 @@ func TestLimits(t *testing.T) {
 		{"only bad characters", strings.Repeat("?", 1<<20), types.ErrParse},
 		{"long lines of names", query(strings.Repeat("aaaaaaaaaaaaaaaaaaaa, ", 40_000) + "b"), 0},
 	} {
-		start := time.Now()
-		_, err := Parse(c.text, Options{})
-		if took := time.Since(start); took > 5*time.Second {
+		const limit = 5 * time.Second
+		took, err := time.Duration(math.MaxInt64), error(nil)
+		for try := 0; try < 5 && took > limit; try++ { // what has no processor for a while is no slower for it
+			start := time.Now()
+			_, err = Parse(c.text, Options{})
+			took = min(took, time.Since(start))
+		}
+		if took > limit {
 			t.Errorf("%s took %v", c.name, took)
 		}
 		var list types.Errors

@@ -153,7 +153,7 @@ func (l failureLog) Handle(ctx context.Context, r slog.Record) error {
 // TestQueriesOutliveBroker: while no broker is there queries fail again and
 // again; they go on where they were once there is one.
 func TestQueriesOutliveBroker(t *testing.T) {
-	broker := realkafka.Start(t)
+	broker := realkafka.Start(t, realkafka.QuickReturn)
 	opts, err := parseCluster("kafka://"+broker.Addr+"?patience=1s", os.Getenv)
 	if err != nil {
 		t.Fatal(err)

@@ -18,11 +18,13 @@ import (
 // log.ErrUnavailable, whatever was asked for: whoever can wait goes on waiting.
 func TestWhatDoesNotPass(t *testing.T) {
 	t.Parallel()
-	l, proxy := openBehind(t, kafka.Options{Patience: 100 * time.Millisecond})
+	clock := newClock(patiently)
+	l, proxy := openBehind(t, kafka.Options{Patience: 100 * time.Millisecond, Clock: clock})
 	ctx, p := t.Context(), log.Partition{Topic: "t"}
 	if _, err := l.CreateTopic(ctx, p.Topic, 1, map[string]string{"retention.ms": "-1"}); err != nil {
 		t.Fatal(err)
 	}
+	clock.pass(1)
 	for name, c := range map[string]struct {
 		code *kerr.Error
 		edit func(kmsg.Response, int16)
@@ -77,7 +79,8 @@ func ignore[T any](_ T, err error) error { return err }
 // back after another one was given up has everything once.
 func TestPartitionsAway(t *testing.T) {
 	t.Parallel()
-	l, proxy := openBehind(t, kafka.Options{Patience: 500 * time.Millisecond})
+	clock := newClock(0)
+	l, proxy := openBehind(t, kafka.Options{Patience: 500 * time.Millisecond, Clock: clock})
 	ctx := t.Context()
 	if _, err := l.CreateTopic(ctx, "t", 3, map[string]string{"retention.ms": "-1"}); err != nil {
 		t.Fatal(err)
@@ -86,16 +89,14 @@ func TestPartitionsAway(t *testing.T) {
 	// The answers of partition 0, and for a while of 2, are not those of the
 	// broker, which has stored what it was sent.
 	var away [3]atomic.Bool
-	var tries atomic.Int32 // of partition 0
+	var tries [3]atomic.Int32
 	away[0].Store(true)
 	proxy.with(func(x *exchange) bool {
 		x.edit(t, func(r kmsg.Response) {
 			r0, ok := r.(*kmsg.ProduceResponse)
 			for i := 0; ok && i < len(r0.Topics[0].Partitions); i++ {
 				if p := &r0.Topics[0].Partitions[i]; away[p.Partition].Load() {
-					if p.Partition == 0 {
-						tries.Add(1)
-					}
+					tries[p.Partition].Add(1)
 					p.ErrorCode = kerr.NotEnoughReplicasAfterAppend.Code
 				}
 			}
@@ -106,33 +107,38 @@ func TestPartitionsAway(t *testing.T) {
 		return l.Produce(ctx, []log.Append{{Partition: at(i), Batch: batch(value)}})
 	}
 	first, third := make(chan error, 1), make(chan error, 1)
-	go func() { first <- produce(0, "zero") }()
-	n, late, begun := 0, timeout(t), false
-	for done := false; !done; n++ {
-		if err := produce(1, fmt.Sprint(n)); err != nil {
-			t.Fatal(err)
+	n := 0
+	// until writes to partition 1, a millisecond after the other, until there is an error.
+	until := func(ended <-chan error, each func()) error {
+		for ; ; n++ {
+			select {
+			case err := <-ended:
+				return err
+			default:
+			}
+			if err := produce(1, fmt.Sprint(n)); err != nil {
+				t.Fatal(err)
+			}
+			each()
 		}
-		if !begun && tries.Load() == 8 { // so that it has waited for less long
+	}
+	go func() { first <- produce(0, "zero") }()
+	begun := false
+	err := until(first, func() {
+		switch {
+		case !begun && tries[0].Load() == 8: // so that it has waited for less long
 			begun = true
 			away[2].Store(true)
 			go func() { third <- produce(2, "two") }()
+		case !begun || tries[2].Load() > 0:
+			clock.advance(time.Millisecond)
 		}
-		select {
-		case err := <-first:
-			if !errors.Is(err, log.ErrUnavailable) {
-				t.Errorf("a partition that is away: %v", err)
-			}
-			done = true
-		case <-late:
-			t.Fatal("the partition that is away is not given up")
-		default:
-		}
-	}
-	if !begun {
-		t.Skip("too slow: the partition that comes back was never away")
+	})
+	if !errors.Is(err, log.ErrUnavailable) {
+		t.Errorf("a partition that is away: %v", err)
 	}
 	away[2].Store(false)
-	if err := <-third; err != nil {
+	if err := until(third, func() { clock.advance(time.Millisecond) }); err != nil || !begun {
 		t.Errorf("a partition that has come back: %v", err)
 	}
 	away[0].Store(false)
@@ -170,7 +176,8 @@ func TestLostAnswerToCreate(t *testing.T) {
 // dropped.
 func TestOpenEnd(t *testing.T) {
 	t.Parallel()
-	l, proxy := openBehind(t, kafka.Options{Patience: 100 * time.Millisecond})
+	clock := newClock(patiently)
+	l, proxy := openBehind(t, kafka.Options{Patience: 100 * time.Millisecond, Clock: clock})
 	p := log.Partition{Topic: "t"}
 	if _, err := l.CreateTopic(t.Context(), p.Topic, 1, map[string]string{"retention.ms": "-1"}); err != nil {
 		t.Fatal(err)
@@ -188,11 +195,31 @@ func TestOpenEnd(t *testing.T) {
 		})
 		return true
 	})
+	clock.pass(1)
 	if err := errors.Join(w.Append(p, batch("x")), committed(w)); !errors.Is(err, log.ErrFailed) {
 		t.Errorf("committing: %v", err)
 	}
 	proxy.with(nil)
+	clock.pass(patiently)
 	if got := fmt.Sprint(read(t, l, p)); got != "[x]" {
 		t.Errorf("there is %s", got)
+	}
+}
+
+// TestSlowTry: what fails once is tried again, however long it took to.
+func TestSlowTry(t *testing.T) {
+	t.Parallel()
+	clock := newClock(1)
+	l, proxy := openBehind(t, kafka.Options{Clock: clock})
+	var failed atomic.Bool
+	proxy.with(func(x *exchange) bool {
+		if x.key == int16(kmsg.CreateTopics) && !failed.Swap(true) {
+			clock.advance(time.Hour)
+			x.edit(t, func(r kmsg.Response) { r.(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode = kerr.NotController.Code })
+		}
+		return true
+	})
+	if _, err := l.CreateTopic(t.Context(), "t", 1, nil); err != nil || !failed.Load() {
+		t.Error(err)
 	}
 }

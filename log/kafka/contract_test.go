@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,16 +13,54 @@ import (
 	realkafka "karst/testdata/kafka"
 )
 
-// A clock is the real one.
-type clock struct{}
+// A clock is one by which nobody's patience ends because the machine is slow: time
+// passes by what is waited for, however long that takes, as much of it as share
+// says, and when a test lets it.
+type clock struct {
+	mu    sync.Mutex
+	now   time.Time
+	share float64
+}
 
-func (clock) Now() time.Time { return time.Now() }
+// patiently is a share with which what fails is tried for very long.
+const patiently = 0.001
 
-func (clock) AfterFunc(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
+func newClock(share float64) *clock { return &clock{now: time.Unix(1e9, 0), share: share} }
+
+func (c *clock) pass(share float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.share = share
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// Now implements log.Clock.
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// AfterFunc implements log.Clock.
+func (c *clock) AfterFunc(d time.Duration, f func()) func() bool {
+	return time.AfterFunc(d, func() {
+		c.mu.Lock()
+		c.now = c.now.Add(time.Duration(c.share * float64(d)))
+		c.mu.Unlock()
+		f()
+	}).Stop
+}
 
 func open(t testing.TB, opts kafka.Options) *kafka.Log {
 	t.Helper()
-	opts.Clock = clock{}
+	if opts.Clock == nil {
+		opts.Clock = newClock(1)
+	}
 	opts.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	l, err := kafka.Open(t.Context(), opts)
 	if err != nil {

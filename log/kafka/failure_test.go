@@ -40,8 +40,8 @@ func committed(w log.Writer) error {
 // is as far as the writer's successor can tell.
 func TestBrokerKilled(t *testing.T) {
 	t.Parallel()
-	broker := realkafka.Start(t)
-	l := open(t, kafka.Options{Brokers: []string{broker.Addr}, Patience: 2 * time.Minute})
+	broker := realkafka.Start(t, realkafka.QuickReturn)
+	l := open(t, kafka.Options{Brokers: []string{broker.Addr}, Patience: 10 * time.Minute})
 	ctx := t.Context()
 	for _, topic := range []string{"txn", "plain"} {
 		if _, err := l.CreateTopic(ctx, topic, 1, map[string]string{"retention.ms": "-1"}); err != nil {
@@ -139,14 +139,14 @@ func read(t *testing.T, l log.Log, p log.Partition) []string {
 // do.
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
-	_, err := kafka.Open(t.Context(), kafka.Options{Brokers: []string{"127.0.0.1:1"}, Clock: clock{}, Patience: time.Second})
+	_, err := kafka.Open(t.Context(), kafka.Options{Brokers: []string{"127.0.0.1:1"}, Clock: newClock(1000), Patience: time.Second})
 	if !errors.Is(err, log.ErrUnavailable) {
 		t.Errorf("opening: %v", err)
 	}
-	broker := realkafka.Start(t)
+	broker := realkafka.Start(t, realkafka.QuickReturn)
 	// A coordinator that has just begun takes its time; on a busy machine more
 	// than the other one's patience.
-	patient := open(t, kafka.Options{Brokers: []string{broker.Addr}})
+	patient := open(t, kafka.Options{Brokers: []string{broker.Addr}, Patience: 10 * time.Minute})
 	p := log.Partition{Topic: "t"}
 	if _, err := patient.CreateTopic(t.Context(), "t", 1, nil); err != nil {
 		t.Fatal(err)
@@ -156,11 +156,13 @@ func TestUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	l := open(t, kafka.Options{Brokers: []string{broker.Addr}, Patience: time.Second})
+	clock := newClock(patiently)
+	l := open(t, kafka.Options{Brokers: []string{broker.Addr}, Patience: time.Second, Clock: clock})
 	if w, err = l.OpenWriter(t.Context(), "w"); err != nil {
 		t.Fatal(err)
 	}
 	broker.Kill()
+	clock.pass(1000) // each try tries for a while by itself
 	var r log.Records
 	if _, err := l.Fetch(t.Context(), p, 0, 100, &r); !errors.Is(err, log.ErrUnavailable) {
 		t.Errorf("fetching: %v", err)
@@ -183,4 +185,18 @@ func TestUnavailable(t *testing.T) {
 		t.Error(err)
 	}
 	w.Close()
+}
+
+// TestPortsApart: a port that a broker is to get is for it alone, though nobody
+// listens on it yet.
+func TestPortsApart(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 300 {
+		port := realkafka.FreePort(t)
+		if seen[port] {
+			t.Fatalf("port %s is free twice", port)
+		}
+		seen[port] = true
+	}
 }

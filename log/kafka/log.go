@@ -163,11 +163,13 @@ func (l *Log) alive(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // retry calls try until it does not fail in a way that passes, at most for
-// Patience. The error says what was tried.
+// Patience from the first time on that it does: a try that took long, perhaps
+// because this process stood still, is no reason not to try again. The error says
+// what was tried.
 func (l *Log) retry(ctx context.Context, try func(context.Context) error) error {
 	ctx, cancel := l.alive(ctx)
 	defer cancel()
-	start := l.opts.Clock.Now()
+	var failing time.Time // since when, or zero
 	var b backoff
 	for {
 		err := try(ctx)
@@ -177,7 +179,11 @@ func (l *Log) retry(ctx context.Context, try func(context.Context) error) error 
 		if ctx.Err() != nil {
 			return l.ended(ctx)
 		}
-		if l.opts.Clock.Now().Sub(start) > l.opts.Patience {
+		now := l.opts.Clock.Now()
+		if failing.IsZero() {
+			failing = now
+		}
+		if now.Sub(failing) > l.opts.Patience {
 			return fmt.Errorf("%w (tried for %s)", l.explain(err), l.opts.Patience)
 		}
 		if err := l.sleep(ctx, &b); err != nil {

@@ -20,9 +20,9 @@ func TestOfflinePartition(t *testing.T) {
 	t.Parallel()
 	fs := vfs.NewMem()
 	gone, fine := log.Partition{Topic: "t", Index: 0}, log.Partition{Topic: "t", Index: 1}
-	phase := func(name string, f func(t *testing.T, l *kafka.Log, w log.Writer)) {
+	phase := func(name string, share float64, f func(t *testing.T, l *kafka.Log, w log.Writer)) {
 		t.Run(name, func(t *testing.T) {
-			l := open(t, kafka.Options{Brokers: []string{wiretest.StartOn(t, fs, "")}, Patience: 200 * time.Millisecond})
+			l := open(t, kafka.Options{Brokers: []string{wiretest.StartOn(t, fs, "")}, Patience: 200 * time.Millisecond, Clock: newClock(share)})
 			w, err := l.OpenWriter(t.Context(), "w")
 			if err != nil {
 				t.Fatal(err)
@@ -41,7 +41,7 @@ func TestOfflinePartition(t *testing.T) {
 		}
 	}
 	var id log.TopicID
-	phase("whole", func(t *testing.T, l *kafka.Log, w log.Writer) {
+	phase("whole", patiently, func(t *testing.T, l *kafka.Log, w log.Writer) {
 		topic, err := l.CreateTopic(t.Context(), "t", 2, map[string]string{"retention.ms": "-1"})
 		if err = errors.Join(err, produce(t, l, gone, "a"), produce(t, l, fine, "a")); err != nil {
 			t.Fatal(err)
@@ -61,7 +61,7 @@ func TestOfflinePartition(t *testing.T) {
 		}
 	}
 	move(dir+"/", "aside-")
-	phase("offline", func(t *testing.T, l *kafka.Log, w log.Writer) {
+	phase("offline", 1, func(t *testing.T, l *kafka.Log, w log.Writer) {
 		for what, err := range map[string]error{
 			"Bounds":         ignore(l.Bounds(t.Context(), gone)),
 			"Fetch":          ignore(l.Fetch(t.Context(), gone, 0, 100, &log.Records{})),
@@ -79,7 +79,7 @@ func TestOfflinePartition(t *testing.T) {
 		want(t, l, fine, "[a b c]")
 	})
 	move("aside-", dir+"/")
-	phase("back", func(t *testing.T, l *kafka.Log, w log.Writer) {
+	phase("back", patiently, func(t *testing.T, l *kafka.Log, w log.Writer) {
 		if err := errors.Join(w.Append(gone, batch("d")), w.Append(fine, batch("d")), committed(w)); err != nil {
 			t.Error(err)
 		}

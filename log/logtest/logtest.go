@@ -65,7 +65,7 @@ func Run(t *testing.T, b Backend) {
 
 // patience is how long a test may take before what it waits for is taken to
 // never come.
-const patience = 2 * time.Minute
+const patience = 10 * time.Minute
 
 // A harness is one test's view of the log.
 type harness struct {

@@ -118,7 +118,7 @@ func TestRealDiskFull(t *testing.T) {
 		}
 		before := stored
 		l.Housekeep()
-		for deadline := time.Now().Add(10 * time.Second); !send(); l.Housekeep() {
+		for deadline := time.Now().Add(2 * time.Minute); !send(); l.Housekeep() {
 			if time.Now().After(deadline) {
 				t.Fatalf("round %d: nothing is taken after there is space again", round)
 			}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -29,6 +30,7 @@ const up = "Kafka Server started"
 type Broker struct {
 	Addr string // host:port
 	Dir  string // its files
+	args []string
 	cmd  *exec.Cmd
 	out  *output
 }
@@ -39,21 +41,26 @@ func Script() string {
 	return filepath.Join(filepath.Dir(file), "broker.sh")
 }
 
+// QuickReturn is the setting of a broker that is killed and run again: the broker before counts as alive for
+// so long. One that gets no processor for as long is taken for dead meanwhile, and leads nothing.
+const QuickReturn = "broker.session.timeout.ms=1500"
+
 // Start runs a broker with a new directory until the test ends; settings are
 // KEY=VALUE, or --OPTION=VALUE of formatting. Without Java, Maven or the jars it skips the test.
 func Start(t testing.TB, settings ...string) *Broker {
 	t.Helper()
-	b := &Broker{Dir: t.TempDir(), Addr: "127.0.0.1:" + freePort(t)}
-	b.Run(t, settings...)
-	t.Cleanup(b.Stop)
+	port := FreePort(t)
+	b := &Broker{Dir: t.TempDir(), Addr: "127.0.0.1:" + port}
+	b.args = append([]string{"run", b.Dir, port, FreePort(t)}, settings...)
+	b.Run(t)
+	t.Cleanup(b.Kill) // nobody needs what an orderly end would keep
 	return b
 }
 
-// Run starts the broker, at first or again after Stop or Kill.
-func (b *Broker) Run(t testing.TB, settings ...string) {
+// Run starts the broker, at first or again after Kill.
+func (b *Broker) Run(t testing.TB) {
 	t.Helper()
-	_, port, _ := net.SplitHostPort(b.Addr)
-	b.cmd = exec.Command(Script(), append([]string{"run", b.Dir, port, freePort(t)}, settings...)...)
+	b.cmd = exec.Command(Script(), b.args...)
 	// The broker ends when its standard input does: with this process at the latest.
 	b.cmd.Env = append(os.Environ(), "KSH_KAFKA_STDIN=1")
 	stdin, err := b.cmd.StdinPipe()
@@ -81,12 +88,6 @@ func (b *Broker) Run(t testing.TB, settings ...string) {
 	}
 }
 
-// Stop ends the broker in order.
-func (b *Broker) Stop() { b.end(syscall.SIGTERM) }
-
-// Kill ends the broker as a crash would.
-func (b *Broker) Kill() { b.end(syscall.SIGKILL) }
-
 // Pause stops the broker's process for as long as resume is not called.
 func (b *Broker) Pause() (resume func()) {
 	_ = b.cmd.Process.Signal(syscall.SIGSTOP)
@@ -96,11 +97,12 @@ func (b *Broker) Pause() (resume func()) {
 // PID is the broker's process id.
 func (b *Broker) PID() int { return b.cmd.Process.Pid }
 
-func (b *Broker) end(sig syscall.Signal) {
+// Kill ends the broker, if it runs, as a crash would.
+func (b *Broker) Kill() {
 	if b.cmd == nil {
 		return
 	}
-	_ = b.cmd.Process.Signal(sig)
+	_ = b.cmd.Process.Kill()
 	<-b.out.ended
 	_ = b.cmd.Wait()
 	_ = b.out.stdin.Close()
@@ -141,14 +143,31 @@ func (o *output) String() string {
 	return strings.TrimSpace(o.buf.String())
 }
 
-// freePort returns a port of the loopback that was free a moment ago.
-func freePort(t testing.TB) string {
+// The ports that FreePort returns: systems give none of these to whoever asks for any.
+const firstPort, ports = 20_000, 10_000
+
+// FreePort returns a port of the loopback for the test alone, though nobody
+// listens on it for a while: nobody gets it by chance, and FreePort returns it
+// nowhere else, in this process or another, while the test runs.
+func FreePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range ports {
+		addr := fmt.Sprint("127.0.0.1:", firstPort+rand.IntN(ports))
+		// The port of the same number of a protocol that nobody needs says that it is taken.
+		held, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			continue
+		}
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			_ = held.Close()
+			continue
+		}
+		_ = l.Close()
+		t.Cleanup(func() { _ = held.Close() })
+		_, port, _ := net.SplitHostPort(addr)
+		return port
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Fatal("no port is free")
+	return ""
 }

@@ -9,10 +9,12 @@
 #
 # DIR keeps the broker's files and is formatted if it is new; both ports are on 127.0.0.1 (CONTROLLER_PORT is PORT+1
 # unless given); KEY=VALUE are broker settings, --OPTION=VALUE options of formatting, such as
-# --feature=transaction.version=1. Needs Java 17 or later, and Maven the first time. Exit code 77: Java,
+# --feature=transaction.version=1. A broker that was killed comes up again once the one before is taken for dead, which a
+# small broker.session.timeout.ms makes soon. Needs Java 17 or later, and Maven the first time. Exit code 77: Java,
 # Maven or the jars cannot be had here.
 #
 #   KSH_KAFKA_JARS       where the jars are kept; ~/.cache/karst/kafka-VERSION
+#   KSH_KAFKA_MISSING    if set, why jars that are not there are not to be gathered
 #   KSH_KAFKA_STDIN      if set, run ends at the end of its standard input, too
 #   KSH_KAFKA_JVM        options of the broker's Java; "-Xmx512m -XX:TieredStopAtLevel=1" starts fast and is small
 set -euo pipefail
@@ -22,18 +24,34 @@ jars=${KSH_KAFKA_JARS:-${XDG_CACHE_HOME:-$HOME/.cache}/karst/kafka-$version}
 
 missing() { echo "no Apache Kafka here: $*" >&2; exit 77; }
 
+# modern says whether Java is one that can run the jars.
+modern() {
+  local major
+  major=$(java -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.specification\.version = \([0-9]*\).*/\1/p')
+  [ "${major:-0}" -ge 17 ]
+}
+
 gather() {
   command -v java >/dev/null || missing "java is not installed"
+  modern || missing "java is older than 17"
   [ ! -f "$jars/.complete" ] || return 0
+  [ -z "${KSH_KAFKA_MISSING:-}" ] || missing "$KSH_KAFKA_MISSING"
   command -v mvn >/dev/null || missing "mvn is not installed, which gathers the jars"
   mkdir -p "$(dirname "$jars")"
+  # One at a time: Maven's own repository does not stand several that download the same.
+  if command -v flock >/dev/null; then
+    exec 9>"$jars.lock"; flock 9
+    [ ! -f "$jars/.complete" ] || { exec 9>&-; return 0; }
+  fi
   local new out; new=$(mktemp -d "$jars.XXXXXX")
-  if ! out=$(mvn -q -B -ntp -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime "-DoutputDirectory=$new" 2>&1); then
+  # -U: what could not be had the last time is looked for again.
+  if ! out=$(mvn -q -B -ntp -U -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime "-DoutputDirectory=$new" 2>&1); then
     rm -rf "$new"; missing "mvn could not gather the jars: $out"
   fi
   touch "$new/.complete"
-  # Another one may have been faster.
+  # Where there is no flock another one may have been faster.
   mv -T "$new" "$jars" 2>/dev/null || rm -rf "$new"
+  { exec 9>&-; } 2>/dev/null
   [ -f "$jars/.complete" ] || missing "the jars are not in $jars"
 }
 
@@ -52,7 +70,8 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLA
 log.dirs=$dir/data
 auto.create.topics.enable=false
 broker.heartbeat.interval.ms=300
-broker.session.timeout.ms=1500
+broker.session.timeout.ms=60000
+initial.broker.registration.timeout.ms=600000
 group.initial.rebalance.delay.ms=0
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
