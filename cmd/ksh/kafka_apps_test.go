@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,12 +18,14 @@ import (
 	"testing"
 	"time"
 
+	realkafka "karst/testdata/kafka"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // appPeriod is how long an application of Kafka's may take for what is asked of
-// it; its Java starts slowly where others work too.
-const appPeriod = 4 * time.Minute
+// it before it is taken to never do it.
+const appPeriod = 15 * time.Minute
 
 // A javaApp is a Java program over the jars of KARST_CLIENTS.
 type javaApp struct {
@@ -198,7 +199,7 @@ func TestKafkaTransactionalCopy(t *testing.T) {
 	for i := range copiers {
 		app := newJavaApp(t, "org.apache.kafka.tools.TransactionalMessageCopier", "--broker-list", s.Kafka, "--transactional-id", fmt.Sprint("copier-", i),
 			"--consumer-group", "copiers", "--group-mode", "--use-group-metadata", "--input-topic", "copy-in", "--input-partition", "-1", "--output-topic", "copy-out",
-			"--transaction-size", strconv.Itoa(n/100), "--transaction-timeout", "10000", "--enable-random-aborts")
+			"--transaction-size", strconv.Itoa(n/100), "--transaction-timeout", "600000", "--enable-random-aborts")
 		app.start()
 		apps = append(apps, app)
 	}
@@ -244,7 +245,7 @@ func TestKafkaConnect(t *testing.T) {
 	app := newJavaApp(t)
 	s := startServer(t)
 	dir := t.TempDir()
-	rest := freeAddr(t)
+	rest := "127.0.0.1:" + realkafka.FreePort(t) // it has the same when it runs again
 	config := filepath.Join(dir, "worker.properties")
 	writeFile(t, config, strings.Join([]string{
 		"bootstrap.servers=" + s.Kafka, "group.id=connect", "listeners=http://" + rest, "offset.flush.interval.ms=500",
@@ -297,16 +298,6 @@ func writeFile(t *testing.T, name, text string) {
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // tick waits a little for a program that tells nobody how far it is.

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,8 +47,9 @@ var errCannot = errors.New("the client can't do it")
 // be deleted.
 var baseTime = int(time.Now().Add(-time.Hour).UnixMilli())
 
-// clientPeriod is how long one command may take.
-const clientPeriod = 2 * time.Minute
+// clientPeriod is how long one command may take before it is taken for one that
+// never ends.
+const clientPeriod = 15 * time.Minute
 
 func kafkaClients(installed string) []kafkaClient {
 	scripts, err := filepath.Abs("../../testdata/clients/kafka")
@@ -73,9 +75,12 @@ func kafkaClients(installed string) []kafkaClient {
 func (c *kafkaClient) start(addr string, args ...string) *exec.Cmd {
 	cmd := exec.Command(c.command[0], append(slices.Concat(c.command[1:], []string{addr}), args...)...)
 	cmd.Env = append(os.Environ(), slices.Concat(c.env, c.saslEnv, []string{fmt.Sprint("BASE_MS=", baseTime)})...)
-	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }
+
+// killTree kills a command and what it has started.
+func killTree(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 
 // run runs a command to its end and returns the lines it printed.
 func (c *kafkaClient) run(ctx context.Context, addr string, args ...string) ([]string, error) {
@@ -90,9 +95,9 @@ func (c *kafkaClient) run(ctx context.Context, addr string, args ...string) ([]s
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
-	defer stop()
+	stop := context.AfterFunc(ctx, func() { killTree(cmd) })
 	err := cmd.Wait()
+	stop()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == exitCannot {
 		return nil, errCannot
 	}
@@ -361,23 +366,29 @@ func (b *clientBench) group() error {
 		written += n
 		return cl.ProduceSync(ctx, records...).FirstErr()
 	}
-	for !r.all(3) {
+	readAll := func() error {
+		for r.total() < written {
+			select {
+			case <-r.more:
+			case <-ctx.Done():
+				return fmt.Errorf("%d of %d records read, by member %v\n%s", r.total(), written, r.counts(), r.errOutput())
+			}
+		}
+		return nil
+	}
+	for !r.all(3) { // no faster than they read, who may be slow to begin
 		if err := write(groupPartitions); err != nil {
 			return fmt.Errorf("%w; read %v\n%s", err, r.counts(), r.errOutput())
+		}
+		if err := readAll(); err != nil {
+			return err
 		}
 	}
 	r.kill(0)
 	if err := write(b.n); err != nil {
 		return err
 	}
-	for r.total() < written {
-		select {
-		case <-r.more:
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d records read, by member %v\n%s", r.total(), written, r.counts(), r.errOutput())
-		}
-	}
-	return nil
+	return readAll()
 }
 
 func createTopic(ctx context.Context, cl *kgo.Client, topic string, partitions int32) error {
@@ -428,11 +439,14 @@ func (r *groupReaders) start(b *clientBench, member int) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	read := make(chan struct{})
 	r.stops[member] = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill()
+		<-read // it may have committed what it has printed: nobody else gets that
 		_ = cmd.Wait()
 	})
 	go func() { // ends with the process
+		defer close(read)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			r.line(member, lines.Text())
 		}

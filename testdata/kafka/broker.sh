@@ -42,6 +42,7 @@ gather() {
   if command -v flock >/dev/null; then
     exec 9>"$jars.lock"; flock 9
     [ ! -f "$jars/.complete" ] || { exec 9>&-; return 0; }
+    rm -rf "$jars".?????? # of those that were stopped
   fi
   local new out; new=$(mktemp -d "$jars.XXXXXX")
   # -U: what could not be had the last time is looked for again.

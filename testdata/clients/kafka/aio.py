@@ -46,7 +46,7 @@ async def consume(topic, start, n):
             at = int(start)
         c.seek(tp, at)
         for _ in range(int(n)):
-            show(await asyncio.wait_for(c.getone(), 60))
+            show(await asyncio.wait_for(c.getone(), 900))
 
 
 async def group(topic, name):

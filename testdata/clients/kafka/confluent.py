@@ -40,7 +40,7 @@ def write(p, topic, n, key=True):
 def produce(topic, codec, n):
     p = Producer(common | {"compression.type": codec, "linger.ms": 5})
     write(p, topic, int(n))
-    assert p.flush(60) == 0
+    assert p.flush(900) == 0
 
 
 def consume(topic, start, n):
@@ -48,9 +48,9 @@ def consume(topic, start, n):
                   "isolation.level": "read_committed", "auto.offset.reset": "error"})
     at = TopicPartition(topic, 0, int(start.lstrip("t")))
     if start.startswith("t"):
-        at = c.offsets_for_times([at], timeout=30)[0]
+        at = c.offsets_for_times([at], timeout=900)[0]
     c.assign([at])
-    left, deadline = int(n), time.time() + 60
+    left, deadline = int(n), time.time() + 900
     while left > 0:
         m = c.poll(1.0)
         if m is None:
@@ -75,19 +75,19 @@ def group(topic, name):
 
 def txn(topic, n):
     p = Producer(common | {"transactional.id": "tx-" + topic})
-    p.init_transactions(30)
+    p.init_transactions(900)
     p.begin_transaction()
     write(p, topic, int(n), key=False)
-    p.flush(30)
-    p.abort_transaction(30)
+    p.flush(900)
+    p.abort_transaction(900)
     p.begin_transaction()
     write(p, topic, int(n))
-    p.commit_transaction(30)
+    p.commit_transaction(900)
 
 
 def done(futures):
     for f in futures.values():
-        f.result(30)
+        f.result(900)
 
 
 def admin(topic):
@@ -98,19 +98,19 @@ def admin(topic):
         raise AssertionError("a topic was made twice")
     except KafkaException as e:
         assert e.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS, e
-    assert len(a.list_topics(topic, 30).topics[topic].partitions) == 2
+    assert len(a.list_topics(topic, 900).topics[topic].partitions) == 2
     resource = ConfigResource(ResourceType.TOPIC, topic)
-    assert list(a.describe_configs([resource]).values())[0].result(30)["retention.ms"].value == "86400000"
+    assert list(a.describe_configs([resource]).values())[0].result(900)["retention.ms"].value == "86400000"
     resource.add_incremental_config(ConfigEntry("retention.ms", "3600000", incremental_operation=AlterConfigOpType.SET))
     done(a.incremental_alter_configs([resource]))
     resource = ConfigResource(ResourceType.TOPIC, topic)
-    assert list(a.describe_configs([resource]).values())[0].result(30)["retention.ms"].value == "3600000"
+    assert list(a.describe_configs([resource]).values())[0].result(900)["retention.ms"].value == "3600000"
     done(a.create_partitions([NewPartitions(topic, 3)]))
-    deadline = time.time() + 30
-    while len(a.list_topics(topic, 30).topics[topic].partitions) != 3:
+    deadline = time.time() + 900
+    while len(a.list_topics(topic, 900).topics[topic].partitions) != 3:
         assert time.time() < deadline, "partitions were not added"
-    a.list_consumer_groups().result(30)
-    assert len(a.describe_cluster().result(30).nodes) == 1
+    a.list_consumer_groups().result(900)
+    assert len(a.describe_cluster().result(900).nodes) == 1
     done(a.delete_topics([topic]))
     print("ok")
 

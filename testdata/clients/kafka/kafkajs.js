@@ -55,7 +55,7 @@ const commands = {
     await consumer.subscribe({ topic, fromBeginning: true })
     let left = Number(n)
     await new Promise((resolve, reject) => {
-      setTimeout(() => reject(new Error(`${left} records are missing`)), 60000).unref()
+      setTimeout(() => reject(new Error(`${left} records are missing`)), 900000).unref()
       consumer.run({
         autoCommit: false,
         eachMessage: async ({ partition, message }) => {
@@ -99,8 +99,8 @@ const commands = {
     const retention = async () => (await admin.describeConfigs({ includeSynonyms: false, resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }] }))
       .resources[0].configEntries.find(e => e.configName === 'retention.ms').configValue
     check(await retention() === '86400000', 'retention.ms')
-    await admin.alterConfigs({ resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name: 'retention.ms', value: '3600000' }] }] })
-    check(await retention() === '3600000', 'retention.ms after the change')
+    await admin.alterConfigs({ resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name: 'retention.ms', value: '39000000' }] }] })
+    check(await retention() === '39000000', 'retention.ms after the change')
     await admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] })
     check((await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length === 3, 'partitions')
     await admin.listGroups()

@@ -102,8 +102,9 @@ admin() { # TOPIC
 
 txn() { # TOPIC N
   local t=$1 n=$2 id=tx-$1 pid
-  "${java[@]}" org.apache.kafka.tools.ProducerPerformance --bootstrap-server "$b" --command-config "$client" --topic "$t" --num-records $((100 * n)) \
-    --throughput "$n" --payload-monotonic --transactional-id "$id" --transaction-duration-ms 600000 >/dev/null 2>&1 &
+  "${java[@]}" org.apache.kafka.tools.ProducerPerformance --bootstrap-server "$b" --command-config "$client" --topic "$t" --num-records $((1000 * n)) \
+    --throughput "$n" --payload-monotonic --transactional-id "$id" --transaction-duration-ms 900000 \
+    --command-property transaction.timeout.ms=900000 >/dev/null 2>&1 &
   pid=$!
   until [ "$(offset "$t" latest 2>/dev/null || echo 0)" -ge "$n" ]; do kill -0 "$pid" || fail "the producer has ended"; done
   kill -9 "$pid"

@@ -76,7 +76,7 @@ public class Client {
             } else {
                 c.seek(tp, Long.parseLong(from));
             }
-            long deadline = System.currentTimeMillis() + 60_000;
+            long deadline = System.currentTimeMillis() + 900_000;
             while (n > 0) {
                 if (System.currentTimeMillis() > deadline) throw new IllegalStateException(n + " records are missing");
                 for (var r : c.poll(Duration.ofMillis(500))) {
