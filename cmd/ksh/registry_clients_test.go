@@ -6,10 +6,13 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	engine "karst/exec"
@@ -245,20 +248,15 @@ func TestRegistryAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer home.close()
-	serve := func(addr string) (string, func()) {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
+	var away atomic.Bool // it keeps its port meanwhile, which another one might get
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if away.Load() {
+			panic(http.ErrAbortHandler)
 		}
-		srv, ended := home.server.HTTP(), make(chan struct{})
-		go func() { // ends by Close
-			defer close(ended)
-			_ = srv.Serve(l)
-		}()
-		return l.Addr().String(), func() { _ = srv.Close(); <-ended }
-	}
-	addr, stop := serve("127.0.0.1:0")
-	client, err := registry.NewClient("http://" + addr)
+		home.server.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	client, err := registry.NewClient(srv.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +278,7 @@ func TestRegistryAway(t *testing.T) {
 	if _, err := n.engine.Execute(t.Context(), "CREATE STREAM s (v INT, w INT) WITH (KAFKA_TOPIC='s', PARTITIONS=1, VALUE_FORMAT='AVRO'); CREATE STREAM t AS SELECT v + w AS x, w FROM s;", session); err != nil {
 		t.Fatal(err)
 	}
-	cl, err := sr.NewClient(sr.URLs("http://" + addr))
+	cl, err := sr.NewClient(sr.URLs(srv.URL))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +286,7 @@ func TestRegistryAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop()
+	away.Store(true)
 	ctx, cancel := context.WithTimeout(t.Context(), hanging)
 	defer cancel()
 	if err := n.engine.Produce(ctx, "s", []engine.Record{{Value: []byte{0, 0, 0, 0, byte(other.ID), 6, 8}}}); err != nil {
@@ -299,8 +297,7 @@ func TestRegistryAway(t *testing.T) {
 	case <-ctx.Done():
 		t.Fatal("the query does not wait")
 	}
-	_, stop = serve(addr)
-	defer stop()
+	away.Store(false)
 	if err := n.engine.Quiesce(ctx); err != nil {
 		t.Fatal(err)
 	}
