@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	realkafka "karst/testdata/kafka"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -51,7 +53,7 @@ type kshServer struct {
 // arguments until the test ends.
 func startServer(t testing.TB, args ...string) *kshServer {
 	t.Helper()
-	s := &kshServer{t: t, Kafka: "127.0.0.1:0", HTTP: "127.0.0.1:0", args: append([]string{"--data", t.TempDir()}, args...)}
+	s := &kshServer{t: t, Kafka: "127.0.0.1:" + realkafka.FreePort(t), args: append([]string{"--data", t.TempDir()}, args...)}
 	s.start()
 	t.Cleanup(s.stop)
 	return s
@@ -59,11 +61,11 @@ func startServer(t testing.TB, args ...string) *kshServer {
 
 var listening = regexp.MustCompile(`msg=listening (kafka|http)=([^ ]+)`)
 
-// start runs the server and waits until it listens; once it has run it gets the
-// same addresses.
+// start runs the server and waits until it listens. Each time it has the same
+// address for Kafka, if it has a port of its own, and another one for HTTP.
 func (s *kshServer) start() {
 	s.t.Helper()
-	s.cmd = kshCommand(append([]string{"serve", "--http", s.HTTP, "--kafka", s.Kafka}, s.args...)...)
+	s.cmd = kshCommand(append([]string{"serve", "--http", "127.0.0.1:0", "--kafka", s.Kafka}, s.args...)...)
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)

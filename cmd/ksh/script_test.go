@@ -18,7 +18,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"server": func(ts *testscript.TestScript, _ bool, _ []string) {
-				s := &kshServer{t: t, Kafka: "127.0.0.1:0", HTTP: "127.0.0.1:0", args: []string{"--data", ts.MkAbs("served")}}
+				s := &kshServer{t: t, Kafka: "127.0.0.1:0", args: []string{"--data", ts.MkAbs("served")}}
 				s.start()
 				ts.Defer(s.stop)
 				ts.Setenv("KSH_SERVER", "http://"+s.HTTP)
