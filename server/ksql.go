@@ -63,14 +63,15 @@ func (s *Server) statements(ctx context.Context, text string, sess *exec.Session
 // assertEvery is how often an ASSERT that may wait is asked again.
 const assertEvery = 50 * time.Millisecond
 
-// statement runs one statement; an ASSERT with a TIMEOUT until it holds.
+// statement runs one statement; an ASSERT with a TIMEOUT until it holds. The time is
+// for waiting: to look takes as long as it takes.
 func (s *Server) statement(ctx context.Context, stmt sql.Statement, sess *exec.Session) (*exec.Result, error) {
 	wait := assertTimeout(stmt)
 	if wait == 0 {
 		return s.engine.ExecuteStatement(ctx, stmt, sess)
 	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
+	end := time.NewTimer(wait)
+	defer end.Stop()
 	tick := time.NewTicker(assertEvery)
 	defer tick.Stop()
 	for {
@@ -81,6 +82,8 @@ func (s *Server) statement(ctx context.Context, stmt sql.Statement, sess *exec.S
 		}
 		select {
 		case <-tick.C:
+		case <-end.C:
+			return nil, err
 		case <-ctx.Done():
 			return nil, err
 		}

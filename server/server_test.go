@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"karst/exec/exectest"
+	"karst/log"
 	"karst/server/api"
 )
 
@@ -231,6 +232,34 @@ func TestErrors(t *testing.T) {
 	var e api.Error
 	if err := json.Unmarshal([]byte(body), &e); err != nil || len(e.Entities) != 1 || e.Entities[0].Type != "currentStatus" {
 		t.Errorf("what was done before the failure is not told: %s", body)
+	}
+}
+
+// A lateLog tells of topics only when the time that there is for the answer is over.
+type lateLog struct{ log.Log }
+
+// Topic implements log.Log.
+func (l lateLog) Topic(ctx context.Context, name string) (log.Topic, error) {
+	if _, ends := ctx.Deadline(); ends {
+		<-ctx.Done()
+		return log.Topic{}, ctx.Err()
+	}
+	return l.Log.Topic(ctx, name)
+}
+
+// TestAssertIsAnswered: what an ASSERT waits for is looked at, however little time it
+// has: the time is for it to come true.
+func TestAssertIsAnswered(t *testing.T) {
+	e := exectest.Open(t, exectest.Options{WrapLog: func(l log.Log) log.Log { return lateLog{l} }})
+	t.Cleanup(e.Close)
+	e.Run("CREATE STREAM s (v INT) WITH (KAFKA_TOPIC='s', PARTITIONS=1, VALUE_FORMAT='JSON');")
+	s := New(e.Engine, slog.New(slog.DiscardHandler), time.Now)
+	for text, want := range map[string]string{"ASSERT TOPIC s TIMEOUT 1 MILLISECONDS;": `"exists":true`, "ASSERT TOPIC nope TIMEOUT 1 MILLISECONDS;": "does not exist"} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "http://localhost/ksql", strings.NewReader(statement(text)))
+		r.Header.Set("Content-Type", "application/json")
+		if s.ServeHTTP(w, r); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %d %s", text, w.Code, w.Body)
+		}
 	}
 }
 
