@@ -77,11 +77,14 @@ func (c *conn) hold(want, least int) (int, error) {
 			c.wanting.begin(c.srv.opts.Now())
 			defer c.wanting.end()
 		}
-		timer := time.NewTimer(c.srv.patience)
+		began, timer := c.srv.opts.Now(), time.NewTimer(c.srv.patience)
 		select {
 		case <-freed:
 		case <-timer.C:
-			c.srv.relieve()
+			// If it took much longer the process had no processor, and no client could be heard.
+			if c.srv.opts.Now().Sub(began) < 2*c.srv.patience {
+				c.srv.relieve()
+			}
 		case <-c.ctx.Done():
 			timer.Stop()
 			return 0, context.Cause(c.ctx)

@@ -97,6 +97,42 @@ func TestSlowDiskIsNobodysFault(t *testing.T) {
 	}
 }
 
+// TestStandstillIsNobodysFault closes no connection for a time in which the server had
+// no processor itself, but the next time that it stands still.
+func TestStandstillIsNobodysFault(t *testing.T) { synctest.Test(t, testStandstillIsNobodysFault) }
+
+func testStandstillIsNobodysFault(t *testing.T) {
+	clock := new(laterClock)
+	b := newBench(t, func(o *Options) { o.MaxMemory, o.Now = 1<<20, clock.now })
+	half := append([]byte{0x06, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1}, make([]byte, 1<<20)...) // of a Produce of 96 MiB
+	still, waits := b.dial(), b.dial()
+	if _, err := still.nc.Write(half); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = waits.nc.Write(half) }() // closed with the bench
+	synctest.Wait()
+	if b.memory.free() > 0 {
+		t.Fatal("nobody waits for memory")
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = still.nc.Read(make([]byte, 1))
+	}()
+	clock.advance(2 * b.patience)
+	time.Sleep(b.patience)
+	synctest.Wait()
+	select {
+	case <-ended:
+		t.Error("closed for a standstill of the server")
+	default:
+	}
+	began := time.Now()
+	if <-ended; time.Since(began) != b.patience {
+		t.Errorf("closed after %v more, want %v", time.Since(began), b.patience)
+	}
+}
+
 // TestWaitingForMemory closes a connection whose client sends nothing, and not one
 // that sends and has more, as long as there is another; but where there is
 // none, not even that one holds up the others for good.
