@@ -99,7 +99,9 @@ func (l *Log) commitEntry(batch []*request) error {
 		l.entry.buf = nil
 	}
 	l.apply(batch)
-	l.metrics.commits.Observe(l.seconds(began))
+	took := l.opts.time().Sub(began)
+	l.journal.busy += took
+	l.metrics.commits.Observe(took.Seconds())
 	return nil
 }
 
@@ -126,9 +128,9 @@ func (l *Log) fill(at int64) error {
 	for i := range l.entry.runs {
 		r := &l.entry.runs[i]
 		short := r.bytes < l.opts.DeferRunBytes
-		stays := (!short || under && l.short < maxShort) && l.mayDefer(int64(r.bytes))
+		stays := (!short || under && l.journal.short < maxShort) && l.mayDefer(int64(r.bytes))
 		if stays && short {
-			l.short++
+			l.journal.short++
 		}
 		if !stays {
 			err := r.seg.write(l.entry.batches(r), r.pos)
@@ -137,6 +139,7 @@ func (l *Log) fill(at int64) error {
 			}
 		}
 		if stays {
+			l.journal.extents++
 			r.seg.extents.add(extent{pos: r.pos, bytes: int64(r.bytes), at: at + int64(l.entry.first+r.at), source: l.journal.source})
 		}
 	}

@@ -41,7 +41,8 @@ type segmentFile struct {
 	dirty   bool  // has bytes or an entry that is not synced
 	run     int   // of the entry being made, from 1; see entryEncoder
 
-	extents extents // what stands in journals and not in the file
+	extents    extents     // what stands in journals and not in the file
+	unreadable atomic.Bool // some of it is, and stays in journals; see kept.go
 
 	// The index is derived: an entry for the first batch of about every
 	// indexEveryBytes, up to indexed, and the last positions that readers went
