@@ -37,6 +37,7 @@ func heapBytes() uint64 {
 
 func newHeap() heap { return heap{heapBytes()} }
 
+// below holds that not much more is in use now.
 func (h heap) below(t *testing.T, mib int) {
 	t.Helper()
 	if now := heapBytes(); now > h.before && (now-h.before)>>20 >= uint64(mib) {
@@ -132,14 +133,13 @@ func testHalfFrames(t *testing.T) {
 	b := tight(t, 16)
 	b.topic("t", 1, nil)
 	b.fill("t", 1)
+	half := append([]byte{0x06, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1}, make([]byte, 3<<20)...) // of a Produce of 100,663,296 bytes
 	h := newHeap()
-	head := []byte{0x06, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1} // a Produce of 100,663,296 bytes
 	var writers sync.WaitGroup
 	for range 50 {
 		c := b.dial()
 		writers.Go(func() {
-			_, _ = c.nc.Write(head)
-			_, _ = c.nc.Write(make([]byte, 3<<20)) // then nothing, and the server closes it
+			_, _ = c.nc.Write(half) // then nothing, and the server closes it
 		})
 	}
 	b.lives("t")
@@ -273,7 +273,9 @@ func TestHugeCounts(t *testing.T) {
 
 // TestEmptyPartitions bounds the partitions of a Produce, whose frame may be
 // large.
-func TestEmptyPartitions(t *testing.T) {
+func TestEmptyPartitions(t *testing.T) { synctest.Test(t, testEmptyPartitions) }
+
+func testEmptyPartitions(t *testing.T) {
 	b := newBench(t, nil)
 	b.topic("t", 1, nil)
 	b.fill("t", 1)
@@ -282,15 +284,18 @@ func TestEmptyPartitions(t *testing.T) {
 	h := newHeap()
 	c := b.dial()
 	req.Version = 9
-	go c.send(req) // the server closes before all of it is written
+	go func() { _, _ = c.nc.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)) }() // the server closes before all of it is written
 	c.closed("a Produce for a million partitions")
+	synctest.Wait() // for whoever has some of it still
 	req.Topics = nil
 	b.lives("t")
 	h.below(t, 64)
 }
 
 // TestWideAnswers asks for the same large thing many times in one request.
-func TestWideAnswers(t *testing.T) {
+func TestWideAnswers(t *testing.T) { synctest.Test(t, testWideAnswers) }
+
+func testWideAnswers(t *testing.T) {
 	b := newBench(t, nil)
 	topic := b.topic("t", 500, nil)
 	b.fill("t", 1)
@@ -335,6 +340,7 @@ func TestWideAnswers(t *testing.T) {
 			t.Errorf("%s is answered with %d bytes", name, len(body))
 		}
 		_ = c.nc.Close()
+		synctest.Wait() // for whoever works on it still
 		b.lives("t")
 		h.below(t, 64)
 	}
@@ -343,7 +349,9 @@ func TestWideAnswers(t *testing.T) {
 
 // TestManyPartitions asks for very many partitions, there and not there, in one
 // request.
-func TestManyPartitions(t *testing.T) {
+func TestManyPartitions(t *testing.T) { synctest.Test(t, testManyPartitions) }
+
+func testManyPartitions(t *testing.T) {
 	b := newBench(t, nil)
 	b.topic("t", 2, nil)
 	b.fill("t", 1)
@@ -371,6 +379,7 @@ func TestManyPartitions(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", kmsg.NameForKey(req.Key()), len(body), err)
 		}
 		_ = c.nc.Close()
+		synctest.Wait() // for whoever works on it still
 		b.lives("t")
 		h.below(t, 64)
 	}

@@ -21,6 +21,7 @@ type memory struct {
 	mu    sync.Mutex
 	left  int
 	freed chan struct{} // closed when there is some again; nil if nobody waits
+	since time.Time     // when the first of those who wait began to
 }
 
 // free returns how many bytes are left.
@@ -39,7 +40,7 @@ const (
 
 // try takes want bytes, or if that is more than a quarter of what is left, so
 // much but at least least. It returns a channel to wait for if nothing is left.
-func (m *memory) try(want, least int) (got int, freed <-chan struct{}) {
+func (m *memory) try(want, least int, now time.Time) (got int, freed <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.left > 0 {
@@ -48,9 +49,16 @@ func (m *memory) try(want, least int) (got int, freed <-chan struct{}) {
 		return got, nil
 	}
 	if m.freed == nil {
-		m.freed = make(chan struct{})
+		m.freed, m.since = make(chan struct{}), now
 	}
 	return 0, m.freed
+}
+
+// shortFor reports whether nothing has come free for d, and somebody waits.
+func (m *memory) shortFor(d time.Duration, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.freed != nil && now.Sub(m.since) >= d
 }
 
 // give gives back n bytes; below 0 it takes them, whatever is left.
@@ -67,7 +75,7 @@ func (m *memory) give(n int) {
 // hold waits for memory, see memory.try; the connection owns it until release.
 func (c *conn) hold(want, least int) (int, error) {
 	for waits := false; ; {
-		got, freed := c.srv.memory.try(want, least)
+		got, freed := c.srv.memory.try(want, least, c.srv.opts.Now())
 		if freed == nil {
 			c.held.Add(int64(got))
 			return got, nil
@@ -106,11 +114,12 @@ var errHeld = errors.New("closed because others waited for the memory it held")
 // relieve closes the connection that holds the most of those that stand still.
 func (s *Server) relieve() {
 	now := s.opts.Now()
+	dead := s.memory.shortFor(deadlock*s.patience, now) // else it is just not a connection's turn
 	var worst *conn
 	most := int64(0)
 	s.mu.Lock()
 	for c := range s.conns {
-		still := c.reading.longer(now, s.patience) || c.writing.longer(now, s.patience) || c.wanting.longer(now, deadlock*s.patience)
+		still := c.reading.longer(now, s.patience) || c.writing.longer(now, s.patience) || dead && c.wanting.longer(now, deadlock*s.patience)
 		if n := c.held.Load(); still && n > most {
 			worst, most = c, n
 		}
