@@ -22,11 +22,9 @@ import (
 // formatVersion of the data directory. A newer one is refused, and so are those
 // from before the first release. Version 4 has partitions that are offline; a
 // program that knew nothing of those would lose what is held for them. Version 5
-// has aborted transactions as bytes, version 6 segments of which a part stands in
-// journals before the checkpoint's. A checkpoint has the version that it needs.
+// has aborted transactions as bytes. A checkpoint has the version that it needs.
 const (
-	formatVersion  = keptVersion
-	keptVersion    = 6
+	formatVersion  = packedVersion
 	packedVersion  = 5
 	offlineVersion = 4
 	oldestVersion  = 3
@@ -72,11 +70,7 @@ type checkpointSegment struct {
 	segmentID
 	Bytes, MaxTime int64
 	Created        int64
-	Sum            uint32     `json:",omitempty"`
-	Extents        extentList `json:",omitempty"` // in kept journals; see kept.go
-
-	seg *segmentFile // the same, and all of its extents, of a snapshot
-	all extentList
+	Sum            uint32 `json:",omitempty"`
 }
 
 // A checkpointOffset is an offset of a group, pending if it has a producer.
@@ -170,11 +164,9 @@ type cut struct {
 	unsynced []unsyncedSegment
 	dirs     []string // whose entries are not synced
 	remove   []string // files and directories that the checkpoint no longer needs
-	settle   int      // of the journals before it all is written to segments; the rest is kept
-	old      journal  // before the new one; what reads it is in free or among the log's kept ones
-	oldKept  bool     // segments have extents in it
-	free     []freeJournal
-	recycle  bool // one of those may be written over by the next one
+	old      journal  // before the new one
+	spare    string   // the same, if the next one may be written over it
+	unread   bool     // nobody reads the old journal
 }
 
 // checkpointing reports whether a checkpoint is under way.
@@ -227,7 +219,7 @@ func (l *Log) startCheckpoint() {
 	c := l.stalled
 	if l.stalled = nil; c == nil {
 		var err error
-		if c, err = l.cut(false, l.settleBefore(l.journal.number+1)); errors.As(err, new(*shortageError)) {
+		if c, err = l.cut(false); errors.As(err, new(*shortageError)) {
 			l.waitFor(err)
 			return
 		} else if err != nil {
@@ -276,15 +268,14 @@ func (l *Log) finishLate() {
 	}
 }
 
-// checkpointNow makes a checkpoint that copies what the journals before settle have.
-func (l *Log) checkpointNow(clean bool, settle int) error {
+func (l *Log) checkpointNow(clean bool) error {
 	if c := l.stalled; c != nil {
 		l.stalled = nil
 		if err := l.finishOrGiveUp(c); err != nil {
 			return err
 		}
 	}
-	c, err := l.cut(clean, settle)
+	c, err := l.cut(clean)
 	if err != nil {
 		return err
 	}
@@ -300,8 +291,8 @@ func (l *Log) finishOrGiveUp(c *cut) error {
 }
 
 // cut begins a new journal.
-func (l *Log) cut(clean bool, settle int) (*cut, error) {
-	fs, old, oldKept := l.opts.FS, l.journal, l.keptNow()
+func (l *Log) cut(clean bool) (*cut, error) {
+	fs, old := l.opts.FS, l.journal
 	if seeded("journal-written-over-early") && old.file != nil {
 		l.spare = journalName(fs, l.opts.Dir, old.number)
 	}
@@ -310,18 +301,21 @@ func (l *Log) cut(clean bool, settle int) (*cut, error) {
 	if !keep {
 		l.dropSpare()
 	}
-	next, err := createJournal(fs, l.opts.Dir, l.spare, journal{number: old.number + 1, first: old.seq, seq: old.seq, salt: l.salt, nosync: l.opts.NoSync, piece: l.opts.pieceBytes})
+	next, err := createJournal(fs, l.opts.Dir, l.spare, journal{number: old.number + 1, seq: old.seq, salt: l.salt, nosync: l.opts.NoSync, piece: l.opts.pieceBytes})
 	if err != nil {
 		l.dropSpare()
 		return nil, err
 	}
 	l.spare = ""
-	c := &cut{file: l.snapshot(settle), remove: append(l.oldFiles, l.unremoved...), settle: settle, recycle: keep}
+	c := &cut{file: l.snapshot(), remove: append(l.oldFiles, l.unremoved...), unread: true}
 	c.file.Journal, c.file.Seq, c.file.Clean = next.number, next.seq, clean
-	c.old = old
-	c.old.source = nil
-	l.takeKept(c, oldKept)
-	l.journal, l.oldFiles, l.largeBytes, l.due = next, nil, 0, false
+	c.old, l.settling = old, old.bytes
+	if old.number > 0 && !keep {
+		c.remove = append(c.remove, journalName(fs, l.opts.Dir, old.number))
+	} else if old.number > 0 && !seeded("journal-written-over-early") {
+		c.spare = journalName(fs, l.opts.Dir, old.number)
+	}
+	l.journal, l.oldFiles, l.largeBytes, l.short, l.due = next, nil, 0, 0, false
 	l.journal.began = l.opts.time()
 	for _, t := range l.topics {
 		for _, p := range t.partitions {
@@ -337,7 +331,7 @@ func (l *Log) cut(clean bool, settle int) (*cut, error) {
 func (c *cut) takeDirty(p *partition, journal int) {
 	for _, s := range p.segments {
 		u := unsyncedSegment{path: p.path(s.segmentID)}
-		if s.extents.before(c.settle) && !s.unreadable.Load() {
+		if s.extents.any() {
 			s.refs.Add(1)
 			u.seg = s
 		}
@@ -356,18 +350,12 @@ func (c *cut) takeDirty(p *partition, journal int) {
 // checkpoint. After a shortageError it may be called again.
 func (l *Log) finishCheckpoint(c *cut) error {
 	fs := l.opts.FS
-	if err := l.each(len(c.unsynced), func(i int) error { return l.finishSegment(&c.unsynced[i], c.settle) }); err != nil {
+	if err := l.each(len(c.unsynced), func(i int) error { return c.unsynced[i].finish(fs, c.file.Journal) }); err != nil {
 		return err
 	}
-	l.keepUnreadable(c)
-	if c.oldKept && c.old.file != nil && c.old.nosync && !seeded("kept-journal-not-synced") {
-		if err := c.old.file.Sync(); err != nil {
-			return fmt.Errorf("syncing journal: %w", err)
-		}
-	}
-	c.old.close()
+	// Who still reads a segment that is dropped may read it in the old journal.
+	c.unread = c.old.close() && c.unread
 	c.old = journal{}
-	c.release()
 	if err := l.each(len(c.dirs), func(i int) error { return syncDir(fs, c.dirs[i]) }); err != nil {
 		return err
 	}
@@ -379,23 +367,18 @@ func (l *Log) finishCheckpoint(c *cut) error {
 	if err := writeCheckpoint(fs, l.opts.Dir, c.file); err != nil {
 		return err
 	}
-	remove, spare := slices.Clone(c.remove), ""
-	for _, f := range slices.Backward(c.free) {
-		switch name := journalName(fs, l.opts.Dir, f.number); {
-		case !c.recycle || !f.unread || spare != "":
-			remove = append(remove, name)
-		case !seeded("journal-written-over-early"):
-			spare = name
-		}
-	}
 	l.unremoved = nil
-	for _, name := range remove {
+	for _, name := range c.remove {
 		if err := fs.RemoveAll(name); err != nil {
 			l.opts.Logger.Warn("could not remove an old file; the next checkpoint tries again", "file", name, "error", err)
 			l.unremoved = append(l.unremoved, name)
 		}
 	}
-	l.spare = spare
+	if !c.unread && c.spare != "" {
+		_ = fs.Remove(c.spare) // else it goes at the next start
+		c.spare = ""
+	}
+	l.spare = c.spare
 	return nil
 }
 
@@ -440,7 +423,6 @@ func (c *cut) giveUp() {
 		c.unsynced[i].release()
 	}
 	c.old.close()
-	c.release()
 }
 
 func (u *unsyncedSegment) release() {
@@ -450,20 +432,14 @@ func (u *unsyncedSegment) release() {
 	}
 }
 
-// finishSegment writes to a segment what of it stands in the journals before the one
+// finish writes to the segment what of it stands in the journals before the one
 // given, and syncs it. The file is synced through a handle of its own, since the
 // committer goes on writing to it. Readers find all of it in the journals until
-// then: what failed to be synced is not to be trusted. What can't be read there stays.
-func (l *Log) finishSegment(u *unsyncedSegment, journal int) (err error) {
-	fs := l.opts.FS
+// then: what failed to be synced is not to be trusted.
+func (u *unsyncedSegment) finish(fs vfs.FS, journal int) (err error) {
 	n, late := 0, seeded("settled-after-sync")
 	if u.seg != nil && !late {
-		n, err = u.seg.extents.settle(journal, u.seg.file)
-		if unread := (*unreadError)(nil); errors.As(err, &unread) {
-			u.seg.unreadable.Store(true)
-			l.opts.Logger.Error("records can't be put in their segment, since the journal that has them can't be read; reading them fails, too. Restore the journal from a copy and start again",
-				"segment", u.path, "journal", unread.journal, "error", unread.error)
-		} else if err != nil {
+		if n, err = u.seg.extents.settle(journal, u.seg.file); err != nil {
 			return err
 		}
 	}
@@ -492,9 +468,8 @@ func (l *Log) dropSpare() {
 	}
 }
 
-// snapshot describes the state for a checkpoint that settles what is in the journals
-// before the one given.
-func (l *Log) snapshot(settle int) *checkpointFile {
+// snapshot describes the state for a checkpoint.
+func (l *Log) snapshot() *checkpointFile {
 	c := &checkpointFile{
 		Version: oldestVersion, Epoch: l.epoch, Cluster: l.clusterID, Producers: l.endProducer,
 		Groups: map[string][]checkpointOffset{}, States: map[string][]byte{},
@@ -502,17 +477,12 @@ func (l *Log) snapshot(settle int) *checkpointFile {
 	for _, t := range l.topics {
 		ct := checkpointTopic{Topic: t.Topic}
 		for _, p := range t.partitions {
-			part := p.snapshot(settle)
+			part := p.snapshot()
 			if p.offline != nil {
 				c.Version = max(c.Version, offlineVersion)
 			}
 			if len(part.Aborted) > 0 {
-				c.Version = max(c.Version, packedVersion)
-			}
-			for _, s := range part.Segments {
-				if len(s.Extents) > 0 {
-					c.Version = keptVersion
-				}
+				c.Version = packedVersion
 			}
 			ct.Parts = append(ct.Parts, part)
 		}
@@ -532,7 +502,7 @@ func (l *Log) snapshot(settle int) *checkpointFile {
 	return c
 }
 
-func (p *partition) snapshot(settle int) checkpointPartition {
+func (p *partition) snapshot() checkpointPartition {
 	if p.offline != nil {
 		return p.saved
 	}
@@ -546,15 +516,7 @@ func (p *partition) snapshot(settle int) checkpointPartition {
 		c.Producers[id] = &copied
 	}
 	for _, s := range p.segments {
-		cs := checkpointSegment{segmentID: s.segmentID, Bytes: s.size, MaxTime: s.maxTime, Created: s.created, Sum: s.sum, seg: s}
-		if s.extents.any() && !seeded("kept-extents-left-out") {
-			cs.all = s.extents.snapshot()
-			cs.Extents = cs.all
-			if !s.unreadable.Load() {
-				cs.Extents = cs.all[cs.all.before(settle):]
-			}
-		}
-		c.Segments = append(c.Segments, cs)
+		c.Segments = append(c.Segments, checkpointSegment{segmentID: s.segmentID, Bytes: s.size, MaxTime: s.maxTime, Created: s.created, Sum: s.sum})
 	}
 	return c
 }

@@ -75,7 +75,7 @@ func TestShortExtentsAreBounded(t *testing.T) {
 	n := fillJournal(t, l, p)
 	for _, c := range []struct{ before, want int }{{0, 1}, {maxShort - 1, 1}, {maxShort, 0}} {
 		extents := &l.topics["t"].partitions[0].segments[0].extents
-		l.journal.short = c.before
+		l.short = c.before
 		was := len(extents.snapshot())
 		produceTest(t, l, p, fmt.Sprint(n))
 		if got := len(extents.snapshot()) - was; got != c.want || !l.checkpointing() {

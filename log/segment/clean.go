@@ -56,8 +56,8 @@ func (k *keeper) stop() {
 
 // Housekeep does once what time brings: transactions that were open for too
 // long are aborted, idle producers forgotten, records dropped by retention,
-// topics compacted, segments that nobody reads closed, kept journals copied, and the
-// space on the disk is looked at. With a Clock it happens by itself.
+// topics compacted, segments that nobody reads closed, and the space on the disk
+// is looked at. With a Clock it happens by itself.
 func (l *Log) Housekeep() {
 	l.checkSpace()
 	if l.queue.failure() != nil {
@@ -67,7 +67,7 @@ func (l *Log) Housekeep() {
 	for _, job := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"transactions", l.expire}, {"retention", l.retain}, {"compaction", l.compactAll}, {"segments", l.cool}, {"journals", l.settleKept}} {
+	}{{"transactions", l.expire}, {"retention", l.retain}, {"compaction", l.compactAll}, {"segments", l.cool}} {
 		if err := job.run(ctx); err != nil {
 			l.opts.Logger.Error("housekeeping did not succeed", "of", job.name, "error", err)
 		}

@@ -99,9 +99,7 @@ func (l *Log) commitEntry(batch []*request) error {
 		l.entry.buf = nil
 	}
 	l.apply(batch)
-	took := l.opts.time().Sub(began)
-	l.journal.busy += took
-	l.metrics.commits.Observe(took.Seconds())
+	l.metrics.commits.Observe(l.seconds(began))
 	return nil
 }
 
@@ -128,9 +126,9 @@ func (l *Log) fill(at int64) error {
 	for i := range l.entry.runs {
 		r := &l.entry.runs[i]
 		short := r.bytes < l.opts.DeferRunBytes
-		stays := (!short || under && l.journal.short < maxShort) && l.mayDefer(int64(r.bytes))
+		stays := (!short || under && l.short < maxShort) && l.mayDefer(int64(r.bytes))
 		if stays && short {
-			l.journal.short++
+			l.short++
 		}
 		if !stays {
 			err := r.seg.write(l.entry.batches(r), r.pos)
@@ -139,7 +137,6 @@ func (l *Log) fill(at int64) error {
 			}
 		}
 		if stays {
-			l.journal.extents++
 			r.seg.extents.add(extent{pos: r.pos, bytes: int64(r.bytes), at: at + int64(l.entry.first+r.at), source: l.journal.source})
 		}
 	}

@@ -685,7 +685,7 @@ func (f *flipped) outcome(fs *vfs.MemFS, i int) (string, error) {
 		return "no effect", nil
 	case err != nil && warned && offline == 0:
 		return "reported", nil
-	case err != nil || offline > 1 && !strings.Contains(f.files[i], "/journal-") || !warned: // segments of several may have extents in a journal
+	case err != nil || offline > 1 || !warned:
 		return "", fmt.Errorf("%d partitions are offline, reported: %v: %w", offline, warned, err)
 	}
 	if err := rewrite(fs, f.files[i], f.content(i)); err != nil {

@@ -14,7 +14,6 @@
 //	LOCK                                  held while the log is open
 //	checkpoint                            JSON and its CRC: the state as of a journal's start
 //	journal-N, journal-N+1, …             what has happened since
-//	journal-K                             before N, kept: segments have extents in it
 //	held-<topic id>-<partition>           what journals had for a partition that is offline
 //	reserve                               disk space given free when the disk is full
 //	topics/<topic id>/<partition>/<base offset>[.<generation>].log
@@ -72,8 +71,7 @@
 // at once, without fsync. A checkpoint begins a new journal, fills and syncs the
 // segments while appends go on, then names the new journal in place of the old
 // one and drops that. In a flood it waits, within bounds, for the flood's end
-// (space.go). While the disk has all it can do it fills none: it names the extents,
-// and the journal is kept until there is time (kept.go).
+// (space.go).
 // Batches of a segment that come to LargeRunBytes or more are written and synced
 // there first and the journal only says where they are. Files of deleted topics,
 // trimmed and compacted segments go once no checkpoint names them.

@@ -18,8 +18,7 @@ import (
 // closes it.
 type source struct {
 	file    vfs.File
-	journal int   // its number
-	bytes   int64 // of a kept one that was opened: its size
+	journal int // its number
 	refs    atomic.Int32
 }
 
@@ -56,7 +55,7 @@ type extents struct {
 	first atomic.Int64 // position of the first one, MaxInt64 if there is none
 
 	mu   sync.Mutex
-	list extentList // what it holds is not changed, nor its array within its length
+	list []extent // what it holds is not changed, nor its array within its length
 
 	// reading is held, shared, by readers for as long as they use a list. Who
 	// has taken extents away waits for those before it gives the sources free.
@@ -66,9 +65,6 @@ type extents struct {
 func (x *extents) init() { x.first.Store(math.MaxInt64) }
 
 func (x *extents) any() bool { return x.first.Load() != math.MaxInt64 }
-
-// before reports whether there are extents in journals before the one given.
-func (x *extents) before(journal int) bool { return x.any() && x.snapshot().before(journal) > 0 }
 
 // add takes in an extent behind the others.
 func (x *extents) add(e extent) {
@@ -80,7 +76,7 @@ func (x *extents) add(e extent) {
 	}
 }
 
-func (x *extents) snapshot() extentList {
+func (x *extents) snapshot() []extent {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.list
@@ -116,12 +112,6 @@ func (x *extents) readAt(file vfs.File, buf []byte, pos int64) (n int, err error
 	return n, nil
 }
 
-// An unreadError is that a journal which has batches can't be read.
-type unreadError struct {
-	journal int
-	error
-}
-
 // settleBytes is the size of the writes that settle makes.
 const settleBytes = 1 << 20
 
@@ -132,7 +122,7 @@ const settleBytes = 1 << 20
 func (x *extents) settle(before int, file vfs.File) (n int, err error) {
 	var buf []byte
 	list := x.snapshot()
-	n = list.before(before)
+	n = sort.Search(len(list), func(i int) bool { return list[i].source.journal >= before })
 	for rest := list[:n]; len(rest) > 0; {
 		// Those that follow each other are written at once.
 		pos := rest[0].pos
@@ -151,7 +141,7 @@ func (x *extents) settle(before int, file vfs.File) (n int, err error) {
 				if err == nil || err == io.EOF {
 					err = fmt.Errorf("%w: it is shorter than it was", log.ErrCorrupt)
 				}
-				return 0, &unreadError{e.source.journal, fmt.Errorf("reading journal-%d: %w", e.source.journal, err)}
+				return 0, fmt.Errorf("reading journal-%d: %w", e.source.journal, err)
 			}
 		}
 		if !seeded("extents-not-settled") {

@@ -41,8 +41,7 @@ type segmentFile struct {
 	dirty   bool  // has bytes or an entry that is not synced
 	run     int   // of the entry being made, from 1; see entryEncoder
 
-	extents    extents     // what stands in journals and not in the file
-	unreadable atomic.Bool // some of it is, and stays in journals; see kept.go
+	extents extents // what stands in journals and not in the file
 
 	// The index is derived: an entry for the first batch of about every
 	// indexEveryBytes, up to indexed, and the last positions that readers went

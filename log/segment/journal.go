@@ -30,18 +30,14 @@ type journal struct {
 	file   vfs.File
 	source *source // the same, to read; nil if nobody does
 	number int
-	first  uint64 // entry
 	seq    uint64 // of the next entry
 	seed   uint32 // what the CRCs of its entries go on from
 	salt   uint64
 	bytes  int64
-	// extents that segments have in it, of all runs and of short ones
-	extents, short int
-	space          int64 // that the file takes, at least
-	nosync         bool
-	piece          int // bytes of those that a long entry is written in, 0 if in one
-	began          time.Time
-	busy           time.Duration // with commits
+	space  int64 // that the file takes, at least
+	nosync bool
+	piece  int // bytes of those that a long entry is written in, 0 if in one
+	began  time.Time
 }
 
 // createJournal makes the file of j, whose first entry has number j.seq, and its

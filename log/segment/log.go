@@ -27,7 +27,6 @@ type Log struct {
 	waits     atomic.Bool  // a checkpoint does, for the next look at the space on the disk
 	noFiles   atomic.Bool  // can be opened; see shortage.go
 	flood     atomic.Int64 // bytes that a journal may have in a flood; see space.go
-	keep      atomic.Int64 // bytes of journals that may be kept; see kept.go
 
 	// mu guards the maps, which only the committer changes and so reads
 	// without; partitions have their own locks.
@@ -65,10 +64,9 @@ type Log struct {
 	ops, appends              []*op // of the entry being committed, and its appends
 	touched                   map[string]struct{}
 	room                      int64         // bytes that may stay in the journal alone before the space on the disk is looked at
+	short                     int           // extents of short runs in the journal
 	due                       bool          // a checkpoint is, whatever the journal's size
-	settling                  int64         // bytes of the journals before this one, which a checkpoint may still need space for
-	kept                      []keptJournal // those in which segments have extents
-	back                      []keptJournal // those that were to be given free and are not; of the checkpoint under way
+	settling                  int64         // bytes of the journal before this one, which a checkpoint may still need space for
 	oldFiles                  []string      // to be removed once no checkpoint names them
 	largeBytes                int64         // of batches that bypassed the current journal
 	checkpoint                chan struct{} // closed when the checkpoint under way has ended
@@ -103,7 +101,6 @@ func Open(opts Options) (*Log, error) {
 	l.reset()
 	close(l.checkpoint)
 	l.flood.Store(opts.FloodBytes)
-	l.keep.Store(opts.KeepBytes)
 	l.watchSpace()
 	l.watchers.Store(&[]*watcher{})
 	l.queue = newCommitter(l.commit)
@@ -175,7 +172,7 @@ func (l *Log) Close() error {
 	l.awaitCheckpoint()
 	err := l.queue.failure()
 	if err == nil {
-		err = l.checkpointNow(true, l.settleBefore(l.journal.number+1))
+		err = l.checkpointNow(true)
 	}
 	if l.stalled != nil {
 		l.stalled.giveUp()
@@ -189,7 +186,6 @@ func (l *Log) Close() error {
 
 func (l *Log) closeFiles() {
 	l.journal.close()
-	l.closeKept()
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, t := range l.topics {

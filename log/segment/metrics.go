@@ -14,7 +14,6 @@ type metrics struct {
 	batches     prometheus.Counter
 	bytes       prometheus.Counter
 	journal     prometheus.Counter
-	kept        prometheus.Gauge
 }
 
 // diskBuckets are from 50 µs, which an fsync takes at least, to 13 s.
@@ -32,8 +31,6 @@ func newMetrics() metrics {
 		batches: counter("karst_log_appended_batches_total", "Record batches appended."),
 		bytes:   counter("karst_log_appended_bytes_total", "Bytes of record batches appended, as producers compressed them."),
 		journal: counter("karst_log_journal_bytes_total", "Bytes written to the journal."),
-		kept: prometheus.NewGauge(prometheus.GaugeOpts{Name: "karst_log_kept_bytes",
-			Help: "Bytes of earlier journals whose records are yet to be put in their segments."}),
 	}
 }
 
@@ -54,7 +51,7 @@ var (
 // Describe implements prometheus.Collector.
 func (l *Log) Describe(ch chan<- *prometheus.Desc) {
 	m := &l.metrics
-	for _, c := range []prometheus.Metric{m.commits, m.checkpoints, m.batches, m.bytes, m.journal, m.kept} {
+	for _, c := range []prometheus.Metric{m.commits, m.checkpoints, m.batches, m.bytes, m.journal} {
 		ch <- c.Desc()
 	}
 	for _, d := range []*prometheus.Desc{topicsDesc, partsDesc, offlineDesc, groupsDesc, refusingDesc, failedDesc, topicSizeDesc, topicEndDesc} {
@@ -65,7 +62,7 @@ func (l *Log) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (l *Log) Collect(ch chan<- prometheus.Metric) {
 	m := &l.metrics
-	for _, c := range []prometheus.Metric{m.commits, m.checkpoints, m.batches, m.bytes, m.journal, m.kept} {
+	for _, c := range []prometheus.Metric{m.commits, m.checkpoints, m.batches, m.bytes, m.journal} {
 		ch <- c
 	}
 	gauge := func(d *prometheus.Desc, v int64, labels ...string) {

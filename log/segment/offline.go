@@ -89,18 +89,13 @@ func (l *Log) loadPartition(id partitionID, c *checkpointPartition) error {
 	p := l.byID[id.Topic].partitions[id.Index]
 	if p.offline != nil { // as the run before has found
 		p.saved = *c
-		l.keepFor(c)
 		return nil
 	}
 	err := p.load(c)
-	for i := 0; i < len(p.segments) && err == nil; i++ {
-		err = l.openExtents(p.segments[i], c.Segments[i].Extents)
-	}
 	if damage := (*damageError)(nil); errors.As(err, &damage) {
 		l.damaged[id] = damage
 		p.takeOffline(damage)
 		p.saved = *c
-		l.keepFor(c)
 		return nil
 	}
 	if err != nil {

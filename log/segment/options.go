@@ -41,14 +41,10 @@ type Options struct {
 	// pieceBytes is how much of a long journal entry is written at once, see
 	// journal.writePieces; 512 KiB.
 	pieceBytes int
-	// keepEntryBytes is how long the entries of a journal are on average that is
-	// kept, see Log.keeps; 192 KiB.
-	keepEntryBytes int64
 
 	SegmentBytes  int64 // a segment is closed when it would exceed this; 256 MiB
 	JournalBytes  int64 // a checkpoint is made when the journal exceeds this; 128 MiB
 	FloodBytes    int64 // in a flood, when it exceeds this, or a sixteenth of the free space; 1 GiB
-	KeepBytes     int64 // of journals that are kept in a flood, or an eighth of the free space; 16 GiB, below 0 none
 	LargeRunBytes int   // batches of a segment that come to this together bypass the journal; 1 MiB
 	DeferRunBytes int   // those that come to this are in the journal alone until a checkpoint; 4 KiB
 	MaxBatchBytes int   // 64 MiB
@@ -95,8 +91,6 @@ func (o *Options) setDefaults() {
 	setDefault(&o.SegmentBytes, 256<<20)
 	setDefault(&o.JournalBytes, 128<<20)
 	setDefault(&o.FloodBytes, 1<<30)
-	setDefault(&o.KeepBytes, 16<<30)
-	setDefault(&o.keepEntryBytes, 192<<10)
 	setDefault(&o.LargeRunBytes, 1<<20)
 	setDefault(&o.pieceBytes, 512<<10)
 	setDefault(&o.DeferRunBytes, 4<<10)

@@ -39,7 +39,7 @@ func (l *Log) recover() error {
 		}
 	} else {
 		if journals[c.Journal] {
-			if err := l.removeJournals(journals, c); err != nil {
+			if err := l.removeJournals(journals, c.Journal); err != nil {
 				return err
 			}
 		}
@@ -58,19 +58,18 @@ func (l *Log) recover() error {
 	// The next journal takes the number after the last one that was used: what
 	// has a higher one was made by a start that was cut short.
 	l.journal.seq, l.journal.nosync = seq, l.opts.NoSync
-	// It copies nothing of what is kept: a start must not wait for that.
-	if err := l.checkpointNow(false, 0); err != nil {
+	if err := l.checkpointNow(false); err != nil {
 		return err
 	}
 	return l.removeStray(names)
 }
 
-// removeJournals removes those before the checkpoint's that it does not name. It must
-// be there after a power cut, too: on a full disk the replay may need their space.
-func (l *Log) removeJournals(journals map[int]bool, c *checkpointFile) error {
-	synced, kept := false, c.journals()
+// removeJournals removes those before the checkpoint's, which must be there after a
+// power cut, too: on a full disk the replay may need their space.
+func (l *Log) removeJournals(journals map[int]bool, before int) error {
+	synced := false
 	for n := range journals {
-		if n >= c.Journal || kept[n] {
+		if n >= before {
 			continue
 		}
 		if !synced {
@@ -309,7 +308,7 @@ func (p *partition) load(c *checkpointPartition) error {
 		if err != nil {
 			return err
 		}
-		if i < len(c.Segments)-1 && len(cs.Extents) == 0 {
+		if i < len(c.Segments)-1 {
 			s.close()
 		}
 		p.segments = append(p.segments, s)
@@ -322,8 +321,8 @@ func (p *partition) load(c *checkpointPartition) error {
 func (p *partition) openSegment(c checkpointSegment) (*segmentFile, error) {
 	path := p.path(c.segmentID)
 	info, err := p.fs.Stat(path)
-	if bytes := c.Extents.fileBytes(c.Bytes); err == nil && info.Size() < bytes {
-		err = fmt.Errorf("%w: it has %d bytes and had %d", log.ErrCorrupt, info.Size(), bytes)
+	if err == nil && info.Size() < c.Bytes {
+		err = fmt.Errorf("%w: it has %d bytes and had %d", log.ErrCorrupt, info.Size(), c.Bytes)
 	}
 	if err != nil {
 		return nil, damaged(path, false, fmt.Errorf("segment %s: %w", c.name(), withoutPath(err)))
@@ -462,9 +461,9 @@ func (p *partition) readPlaced(o *op) error {
 // nor the journal names.
 func (l *Log) removeStray(names []string) error {
 	fs := l.opts.FS
-	current, kept := journalName(fs, l.opts.Dir, l.journal.number), l.keptNames(fs)
+	current := journalName(fs, l.opts.Dir, l.journal.number)
 	for _, name := range names {
-		if path := fs.PathJoin(l.opts.Dir, name); strings.HasPrefix(name, "journal-") && path != current && path != l.spare && !kept[name] {
+		if path := fs.PathJoin(l.opts.Dir, name); strings.HasPrefix(name, "journal-") && path != current && path != l.spare {
 			_ = fs.Remove(path)
 		}
 	}

@@ -65,9 +65,6 @@ func suite() (err error) {
 		if err := randomCrashes(s, 60, false); err != nil {
 			return fmt.Errorf("random crashes, seed %d: %w", s, err)
 		}
-		if err := randomCrashes(s, 60, true); err != nil {
-			return fmt.Errorf("random crashes without sync, seed %d: %w", s, err)
-		}
 	}
 	for s := range uint64(300) {
 		if _, err := damageWhileItLives(s, 60); err != nil {

@@ -51,7 +51,6 @@ func (l *Log) checkSpace() {
 	}
 	if err == nil {
 		l.flood.Store(int64(min(uint64(l.opts.FloodBytes), free/16)))
-		l.keep.Store(min(l.opts.KeepBytes, int64(min(free/keptShare, math.MaxInt64))))
 	}
 	l.spareSpace(err == nil && free < 4*uint64(l.opts.JournalBytes))
 	_, serr := l.opts.FS.Stat(l.opts.FS.PathJoin(l.opts.Dir, reserveName))
@@ -89,16 +88,12 @@ const floodBytesPerSecond = 64 << 20
 // second time: in a flood it waits until that is over, or the journal as long as
 // the next start should have to read.
 func (l *Log) journalFull() bool {
-	bytes := l.journalLoad()
-	return bytes >= l.journalLimit() && (!l.flooding() || bytes >= l.floodLimit())
-}
-
-// journalLoad is how long the journal is, for how long it takes to apply it.
-func (l *Log) journalLoad() int64 { return l.journal.bytes + l.largeBytes/8 }
-
-// flooding reports whether records come faster than they should be written twice.
-func (l *Log) flooding() bool {
-	return l.opts.Clock != nil && float64(l.journalLoad()) > floodBytesPerSecond*l.opts.time().Sub(l.journal.began).Seconds()
+	bytes := l.journal.bytes + l.largeBytes/8
+	if bytes < l.journalLimit() {
+		return false
+	}
+	flood := l.opts.Clock != nil && float64(bytes) > floodBytesPerSecond*l.opts.time().Sub(l.journal.began).Seconds()
+	return !flood || bytes >= l.floodLimit()
 }
 
 // floodLimit is what a journal may grow to in a flood.

@@ -33,7 +33,6 @@ type world struct {
 	deferred  int   // bytes from which on batches stay in the journal until a checkpoint
 	piece     int   // bytes of those that journal entries are written in
 	late      bool  // commits come while a checkpoint is under way
-	kept      int64 // bytes of journals that may be kept, -1 none
 	lossy     bool  // the log does not sync: a power cut may lose what was acknowledged
 	damage    bool  // files are damaged: partitions may be offline
 	next      int   // number of the next record
@@ -133,7 +132,6 @@ func newWorld(seed uint64, fs *vfs.MemFS, change func(*Options)) *world {
 	return &world{
 		rng: rand.New(rand.NewPCG(seed, 77)), clock: newFakeClock(), fs: fs, change: change,
 		topics: map[string]*wTopic{}, groups: map[string]*wRegister{}, records: map[string]*wRecord{}, closed: true, manyLarge: seed%2 == 0, deferred: []int{1, 150, 5000}[seed/2%3], piece: []int{300, 100, 5000}[seed%3], flood: seed%5 == 4, late: seed%4 >= 2,
-		kept: []int64{9000, -1, 30_000}[seed/3%3],
 	}
 }
 
@@ -154,7 +152,6 @@ func (w *world) options(fs vfs.FS) Options {
 		MaxTxnTimeout: time.Hour, ProducerExpiry: 1000 * time.Hour,
 	}
 	o.NoSync, o.pieceBytes = w.lossy, w.piece
-	o.KeepBytes, o.keepEntryBytes = w.kept, 1
 	if w.manyLarge {
 		o.LargeRunBytes = 400
 	}
