@@ -116,7 +116,7 @@ func consume(topic, from string, n int) {
 		select {
 		case m := <-pc.Messages():
 			show(m)
-		case <-time.After(60 * time.Second):
+		case <-time.After(15 * time.Minute):
 			must(fmt.Errorf("records are missing"))
 		}
 	}

@@ -58,7 +58,7 @@ func mechanism() sasl.Mechanism {
 }
 
 func dialer() *kafka.Dialer {
-	return &kafka.Dialer{Timeout: 10 * time.Second, SASLMechanism: mechanism()}
+	return &kafka.Dialer{Timeout: 15 * time.Minute, SASLMechanism: mechanism()}
 }
 
 var codecs = map[string]kafka.Compression{"none": 0, "gzip": kafka.Gzip, "snappy": kafka.Snappy, "lz4": kafka.Lz4, "zstd": kafka.Zstd}
@@ -74,7 +74,7 @@ func produce(topic, codec string, n int) {
 				Headers: []kafka.Header{{Key: "h", Value: fmt.Append(nil, j)}}})
 		}
 		err := w.WriteMessages(ctx, list...)
-		for end := time.Now().Add(10 * time.Second); errors.Is(err, kafka.UnknownTopicOrPartition) && time.Now().Before(end); { // it has just been made
+		for end := time.Now().Add(15 * time.Minute); errors.Is(err, kafka.UnknownTopicOrPartition) && time.Now().Before(end); { // it has just been made
 			err = w.WriteMessages(ctx, list...)
 		}
 		must(err)
@@ -91,7 +91,7 @@ func consume(topic, from string, n int) {
 		must(r.SetOffset(int64(number(from))))
 	}
 	for range n {
-		c, cancel := context.WithTimeout(ctx, 30*time.Second)
+		c, cancel := context.WithTimeout(ctx, 15*time.Minute)
 		m, err := r.ReadMessage(c)
 		cancel()
 		must(err)
@@ -113,7 +113,7 @@ func group(topic, name string) {
 }
 
 func admin(topic string) {
-	cl := &kafka.Client{Addr: kafka.TCP(bootstrap), Timeout: 10 * time.Second}
+	cl := &kafka.Client{Addr: kafka.TCP(bootstrap), Timeout: 15 * time.Minute}
 	made, err := cl.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{Topic: topic, NumPartitions: 2, ReplicationFactor: 1,
 		ConfigEntries: []kafka.ConfigEntry{{ConfigName: "retention.ms", ConfigValue: "86400000"}}}}})
 	must(err)
